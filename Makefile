@@ -1,0 +1,61 @@
+# Everything a user or a developer does, one word each. A new machine needs Python 3.11 or later and make.
+PYTHON ?= python3
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: setup serve test test-slow test-gpu check bench load clean
+.DEFAULT_GOAL := setup
+
+setup: $(VENV)/.served
+serve: setup
+	$(BIN)/penstock serve --registry examples/registry
+
+test: $(VENV)/.developed $(CLIENTS)/.made
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.developed $(CLIENTS)/.made
+	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"
+
+test-gpu: $(VENV)/.developed
+	$(BIN)/python -m pytest -m gpu tests/gpu
+
+check: $(VENV)/.developed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.developed
+	$(BIN)/python benchmarks/run.py
+
+load: $(VENV)/.developed
+	$(BIN)/python loadtests/run.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penstock needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+
+# The package itself is installed last and without its dependencies: those come from the lock file alone.
+$(VENV)/.served: $(VENV)/bin/python requirements/serve.txt pyproject.toml
+	$(BIN)/python $(PIP) --require-hashes -r requirements/serve.txt
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.developed: $(VENV)/.served requirements/dev.txt
+	$(BIN)/python $(PIP) --require-hashes -r requirements/dev.txt
+	touch $@
+
+# Clients pin other versions of protobuf than the server runs with, so they live in an environment of their own.
+$(CLIENTS)/.made: requirements/clients.txt requirements/perf.txt
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python $(PIP) --require-hashes -r requirements/clients.txt
+	$(CLIENTS)/bin/python $(PIP) --no-deps --require-hashes --upgrade --target $(CLIENTS)/perf -r requirements/perf.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(CLIENTS) build dist
