@@ -1,0 +1,42 @@
+"""What an answer tells beside its tensors, in HTTP's headers and in gRPC's trailing metadata."""
+
+import os
+import random
+from typing import Final
+
+from penstock.domain.clock import NS_PER_MS
+from penstock.domain.errors import InvalidInput
+from penstock.domain.names import check_request_id, shown
+from penstock.domain.request import Timeline
+
+MODEL_VERSION: Final = "penstock-model-version"
+ARM: Final = "penstock-arm"
+REQUEST_ID: Final = "x-request-id"
+SERVER_TIMING: Final = "server-timing"
+
+# A generator of our own: `random.seed`, which test suites call, must not make two predictions share an id.
+_random: Final = random.Random()  # noqa: S311 - ids are unique, not secret
+os.register_at_fork(after_in_child=_random.seed)
+
+
+def new_request_id() -> str:
+    """Return an id that no other prediction has: 128 random bits as 32 hexadecimal digits."""
+    return _random.getrandbits(128).to_bytes(16, "big").hex()
+
+
+def request_id_of(given: str | None) -> str:
+    """Return the id that the caller gave, or a new one; raises `InvalidInput` for an id that no answer may repeat."""
+    if not given:
+        return new_request_id()
+    if not given.isascii():
+        raise InvalidInput(f"{REQUEST_ID} is {shown(given)}; use printable ASCII, as headers hold nothing else")
+    return check_request_id(given, REQUEST_ID)
+
+
+def server_timing(timeline: Timeline) -> str:
+    """Return where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing)."""
+    return (
+        f"queue;dur={timeline.queue_ns / NS_PER_MS:.3f}, "
+        f"compute;dur={timeline.compute_ns / NS_PER_MS:.3f}, "
+        f"total;dur={timeline.total_ns / NS_PER_MS:.3f}"
+    )
