@@ -1,0 +1,1 @@
+"""The nouns of serving, as plain values; imports nothing of Penstock but itself."""

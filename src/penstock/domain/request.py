@@ -1,0 +1,80 @@
+"""A prediction's request, its answer, and the party that hears of it."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from penstock.domain.errors import PenstockError
+from penstock.domain.model import ModelVersion
+from penstock.domain.tensor import Tensor
+
+CRITICAL, NORMAL, SHEDDABLE = 0, 1, 2
+"""Priorities of a request: the lower number is served first and refused last."""
+
+
+@dataclass(slots=True)
+class InferenceRequest:
+    """One prediction as the predictor sees it, whichever wire it came in on."""
+
+    protocol: str
+    """"http" or "grpc"; a label of the ledger."""
+    model: str
+    version: str
+    """A version number, an alias, or "" for the model's choice."""
+    inputs: list[Tensor]
+    outputs: tuple[str, ...] = ()
+    """The outputs asked for, in this order; empty means all."""
+    request_id: str = ""
+    client_id: str = ""
+    """The `id` of the body; echoed, never used as a key."""
+    arrived_ns: int = 0
+    deadline_ns: int | None = None
+    """When the caller stops waiting, on the monotonic clock; None takes the server's default."""
+    priority: int = NORMAL
+    route: str = ""
+    """The arm that the caller asks for by name, where the route allows it."""
+    traceparent: str = ""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Where one prediction's time went, in nanoseconds."""
+
+    queue_ns: int = 0
+    """From arrival in the queue to the start of the run."""
+    input_ns: int = 0
+    """Stacking the batch."""
+    infer_ns: int = 0
+    """The session's run, charged in full to each request of the batch."""
+    output_ns: int = 0
+    """Splitting the batch's outputs."""
+    total_ns: int = 0
+    """From the request's arrival to its end."""
+
+    @property
+    def compute_ns(self) -> int:
+        """Time in a lane: stacking, running, splitting."""
+        return self.input_ns + self.infer_ns + self.output_ns
+
+
+@dataclass(slots=True)
+class InferenceResponse:
+    """The answer of one version to one request."""
+
+    version: ModelVersion
+    outputs: list[Tensor]
+    request_id: str
+    client_id: str = ""
+    arm: str = "stable"
+    batch_rows: int = 0
+    """Rows of the run that computed the answer, all callers' rows together."""
+    timeline: Timeline = field(default_factory=Timeline)
+
+
+class Reply(Protocol):
+    """The party that asked. Exactly one of the two is called, once, on the event loop, maybe before `submit` returns."""
+
+    def answer(self, response: InferenceResponse) -> None:
+        """Take the answer."""
+
+    def fail(self, error: PenstockError) -> None:
+        """Take the reason why there is none."""

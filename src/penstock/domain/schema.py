@@ -1,0 +1,117 @@
+"""What a model takes and gives, and the check of a request against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from penstock.domain.errors import InvalidInput
+from penstock.domain.names import shown
+from penstock.domain.request import InferenceRequest
+from penstock.domain.tensor import Tensor, TensorSpec
+
+MAX_RANK = 32
+
+
+@dataclass(frozen=True)
+class ModelSchema:
+    """The inputs and outputs of a model version."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batched: bool
+    """Whether the first dimension of every tensor is the batch, so that rows of several requests may share a run."""
+    max_batch_rows: int | None = None
+    """The most rows of one request, where the model's author declared it; a longer request is refused."""
+    notes: tuple[str, ...] = field(default=())
+    """What an operator should know, such as why rows are not batched."""
+
+    @cached_property
+    def input_named(self) -> dict[str, TensorSpec]:
+        """The inputs by name."""
+        return {spec.name: spec for spec in self.inputs}
+
+    @cached_property
+    def output_named(self) -> dict[str, TensorSpec]:
+        """The outputs by name."""
+        return {spec.name: spec for spec in self.outputs}
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Names of the inputs that every request must hold."""
+        return tuple(spec.name for spec in self.inputs if not spec.optional)
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs, in the model's order."""
+        return tuple(spec.name for spec in self.outputs)
+
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether all accepted requests agree in everything but their number of rows."""
+        return not any(spec.optional or -1 in spec.shape[1:] for spec in self.inputs)
+
+    def check(self, request: InferenceRequest) -> None:
+        """Raise `InvalidInput`, naming the tensor, the value seen and what is expected, unless the model can take the request."""
+        given = self._check_names(request.inputs)
+        for tensor in request.inputs:
+            _check_tensor(tensor, self.input_named[tensor.name])
+        if len(given) < len(self.inputs):
+            self._check_complete(given)
+        if self.batched:
+            self._check_rows(request.inputs)
+        if request.outputs:
+            self._check_outputs(request.outputs)
+
+    def rows(self, request: InferenceRequest) -> int:
+        """Return how many rows a checked request holds; 1 for a model without a batch dimension."""
+        return int(request.inputs[0].array.shape[0]) if self.batched else 1
+
+    def _check_names(self, inputs: Sequence[Tensor]) -> set[str]:
+        given: set[str] = set()
+        for tensor in inputs:
+            if tensor.name not in self.input_named:
+                raise InvalidInput(f"the model has no input {shown(tensor.name)}; it expects {_listing(self.inputs)}")
+            if tensor.name in given:
+                raise InvalidInput(f"the input {shown(tensor.name)} already exists in the request; give it once")
+            given.add(tensor.name)
+        return given
+
+    def _check_complete(self, given: set[str]) -> None:
+        missing = [name for name in self.required if name not in given]
+        if missing:
+            raise InvalidInput(f"missing required input(s) {', '.join(map(shown, missing))}; the model expects {_listing(self.inputs)}")
+
+    def _check_rows(self, inputs: Sequence[Tensor]) -> None:
+        if not inputs:
+            raise InvalidInput(f"the request holds no input, so it has no rows; the model expects {_listing(self.inputs)}")
+        first = inputs[0]
+        rows = first.array.shape[0]
+        for tensor in inputs:
+            if tensor.array.shape[0] != rows:
+                raise InvalidInput(
+                    f"the batch size of input {shown(tensor.name)} is {tensor.array.shape[0]}, "
+                    f"that of input {shown(first.name)} is {rows}; all inputs need the same"
+                )
+        if self.max_batch_rows is not None and rows > self.max_batch_rows:
+            raise InvalidInput(
+                f"the batch size is {rows}, but this model takes at most {self.max_batch_rows} rows in one request; split it"
+            )
+
+    def _check_outputs(self, names: Sequence[str]) -> None:
+        for position, name in enumerate(names):
+            if name not in self.output_named:
+                raise InvalidInput(f"unexpected inference output {shown(name)}; the model gives {_listing(self.outputs)}")
+            if name in names[:position]:
+                raise InvalidInput(f"the output {shown(name)} already exists in the request; ask for it once")
+
+
+def _check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
+    if tensor.datatype is not spec.datatype:
+        raise InvalidInput(f"the input {shown(spec.name)} has datatype {tensor.datatype.wire}, but the model expects {spec.datatype.wire}")
+    shape = tensor.array.shape
+    if len(shape) != len(spec.shape) or any(want not in (-1, seen) for want, seen in zip(spec.shape, shape, strict=True)):
+        raise InvalidInput(f"unexpected shape for input {shown(spec.name)}: received {list(shape)}, the model expects {list(spec.shape)}")
+
+
+def _listing(specs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype.wire}{list(spec.shape)}" for spec in specs) or "none"

@@ -1,0 +1,28 @@
+"""The seam between Penstock and whatever executes a graph."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import Array
+
+
+class Session(Protocol):
+    """A loaded graph. `run` may be called from several threads at once; nothing is called after `close`."""
+
+    @property
+    def schema(self) -> ModelSchema:
+        """What the graph takes and gives."""
+
+    @property
+    def placement(self) -> Mapping[str, float]:
+        """Share of the graph's nodes by execution provider kind, such as {"cpu": 1.0}."""
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
+        """Return the named outputs.
+
+        Blocks; call it off the event loop. Raises `ModelFailed` if the graph fails, `DeadlineExceeded` after `limit_s` seconds.
+        """
+
+    def close(self) -> None:
+        """Free the graph's memory."""

@@ -1,0 +1,84 @@
+"""Datatypes, tensor declarations and tensors."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Datatype(NamedTuple):
+    """One row of the protocol's table of datatypes (Open Inference Protocol, "Tensor Data Types")."""
+
+    wire: str
+    """The name in requests and answers."""
+    dtype: np.dtype[Any]
+    """How an array holds it; BF16 is held as the 16 raw bits, BYTES as Python text."""
+    itemsize: int
+    """Bytes of one element on the wire; 0 for BYTES, whose elements carry their length."""
+    onnx: str
+    """The name that ONNX Runtime gives it."""
+
+
+def _row(wire: str, dtype: str, itemsize: int, onnx: str) -> Datatype:
+    return Datatype(wire, np.dtype(dtype), itemsize, f"tensor({onnx})")
+
+
+DATATYPES: Final[dict[str, Datatype]] = {
+    row.wire: row
+    for row in (
+        _row("BOOL", "?", 1, "bool"),
+        _row("UINT8", "<u1", 1, "uint8"),
+        _row("UINT16", "<u2", 2, "uint16"),
+        _row("UINT32", "<u4", 4, "uint32"),
+        _row("UINT64", "<u8", 8, "uint64"),
+        _row("INT8", "<i1", 1, "int8"),
+        _row("INT16", "<i2", 2, "int16"),
+        _row("INT32", "<i4", 4, "int32"),
+        _row("INT64", "<i8", 8, "int64"),
+        _row("FP16", "<f2", 2, "float16"),
+        _row("FP32", "<f4", 4, "float"),
+        _row("FP64", "<f8", 8, "double"),
+        _row("BYTES", "O", 0, "string"),
+        _row("BF16", "<u2", 2, "bfloat16"),
+    )
+}
+"""Every datatype of the protocol, by its name on the wire."""
+
+DATATYPE_OF_ONNX: Final[dict[str, Datatype]] = {row.onnx: row for row in DATATYPES.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a model declares of one input or output."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    """-1 stands for a dimension that may vary; the batch dimension is included."""
+    optional: bool = False
+    labels: tuple[str, ...] = ()
+    """Class names by index, for outputs that a label file describes."""
+
+
+class Tensor(NamedTuple):
+    """One named array of a request or an answer."""
+
+    name: str
+    datatype: Datatype
+    array: Array
+    """C-contiguous, of the datatype's dtype, in its true shape."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the array's elements take in memory, for BYTES the text alone."""
+        if self.datatype.itemsize:
+            return int(self.array.nbytes)
+        return sum(len(item) + 4 for item in self.array.flat)
+
+
+def element_count(shape: tuple[int, ...] | list[int]) -> int:
+    """Return the product of the dimensions; 1 for rank 0. Python integers, so it never wraps."""
+    return math.prod(shape)

@@ -1,0 +1,84 @@
+"""One prediction on its way through the house."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.domain.clock import Clock
+from penstock.domain.errors import PenstockError
+from penstock.domain.model import ModelVersion
+from penstock.domain.outcome import OUTCOME_OF, Outcome
+from penstock.domain.request import InferenceRequest, InferenceResponse, Reply, Timeline
+from penstock.domain.tensor import Tensor
+
+
+class Lease(Protocol):
+    """Keeps a version loaded while a prediction uses it."""
+
+    identity: ModelVersion
+
+    def release(self) -> None:
+        """Give the version back; called once."""
+
+
+class Queue(Protocol):
+    """Where a ticket may be waiting."""
+
+    def withdraw(self, ticket: "Ticket") -> None:
+        """Forget the ticket's work that has not started."""
+
+
+class Ticket:
+    """A request and its reply, with exactly one end: answered, failed or cancelled.
+
+    Lives on the event loop. What comes after the end is ignored: a batch may finish after its caller has left.
+    """
+
+    __slots__ = ("_clock", "_on_end", "arm", "error", "lease", "outcome", "queue", "reply", "request", "response", "timeline")
+
+    def __init__(self, request: InferenceRequest, reply: Reply, on_end: Callable[["Ticket"], None], clock: Clock) -> None:
+        self.request = request
+        self.reply = reply
+        self.timeline = Timeline()
+        self.arm = "stable"
+        self.lease: Lease | None = None
+        self.queue: Queue | None = None
+        self.outcome: Outcome | None = None
+        self.error: PenstockError | None = None
+        self.response: InferenceResponse | None = None
+        self._on_end = on_end
+        self._clock = clock
+
+    def answer(self, outputs: list[Tensor], batch_rows: int) -> None:
+        """End with the outputs, in the order of the request."""
+        if self.outcome is not None or self.lease is None:
+            return
+        request = self.request
+        self.response = InferenceResponse(
+            self.lease.identity, outputs, request.request_id, request.client_id, self.arm, batch_rows, self.timeline
+        )
+        self._end(Outcome.ANSWERED)
+        self.reply.answer(self.response)
+
+    def fail(self, error: PenstockError) -> None:
+        """End with an error."""
+        if self.outcome is not None:
+            return
+        self.error = error
+        self._end(OUTCOME_OF[error.code])
+        self.reply.fail(error)
+
+    def cancel(self) -> None:
+        """End because the caller has left; the reply is not called, and work that has not started never does."""
+        if self.outcome is not None:
+            return
+        if self.queue is not None:
+            self.queue.withdraw(self)
+        self._end(Outcome.CANCELLED)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.timeline.total_ns = self._clock() - self.request.arrived_ns
+        # Counters move before the reply does: a client that asks for statistics right after its answer finds itself in them.
+        self._on_end(self)
+        if self.lease is not None:
+            self.lease.release()
