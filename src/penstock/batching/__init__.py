@@ -1,0 +1,1 @@
+"""Decides which rows run together and when; imports telemetry and domain, never execution or registry."""

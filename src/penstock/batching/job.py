@@ -1,0 +1,62 @@
+"""The unit that a scheduler queues: a request, or a part of a long one."""
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from penstock.domain.batch import Part
+from penstock.domain.request import NORMAL
+from penstock.domain.tensor import Array
+
+if TYPE_CHECKING:
+    from penstock.batching.work import Work
+
+
+class Key(NamedTuple):
+    """Jobs with equal keys may share a run."""
+
+    outputs: tuple[str, ...]
+    """The outputs asked for."""
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """The inputs given and their dimensions beyond the first."""
+
+
+class JobState(Enum):
+    """Where a job is in its life."""
+
+    WAITING = 0
+    RUNNING = 1
+    GONE = 2
+
+
+class Job:
+    """Rows that run together or not at all."""
+
+    __slots__ = ("deadline_ns", "due_ns", "key", "outputs", "part", "priority", "size_bytes", "state", "work")
+
+    def __init__(
+        self,
+        part: Part,
+        key: Key,
+        *,
+        size_bytes: int = 0,
+        due_ns: int = 0,
+        deadline_ns: int = 1 << 62,
+        priority: int = NORMAL,
+        work: "Work | None" = None,
+    ) -> None:
+        self.part = part
+        self.key = key
+        self.size_bytes = size_bytes
+        self.due_ns = due_ns
+        """When the answer should be there: orders the queue, never expires the job."""
+        self.deadline_ns = deadline_ns
+        """When nobody waits any more: the job expires, unless it is running."""
+        self.priority = priority
+        self.work = work
+        self.state = JobState.WAITING
+        self.outputs: list[Array] = []
+
+    @property
+    def rows(self) -> int:
+        """Rows of the job."""
+        return self.part.rows

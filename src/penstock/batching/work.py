@@ -1,0 +1,114 @@
+"""A ticket as jobs: a long request is divided on its way in and joined on its way out."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from penstock.batching.job import Job, Key
+from penstock.domain.batch import Part, Run
+from penstock.domain.clock import NS_PER_MS
+from penstock.domain.errors import ModelFailed, PenstockError
+from penstock.domain.request import InferenceRequest
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import Array, Tensor
+from penstock.domain.ticket import Ticket
+
+NEVER_NS = 1 << 62
+
+
+class Work:
+    """The jobs of one ticket. The ticket ends when the last of them is done or the first of them fails."""
+
+    __slots__ = ("_cancel", "_schema", "_unfinished", "jobs", "ticket")
+
+    def __init__(self, ticket: Ticket, schema: ModelSchema, *, max_rows: int, slo_ms: float, cancel: Callable[[Job], None]) -> None:
+        self.ticket = ticket
+        self.jobs = _divide(self, ticket.request, schema, max_rows, slo_ms)
+        self._schema = schema
+        self._cancel = cancel
+        self._unfinished = len(self.jobs)
+
+    def withdraw(self, ticket: Ticket) -> None:  # noqa: ARG002 - the protocol's argument; a work has one ticket
+        """Cancel the jobs that have not started."""
+        for job in self.jobs:
+            self._cancel(job)
+
+    def started(self, now_ns: int) -> None:
+        """Note the end of the wait, once for the first job that runs."""
+        timeline = self.ticket.timeline
+        timeline.queue_ns = timeline.queue_ns or now_ns - self.ticket.request.arrived_ns
+
+    def finished(self, job: Job, outputs: list[Array], run: Run, batch_rows: int) -> None:
+        """Take one job's outputs; with the last job's, answer."""
+        job.outputs = outputs
+        timeline = self.ticket.timeline
+        timeline.input_ns += run.input_ns
+        timeline.infer_ns += run.infer_ns
+        timeline.output_ns += run.output_ns
+        self._unfinished -= 1
+        if self._unfinished or self.ticket.outcome is not None:
+            return
+        try:
+            joined = self._joined()
+        except PenstockError as error:
+            self.ticket.fail(error)
+        else:
+            self.ticket.answer(joined, batch_rows)
+
+    def failed(self, error: PenstockError) -> None:
+        """End the ticket; what has not started never does."""
+        self.withdraw(self.ticket)
+        self.ticket.fail(error)
+
+    def _joined(self) -> list[Tensor]:
+        names = self.jobs[0].key.outputs
+        arrays = self.jobs[0].outputs
+        if len(self.jobs) > 1:
+            each = zip(names, zip(*(job.outputs for job in self.jobs), strict=True), strict=True)
+            arrays = [self._concatenated(name, pieces) for name, pieces in each]
+        named = self._schema.output_named
+        return [Tensor(name, named[name].datatype, array) for name, array in zip(names, arrays, strict=True)]
+
+    def _concatenated(self, name: str, pieces: tuple[Array, ...]) -> Array:
+        """Return the rows of all jobs, or raise `ModelFailed` if an output is not one row for each row that went in."""
+        fits = all(piece.shape[:1] == (job.rows,) for job, piece in zip(self.jobs, pieces, strict=True))
+        if not fits or len({piece.shape[1:] for piece in pieces}) > 1:
+            shapes = ", ".join(str(list(piece.shape)) for piece in pieces)
+            raise ModelFailed(
+                f"the request was run in {len(pieces)} parts, and their shapes {shapes} of output {name!r} cannot be joined; "
+                "send fewer rows at once"
+            )
+        return np.concatenate(pieces)
+
+
+def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows: int, slo_ms: float) -> list[Job]:
+    rows = schema.rows(request)
+    inputs = {tensor.name: tensor.array for tensor in request.inputs}
+    if schema.batched and rows > max_rows:
+        starts = range(0, rows, max_rows)
+        parts = [Part({n: a[s : s + max_rows] for n, a in inputs.items()}, min(max_rows, rows - s)) for s in starts]
+    else:
+        parts = [Part(inputs, rows)]
+    key = _key(request, schema)
+    deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
+    due_ns = min(request.arrived_ns + int(slo_ms * NS_PER_MS), deadline_ns)
+    size = sum(tensor.size_bytes for tensor in request.inputs)
+    return [
+        Job(
+            part,
+            key,
+            size_bytes=size * part.rows // rows if rows else size,
+            due_ns=due_ns,
+            deadline_ns=deadline_ns,
+            priority=request.priority,
+            work=work,
+        )
+        for part in parts
+    ]
+
+
+def _key(request: InferenceRequest, schema: ModelSchema) -> Key:
+    outputs = request.outputs or schema.output_names
+    if schema.uniform:
+        return Key(outputs)
+    return Key(outputs, tuple(sorted((tensor.name, tensor.array.shape[1:]) for tensor in request.inputs)))

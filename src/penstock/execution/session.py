@@ -1,0 +1,172 @@
+"""One ONNX Runtime session behind Penstock's `Session` protocol."""
+
+import ctypes
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, PenstockError
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import DATATYPES, Array
+from penstock.execution.devices import KIND_OF, Device, Options
+from penstock.execution.graph import schema_of
+
+_BF16 = DATATYPES["BF16"]
+_ONNX_BFLOAT16 = 16
+_PATH_LIKE = re.compile(r"\S*/\S+")
+_STATUS = re.compile(r".*Status Message: ", re.DOTALL)
+_ENGINE_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_FATAL = 4
+_state = ort.capi.onnxruntime_pybind11_state
+_BAD_FILE = (_state.InvalidProtobuf, _state.NoSuchFile, _state.InvalidArgument)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """How a session is built."""
+
+    device: Device
+    threads: int = 1
+    session_options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    provider_options: Options = field(default_factory=dict)
+
+
+class OrtSession:
+    """A graph loaded into ONNX Runtime. Hardened to untrusted models as far as one process allows."""
+
+    def __init__(self, path: Path, settings: SessionSettings, max_batch_size: int | None = None) -> None:
+        """Load the graph; blocks. `max_batch_size` is what the model's author declared, None if nothing was.
+
+        Raises `BadArtifact` for a file that is no valid graph, `LoadRefused` for one that this installation cannot serve.
+        """
+        ort.disable_telemetry_events()
+        self._session = _load(path, settings)
+        self._session.disable_fallback()
+        self._schema = schema_of(self._session, max_batch_size)
+        self._placement = _placement(self._session)
+        self._raw_bf16 = any(spec.datatype is _BF16 for spec in self._schema.inputs + self._schema.outputs)
+
+    @property
+    def schema(self) -> ModelSchema:
+        """What the graph takes and gives."""
+        return self._schema
+
+    @property
+    def placement(self) -> Mapping[str, float]:
+        """Share of the graph's nodes by device kind."""
+        return self._placement
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
+        """Return the named outputs; see `Session.run`."""
+        options = ort.RunOptions()
+        alarm = _alarm(options, limit_s)
+        try:
+            run = self._run_bf16 if self._raw_bf16 else self._session.run
+            return list(run(list(outputs), dict(inputs), options))
+        except Exception as error:
+            if options.terminate:
+                raise DeadlineExceeded(f"the run was stopped after its limit of {limit_s} s") from error
+            raise ModelFailed(f"the model failed on this input: {engine_text(error)}") from error
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+    def close(self) -> None:
+        """Free the graph's memory."""
+        del self._session
+
+    def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions) -> list[Array]:
+        """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""
+        named = self._schema.input_named
+        values = {
+            name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _ONNX_BFLOAT16)
+            if named[name].datatype is _BF16
+            else ort.OrtValue.ortvalue_from_numpy(array)
+            for name, array in inputs.items()
+        }
+        return [_array(value) for value in self._session.run_with_ort_values(names, values, options)]
+
+
+def engine_text(error: Exception) -> str:
+    """Return ONNX Runtime's words about a failure, without its prefixes and without anything that looks like a path."""
+    if isinstance(error, UnicodeError):
+        return "a string that goes in or out is not UTF-8"
+    text = _STATUS.sub("", _ENGINE_PREFIX.sub("", str(error)))
+    return " ".join(_PATH_LIKE.sub("", text).split())[:300]
+
+
+def _load(path: Path, settings: SessionSettings) -> ort.InferenceSession:
+    providers = settings.device.providers(settings.provider_options)
+    try:
+        session = ort.InferenceSession(str(path), _options(settings), providers=providers)
+    except PenstockError:
+        raise
+    except Exception as error:
+        text = f"ONNX Runtime {ort.__version__} refuses the model: {engine_text(error)}"
+        raise (BadArtifact(text) if isinstance(error, _BAD_FILE) else LoadRefused(text)) from error
+    if settings.device.provider not in session.get_providers():
+        raise LoadRefused(
+            f"the device {str(settings.device)!r} could not be used: ONNX Runtime fell back to {', '.join(session.get_providers())}; "
+            "check the driver and its libraries"
+        )
+    return session
+
+
+def _options(settings: SessionSettings) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _FATAL  # failures are raised, and reported by Penstock's own log
+    # Threads that spin between runs steal the cores that answer requests.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for name, value in settings.session_options.items():
+        _set_option(options, name, value)
+    return options
+
+
+def _set_option(options: ort.SessionOptions, name: str, value: str | int | bool) -> None:
+    if "." in name:
+        options.add_session_config_entry(name, str(int(value)) if isinstance(value, bool) else str(value))
+        return
+    if not hasattr(options, name) or callable(getattr(options, name)):
+        raise LoadRefused(f"the session option {name!r} is not known to ONNX Runtime {ort.__version__}")
+    present = getattr(options, name)
+    try:
+        setattr(options, name, type(present).__members__[str(value)] if hasattr(present, "__members__") else value)
+    except (KeyError, TypeError) as error:
+        raise LoadRefused(f"the session option {name!r} cannot be {value!r}") from error
+
+
+def _placement(session: ort.InferenceSession) -> dict[str, float]:
+    nodes = Counter[str]()
+    for share in session.get_provider_graph_assignment_info():
+        nodes[KIND_OF.get(share.ep_name, share.ep_name)] += len(share.get_nodes())
+    total = sum(nodes.values())
+    return {kind: count / total for kind, count in nodes.items()} if total else {}
+
+
+def _alarm(options: ort.RunOptions, limit_s: float | None) -> threading.Timer | None:
+    if limit_s is None:
+        return None
+    alarm = threading.Timer(limit_s, setattr, (options, "terminate", True))
+    alarm.daemon = True
+    alarm.start()
+    return alarm
+
+
+def _array(value: Any) -> Array:  # noqa: ANN401 - onnxruntime ships no types
+    if value.data_type() != "tensor(bfloat16)":
+        return np.asarray(value.numpy())
+    shape = tuple(value.shape())
+    size = int(np.prod(shape, dtype=np.int64)) * _BF16.itemsize
+    return np.frombuffer(ctypes.string_at(value.data_ptr(), size), dtype=_BF16.dtype).reshape(shape)
