@@ -1,0 +1,66 @@
+"""What a registry tells, whatever it is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from penstock.domain.model import ModelArtifact
+from penstock.registry.triton import TritonSettings
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""(name, size in bytes, mtime in ns) of each file: equal fingerprints mean unchanged files."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionListing:
+    """One version as it lies in the registry, not yet read."""
+
+    number: int
+    directory: Path
+    fingerprint: Fingerprint = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Settings of this one version."""
+    complete: bool = False
+    """Whether a manifest, written last, says that all files are there."""
+    problem: str = ""
+    """Why the version can never be loaded as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelListing:
+    """One model as it lies in the registry."""
+
+    name: str
+    versions: Mapping[int, VersionListing] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the model, config.pbtxt's already below model.toml's."""
+    triton: TritonSettings | None = None
+    """What config.pbtxt declares."""
+    problem: str = ""
+    """Why no version of the model can be loaded."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The registry at one moment."""
+
+    models: Mapping[str, ModelListing] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    """One sentence for each thing that looks like a model or a version and is not."""
+
+
+class RegistryUnreachable(Exception):
+    """The registry cannot be read at all; what is loaded stays loaded."""
+
+
+class Registry(Protocol):
+    """Where models come from. Every method blocks; call it off the event loop."""
+
+    def snapshot(self) -> Snapshot:
+        """Return what is there now; raises `RegistryUnreachable`."""
+
+    def open(self, model: ModelListing, version: VersionListing) -> ModelArtifact:
+        """Return a version's verified files; raises `BadArtifact` or `LoadRefused` with the reason."""
