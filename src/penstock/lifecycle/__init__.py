@@ -1,0 +1,1 @@
+"""Moves what is loaded towards what is wanted; imports batching, execution, registry and what is below them."""

@@ -1,0 +1,105 @@
+"""The models as requests see them: a name and a reference lead to a version, or to a clear refusal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from penstock.domain.errors import NotFound, Unavailable
+from penstock.domain.names import check_model_name, check_reference, is_version_number, shown
+from penstock.domain.request import InferenceRequest
+from penstock.domain.ticket import Ticket
+from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.version import ServedVersion
+
+CHAMPION: Final = "champion"
+_COMING: Final = frozenset({VersionState.LOADING, VersionState.WARMING})
+
+
+@dataclass(slots=True)
+class ServedModel:
+    """One model: its versions by number, and its aliases as far as their versions are ready."""
+
+    name: str
+    versions: dict[int, ServedVersion] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    unloaded: bool = False
+    """Whether an operator has unloaded the model."""
+    problem: str = ""
+    """What is wrong with the model as a whole, such as an unreadable settings file."""
+
+    @property
+    def ready_versions(self) -> list[int]:
+        """Numbers of the versions that take requests, ascending."""
+        return sorted(number for number, version in self.versions.items() if version.ready)
+
+    def find(self, reference: str) -> ServedVersion:
+        """Return the ready version that a number, an alias or "" (the model's choice) names.
+
+        Raises `InvalidInput` or `NotFound` for a reference that names nothing, `Unavailable` for a version that is not ready.
+        """
+        number = self._resolve(reference)
+        if number is None:
+            raise self._nothing_ready()
+        version = self.versions.get(number)
+        if version is None:
+            raise NotFound(f"version {number} of model {self.name!r} is not found; ready: {self._ready_listing()}")
+        if not version.ready:
+            raise Unavailable(f"version {number} of model {self.name!r} is not ready: {version.reason or version.state.lower()}")
+        return version
+
+    def _resolve(self, reference: str) -> int | None:
+        if not check_reference(reference):
+            ready = self.ready_versions
+            return self.aliases.get(CHAMPION, ready[-1] if ready else None)
+        if is_version_number(reference):
+            return int(reference)
+        if reference not in self.aliases:
+            raise NotFound(f"model {self.name!r} has no alias {shown(reference)}; it has: {', '.join(sorted(self.aliases)) or 'none'}")
+        return self.aliases[reference]
+
+    def _nothing_ready(self) -> NotFound | Unavailable:
+        if any(version.state in _COMING for version in self.versions.values()):
+            return Unavailable(f"model {self.name!r} is loading; try again soon")
+        reasons = [f"version {number}: {v.reason}" for number, v in sorted(self.versions.items()) if v.reason]
+        if self.unloaded or not (reasons or self.problem):
+            return NotFound(f"model {self.name!r} has no available versions")
+        return Unavailable(f"model {self.name!r} has no ready version; {self.problem or '; '.join(reasons)}")
+
+    def _ready_listing(self) -> str:
+        return ", ".join(map(str, self.ready_versions)) or "none"
+
+
+class Catalog:
+    """All models, by name. Only the lifecycle manager changes it."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, ServedModel] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.models
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(sorted(self.models.values(), key=lambda model: model.name))
+
+    def model(self, name: str) -> ServedModel:
+        """Return the model, or raise `NotFound`, or `InvalidInput` for what cannot be a model's name."""
+        model = self.models.get(name)
+        if model is None:
+            raise NotFound(f"unknown model {shown(check_model_name(name))}; the repository index lists the models")
+        return model
+
+    def find(self, name: str, reference: str = "") -> ServedVersion:
+        """Return the ready version that answers for a model and a reference; see `ServedModel.find`."""
+        return self.model(name).find(reference)
+
+    def lease(self, request: InferenceRequest, ticket: Ticket) -> ServedVersion:
+        """Return the version that answers the request, kept loaded until the ticket ends."""
+        version = self.find(request.model, request.version)
+        ticket.arm = "pinned" if request.version else "stable"
+        ticket.lease = version.acquire()
+        return version
+
+    def versions(self) -> Iterator[ServedVersion]:
+        """Iterate over every version of every model, in order."""
+        for model in self:
+            yield from (model.versions[number] for number in sorted(model.versions))

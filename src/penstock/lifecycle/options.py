@@ -1,0 +1,48 @@
+"""What a user may say about one model."""
+
+from typing import Literal
+
+import msgspec
+
+
+class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The sections `[defaults]` and `[models.<name>]`, and the keys of a `model.toml`."""
+
+    versions: str | list[str | int] = "latest:1"
+    """Which versions are served: "latest:N" (plus what an alias names), "all", or an exact list of numbers and aliases."""
+
+    slo_ms: float | Literal["auto"] = "auto"
+    """The latency to aim at; it orders and bounds the queue. "auto": the larger of 100 and 10x the measured run of one row."""
+
+    batching: Literal["adaptive", "fixed", "off"] = "adaptive"
+    """Whether rows of different requests may run together. "fixed" always takes up to `max_batch_rows`, whatever was measured."""
+
+    max_batch_rows: int = 64
+    """The most rows of one run; a longer request is split and rejoined."""
+
+    devices: list[str] = msgspec.field(default_factory=lambda: ["cpu"])
+    """Where the model runs: "cpu", "cuda:0", "tensorrt:0"."""
+
+    lanes: int | Literal["auto"] = "auto"
+    """How many runs of the model may be under way at once."""
+
+    threads: int | Literal["auto"] = "auto"
+    """Threads that one run may use inside ONNX Runtime."""
+
+    queue_rows: int | Literal["auto"] = "auto"
+    """The most rows that may wait; "auto" derives it from `slo_ms` and the measured speed."""
+
+    queue_bytes: int | Literal["auto"] = "auto"
+    """The most bytes of input that may wait; "auto" is 256 MiB."""
+
+    warmup: Literal["auto", "off"] = "auto"
+    """Whether the batch sizes run once before the version is ready."""
+
+    require_placement: dict[str, float] = msgspec.field(default_factory=dict)
+    """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""
+
+    session_options: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
+    """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys."""
+
+    provider_options: dict[str, dict[str, str | int | bool]] = msgspec.field(default_factory=dict)
+    """Options of an execution provider, by device kind."""

@@ -1,0 +1,59 @@
+"""Which versions should be loaded, and the next steps towards that. Pure: snapshots in, steps out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from penstock.lifecycle.states import VersionState
+
+_LATEST: Final = "latest:"
+Rule = str | Sequence[str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load this version, beside what is there."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Drain this version and free it."""
+
+    number: int
+
+
+Step = Load | Unload
+
+
+def wanted(rule: Rule, available: Collection[int], aliases: Mapping[str, int], failed: Collection[int] = ()) -> set[int]:
+    """Return the versions that should be ready.
+
+    `latest:N` means the N highest that can be served, plus whatever an alias names; versions in `failed` do not count, so a broken
+    newest version leaves its predecessor in place. `all` and an explicit list are exact.
+    """
+    good = sorted(set(available) - set(failed), reverse=True)
+    if rule == "all":
+        return set(good)
+    if isinstance(rule, str):
+        return set(good[: int(rule.removeprefix(_LATEST))]) | (set(aliases.values()) & set(good))
+    named = {aliases.get(str(item), _number(item)) for item in rule}
+    return named & set(good)
+
+
+def steps(want: Collection[int], actual: Mapping[int, VersionState], stale: Collection[int] = ()) -> list[Step]:
+    """Return what to do next: first load, and only when everything wanted is ready, unload what is no longer wanted.
+
+    `stale` holds versions whose files have changed since they were loaded. Nothing wanted means nothing is known: keep all.
+    """
+    loads = [number for number in sorted(want) if actual.get(number) is not VersionState.READY or number in stale]
+    if loads:
+        return [Load(number) for number in loads]
+    if not want:
+        return []
+    return [Unload(number) for number, state in sorted(actual.items()) if number not in want and state is VersionState.READY]
+
+
+def _number(item: str | int) -> int:
+    return int(item) if str(item).isdecimal() else -1

@@ -1,0 +1,105 @@
+"""A version that is loaded, or was, or could not be."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from penstock.batching.batcher import Batcher
+from penstock.domain.errors import Unavailable
+from penstock.domain.model import ModelArtifact, ModelVersion
+from penstock.domain.schema import ModelSchema
+from penstock.domain.session import Session
+from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.states import VersionState, advance
+from penstock.telemetry.statistics import VersionStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Everything that a version needs to answer; put together by the loader."""
+
+    artifact: ModelArtifact
+    options: ModelOptions
+    schema: ModelSchema
+    sessions: tuple[Session, ...]
+    batcher: Batcher
+    latency_ns: dict[int, int] = field(default_factory=dict)
+    """Measured nanoseconds of a run, by rows."""
+    notes: tuple[str, ...] = ()
+
+
+class ServedVersion:
+    """One version in the catalog. Lives on the event loop; it is also the lease that its requests hold."""
+
+    def __init__(self, identity: ModelVersion, fingerprint: object = None) -> None:
+        self.identity = identity
+        self.fingerprint = fingerprint
+        """What the files looked like when the load began."""
+        self.state = VersionState.LOADING
+        self.reason = ""
+        """Why the version is not ready."""
+        self.since = time.time()  # noqa: TID251 - shown to people
+        self.load_s = 0.0
+        self.statistics = VersionStatistics()
+        self.leases = 0
+        self._readiness: Readiness | None = None
+        self._drained = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<{self.identity} {self.state}, {self.leases} leases>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the version takes requests."""
+        return self.state is VersionState.READY
+
+    @property
+    def readiness(self) -> Readiness:
+        """The parts that answer; raises `Unavailable` if the version has not been loaded."""
+        if self._readiness is None:
+            raise Unavailable(f"version {self.identity} is not loaded: {self.reason or self.state.lower()}")
+        return self._readiness
+
+    @property
+    def schema(self) -> ModelSchema:
+        """What the version takes and gives."""
+        return self.readiness.schema
+
+    @property
+    def batcher(self) -> Batcher:
+        """The queue of the version."""
+        return self.readiness.batcher
+
+    def enter(self, state: VersionState, reason: str = "") -> None:
+        """Take a step of the table in `states.py`."""
+        self.state = advance(self.state, state)
+        self.reason = reason
+        self.since = time.time()  # noqa: TID251
+
+    def become_ready(self, readiness: Readiness) -> None:
+        """Take requests from now on."""
+        self._readiness = readiness
+        self.identity = readiness.artifact.version
+        self.enter(VersionState.READY)
+
+    def acquire(self) -> "ServedVersion":
+        """Return the version as a lease; `release` it once."""
+        self.leases += 1
+        return self
+
+    def release(self) -> None:
+        """Give a lease back."""
+        self.leases -= 1
+        if not self.leases:
+            self._drained.set()
+
+    async def drain(self) -> None:
+        """Refuse new requests, wait until the last lease is back, and free the sessions."""
+        self.enter(VersionState.DRAINING)
+        while self.leases:
+            self._drained.clear()
+            await self._drained.wait()
+        readiness, self._readiness = self.readiness, None
+        for session in readiness.sessions:
+            await asyncio.to_thread(session.close)
+        self.enter(VersionState.UNLOADED, "unloaded")
