@@ -1,0 +1,1 @@
+"""Who may do what; imports telemetry and domain only."""

@@ -1,0 +1,105 @@
+"""The canonical line of each prediction, written in blocks by a thread of its own."""
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Literal, TextIO
+
+import orjson
+
+from penstock.domain.clock import NS_PER_MS
+from penstock.domain.outcome import Outcome
+from penstock.domain.ticket import Ticket
+
+_MOST_LINES: Final = 65_536
+_BLOCK: Final = 512
+_PAUSE_S: Final = 0.1
+Policy = Literal["errors", "all", "off"]
+Line = dict[str, object]
+
+
+class AccessLog:
+    """Takes a record at the end of each prediction and never waits: what the writer cannot keep up with is dropped and counted."""
+
+    def __init__(self, policy: Policy, *, as_json: bool, stream: TextIO | None = None) -> None:
+        self.dropped = 0
+        self._policy = policy
+        self._format: Callable[[Line], str] = _as_json if as_json else _as_text
+        self._stream = stream or sys.stderr
+        self._lines: deque[Line] = deque()
+        self._stopping = threading.Event()
+        self._writer: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        if self._policy != "off":
+            self._writer = threading.Thread(target=self._write_blocks, name="penstock-access-log", daemon=True)
+            self._writer.start()
+
+    def close(self) -> None:
+        """Write what is left and end the thread; blocks."""
+        self._stopping.set()
+        if self._writer is not None:
+            self._writer.join()
+
+    def observe(self, ticket: Ticket, status: str) -> None:
+        """Offer the line of a prediction that has ended."""
+        if self._policy == "off" or (self._policy == "errors" and ticket.outcome is Outcome.ANSWERED):
+            return
+        if len(self._lines) >= _MOST_LINES:
+            self.dropped += 1
+            return
+        self._lines.append(_line(ticket, status))
+
+    def _write_blocks(self) -> None:
+        while not self._stopping.wait(_PAUSE_S):
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        while self._lines:
+            block = [self._format(self._lines.popleft()) for _ in range(min(_BLOCK, len(self._lines)))]
+            try:
+                self._stream.write("\n".join(block) + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # a closed or full stream must not end the writer
+                self.dropped += len(block)
+
+
+def _line(ticket: Ticket, status: str) -> Line:
+    """Return the record of one prediction; never holds tensors."""
+    request, timeline = ticket.request, ticket.timeline
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "info" if ticket.error is None else "warning",
+        "event": "prediction",
+        "request_id": request.request_id,
+        "client_id": request.client_id,
+        "protocol": request.protocol,
+        "model": request.model[:128],
+        "version": ticket.lease.identity.version if ticket.lease else request.version[:128],
+        "digest": ticket.lease.identity.digest if ticket.lease else "",
+        "arm": ticket.arm,
+        "status": status,
+        "error": ticket.error.message if ticket.error else "",
+        "batch_rows": ticket.response.batch_rows if ticket.response else 0,
+        "queue_ms": timeline.queue_ns / NS_PER_MS,
+        "compute_ms": timeline.compute_ns / NS_PER_MS,
+        "total_ms": timeline.total_ns / NS_PER_MS,
+    }
+
+
+def _as_json(line: Line) -> str:
+    return orjson.dumps(line).decode()
+
+
+def _as_text(line: Line) -> str:
+    what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])} {line['status']} {line['total_ms']:.2f} ms"
+    return f"{str(line['time'])[11:19]} {line['level']:7} {what} id={_plain(line['request_id'])} {_plain(line['error'])}".rstrip()
+
+
+def _plain(value: object) -> str:
+    """Return the text with everything escaped that could break or colour a line."""
+    return ascii(str(value))[1:-1]

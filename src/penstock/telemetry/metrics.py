@@ -1,0 +1,225 @@
+"""Every metric: its name, kind, labels and meaning, and how a scrape reads it. The only door to prometheus-client.
+
+Nothing here is touched while a prediction runs: the house counts in plain integers, and a scrape turns them into families.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from penstock.domain.clock import NS_PER_S, NS_PER_US
+from penstock.telemetry.statistics import Histogram, VersionStatistics
+
+
+class Family(NamedTuple):
+    """One metric as documentation and scrapes know it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+
+_MODEL: Final = ("model", "version")
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    Family("penstock_received_total", "counter", ("protocol", "model"), "Predictions received, by known model."),
+    Family("penstock_outcomes_total", "counter", ("protocol", "model", "outcome"), "Ends of predictions; their sum is received."),
+    Family("penstock_requests_total", "counter", (*_MODEL, "route", "protocol", "status"), "Predictions at their end, whatever the end."),
+    Family("penstock_request_duration_seconds", "histogram", (*_MODEL, "route"), "From arrival to end of a prediction."),
+    Family("penstock_queue_duration_seconds", "histogram", (*_MODEL, "route"), "From arrival to the run, answered predictions."),
+    Family("penstock_compute_duration_seconds", "histogram", (*_MODEL, "route"), "Stacking, running and splitting, answered predictions."),
+    Family("penstock_batch_size", "histogram", _MODEL, "Rows of a run."),
+    Family("penstock_requests_waiting", "gauge", _MODEL, "Requests in the queue."),
+    Family("penstock_requests_running", "gauge", _MODEL, "Runs under way."),
+    Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
+    Family("penstock_model_ready", "gauge", _MODEL, "1 if the version takes requests."),
+    Family("penstock_model_load_seconds", "gauge", _MODEL, "Time from the start of the load to ready."),
+    Family("penstock_model_info", "info", (*_MODEL, "provider", "digest"), "What a ready version is made of."),
+    Family("penstock_registry_stale_seconds", "gauge", (), "Time since the registry was last read."),
+    Family("penstock_log_lines_dropped_total", "counter", (), "Access-log lines dropped because the writer was behind."),
+    Family("nv_inference_request_success", "untyped", _MODEL, "Answered requests."),
+    Family("nv_inference_request_failure", "untyped", _MODEL, "Requests that ended otherwise."),
+    Family("nv_inference_count", "untyped", _MODEL, "Rows computed."),
+    Family("nv_inference_exec_count", "untyped", _MODEL, "Runs."),
+    Family("nv_inference_pending_request_count", "gauge", _MODEL, "Requests that wait for a run."),
+    Family("nv_inference_request_duration_us", "untyped", _MODEL, "Cumulative time of answered requests, in microseconds."),
+    Family("nv_inference_queue_duration_us", "untyped", _MODEL, "Cumulative time in the queue, in microseconds."),
+    Family("nv_inference_compute_input_duration_us", "untyped", _MODEL, "Cumulative time of stacking, in microseconds."),
+    Family("nv_inference_compute_infer_duration_us", "untyped", _MODEL, "Cumulative time of runs, in microseconds."),
+    Family("nv_inference_compute_output_duration_us", "untyped", _MODEL, "Cumulative time of splitting, in microseconds."),
+)  # fmt: skip
+"""All families, in the order in which a scrape lists them."""
+
+_REASONS: Final = {"OVERLOADED": "queue_full", "DEADLINE_EXCEEDED": "deadline", "UNAVAILABLE": "shed", "TOO_LARGE": "too_large"}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """What a scrape reads of one version."""
+
+    model: str
+    version: str
+    statistics: VersionStatistics
+    ready: bool = False
+    waiting: int = 0
+    running: int = 0
+    load_s: float = 0.0
+    provider: str = ""
+    digest: str = ""
+
+    @property
+    def labels(self) -> list[str]:
+        """The values of the labels model and version."""
+        return [self.model, self.version]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """What a scrape reads of the server as a whole."""
+
+    received: Mapping[tuple[str, str], int]
+    outcomes: Mapping[tuple[str, str, str], int]
+    unversioned: Mapping[tuple[str, str, str], int]
+    registry_age_s: float = 0.0
+    log_lines_dropped: int = 0
+
+
+Samples = Iterable[tuple[list[str], float]]
+
+
+class Metrics(Collector):
+    """Answers scrapes."""
+
+    def __init__(self, server: Callable[[], ServerView], versions: Callable[[], Iterable[VersionView]]) -> None:
+        self._server = server
+        self._versions = versions
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def scrape(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics in the format that the Accept header prefers, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of `FAMILIES`."""
+        server, versions = self._server(), list(self._versions())
+        samples = _server_samples(server, versions) | _version_samples(versions)
+        histograms = _histograms(versions)
+        for family in FAMILIES:
+            if family.kind == "histogram":
+                yield _histogram_family(family, histograms[family.name])
+            else:
+                yield _family(family, samples[family.name])
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: the names are checked by a test, not at registration."""
+        return []
+
+
+def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str, Samples]:
+    by_status = [
+        ([*view.labels, arm, protocol, status], count)
+        for view in versions
+        for (arm, protocol, status), count in view.statistics.requests.items()
+    ]
+    without = [([model, "", "", protocol, status], count) for (protocol, model, status), count in server.unversioned.items()]
+    return {
+        "penstock_received_total": [(list(key), count) for key, count in server.received.items()],
+        "penstock_outcomes_total": [(list(key), count) for key, count in server.outcomes.items()],
+        "penstock_requests_total": by_status + without,
+        "penstock_rejected_total": _rejected(by_status + without),
+        "penstock_registry_stale_seconds": [([], server.registry_age_s)],
+        "penstock_log_lines_dropped_total": [([], server.log_lines_dropped)],
+    }
+
+
+def _rejected(requests: list[tuple[list[str], int]]) -> Samples:
+    sums: dict[tuple[str, str], int] = {}
+    for (model, *_, status), count in requests:
+        if status in _REASONS:
+            key = (model, _REASONS[status])
+            sums[key] = sums.get(key, 0) + count
+    return [(list(key), count) for key, count in sums.items()]
+
+
+def _version_samples(versions: list[VersionView]) -> dict[str, Samples]:
+    def each(read: Callable[[VersionView], float]) -> Samples:
+        return [(view.labels, read(view)) for view in versions]
+
+    ready = [view for view in versions if view.ready]
+    return {
+        "penstock_requests_waiting": each(lambda v: v.waiting),
+        "penstock_requests_running": each(lambda v: v.running),
+        "penstock_model_ready": each(lambda v: v.ready),
+        "penstock_model_load_seconds": each(lambda v: v.load_s),
+        "penstock_model_info": [([*view.labels, view.provider, view.digest], 1) for view in ready],
+        "nv_inference_request_success": each(lambda v: v.statistics.success.count),
+        "nv_inference_request_failure": each(lambda v: v.statistics.fail.count),
+        "nv_inference_count": each(lambda v: v.statistics.inference_count),
+        "nv_inference_exec_count": each(lambda v: v.statistics.execution_count),
+        "nv_inference_pending_request_count": each(lambda v: v.waiting),
+        "nv_inference_request_duration_us": each(lambda v: v.statistics.success.ns // NS_PER_US),
+        "nv_inference_queue_duration_us": each(lambda v: v.statistics.queue.ns // NS_PER_US),
+        "nv_inference_compute_input_duration_us": each(lambda v: v.statistics.compute_input.ns // NS_PER_US),
+        "nv_inference_compute_infer_duration_us": each(lambda v: v.statistics.compute_infer.ns // NS_PER_US),
+        "nv_inference_compute_output_duration_us": each(lambda v: v.statistics.compute_output.ns // NS_PER_US),
+    }
+
+
+def _histograms(versions: list[VersionView]) -> dict[str, list[tuple[list[str], Histogram, float]]]:
+    names = ("penstock_request_duration_seconds", "penstock_queue_duration_seconds", "penstock_compute_duration_seconds")
+    found: dict[str, list[tuple[list[str], Histogram, float]]] = {name: [] for name in (*names, "penstock_batch_size")}
+    for view in versions:
+        found["penstock_batch_size"].append((view.labels, view.statistics.batch_rows, 1))
+        for arm, histograms in view.statistics.durations.items():
+            for name, histogram in zip(names, histograms, strict=True):
+                found[name].append(([*view.labels, arm], histogram, NS_PER_S))
+    return found
+
+
+def _family(family: Family, samples: Samples) -> Metric:
+    if family.kind == "info":
+        return _info_family(family, samples)
+    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "untyped": UnknownMetricFamily}
+    metric: CounterMetricFamily | GaugeMetricFamily | UnknownMetricFamily = kinds[family.kind](
+        family.name.removesuffix("_total"), family.help, labels=family.labels
+    )
+    for labels, value in samples:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _info_family(family: Family, samples: Samples) -> InfoMetricFamily:
+    metric = InfoMetricFamily(family.name.removesuffix("_info"), family.help, labels=())
+    for labels, _ in samples:
+        metric.add_metric((), dict(zip(family.labels, labels, strict=True)))
+    return metric
+
+
+def _histogram_family(family: Family, entries: list[tuple[list[str], Histogram, float]]) -> HistogramMetricFamily:
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, histogram, unit in entries:
+        metric.add_metric(labels, _cumulative(histogram, unit), histogram.total / unit)
+    return metric
+
+
+def _cumulative(histogram: Histogram, unit: float) -> list[tuple[str, float]]:
+    buckets, seen = [], 0
+    for edge, count in zip(histogram.edges, histogram.counts, strict=False):
+        seen += count
+        buckets.append((repr(edge / unit), float(seen)))
+    return [*buckets, ("+Inf", float(seen + histogram.counts[-1]))]
