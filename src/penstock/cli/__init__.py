@@ -1,0 +1,1 @@
+"""The `penstock` command: parse, call, print. Nothing imports this package."""

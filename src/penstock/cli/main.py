@@ -1,0 +1,27 @@
+"""The command `penstock`."""
+
+import click
+
+from penstock import __version__
+from penstock.cli.check import check
+from penstock.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="penstock")
+def commands() -> None:
+    """Serve versioned ONNX models over HTTP and gRPC.
+
+    \b
+    Example:
+      penstock serve --registry ./registry --model digits
+    """
+
+
+commands.add_command(serve)
+commands.add_command(check)
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code."""
+    commands(prog_name="penstock")

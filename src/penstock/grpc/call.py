@@ -1,0 +1,148 @@
+"""Calls without a transport: a service is a table from method names to handlers that take bytes and give bytes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from penstock.domain.errors import Internal, InvalidInput, PenstockError
+
+_log = logging.getLogger(__name__)
+_M = TypeVar("_M", bound=Message)
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """What a call brings beside its message."""
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """By lower-case name; binary values are left out."""
+    deadline_ns: int | None = None
+    """When the caller stops waiting, on the monotonic clock."""
+    peer: str = ""
+    """Whom the call came from, in the transport's words."""
+
+
+class CallReply(Protocol):
+    """The far end of a call. One of the two is called, once, on the event loop, maybe before the handler returns."""
+
+    def answer(self, message: bytes, trailing: Metadata = ()) -> None:
+        """Take the answer and the metadata that follow it."""
+
+    def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:
+        """Take the reason why there is no answer."""
+
+
+class Cancellable(Protocol):
+    """Work that a caller who leaves can call off."""
+
+    def cancel(self) -> object:
+        """Stop what has not been done yet; the reply is not called any more."""
+
+
+class Ended(NamedTuple):
+    """How a call has ended."""
+
+    message: bytes = b""
+    """The answer of a unary call."""
+    error: PenstockError | None = None
+    trailing: Metadata = ()
+
+
+Handler = Callable[[bytes, CallInfo, CallReply], Cancellable | None]
+"""Starts a unary call; what it returns calls it off."""
+
+Write = Callable[[bytes], Awaitable[None]]
+StreamHandler = Callable[[AsyncIterator[bytes], CallInfo, Write], Awaitable[Ended]]
+"""Carries a call whose messages stream, and returns its end. Cancelling it calls off everything it has started."""
+
+
+class Service(NamedTuple):
+    """A gRPC service: its full name and its methods."""
+
+    name: str
+    unary: Mapping[str, Handler]
+    streams: Mapping[str, StreamHandler] = {}
+
+
+class FutureReply:
+    """A reply whose end can be awaited."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+
+    def answer(self, message: bytes, trailing: Metadata = ()) -> None:
+        """Resolve the future, unless its waiter has gone."""
+        self._end(Ended(message, None, trailing))
+
+    def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:
+        """Resolve the future with the error as its result: a waiter who has gone leaves no exception behind."""
+        self._end(Ended(b"", error, trailing))
+
+    def _end(self, ended: Ended) -> None:
+        if not self.ended.done():
+            self.ended.set_result(ended)
+
+
+def parse(kind: type[_M], data: bytes) -> _M:
+    """Return the message that the bytes hold, or raise `InvalidInput`."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidInput(f"the message is not valid: {error}") from error
+
+
+def plain(kind: type[_M], function: Callable[[_M, CallInfo], Message]) -> Handler:
+    """Return the handler of a function from message to message."""
+
+    def handle(data: bytes, call: CallInfo, reply: CallReply) -> None:
+        with _failing(reply):
+            reply.answer(function(parse(kind, data), call).SerializeToString())
+
+    return handle
+
+
+def awaited(kind: type[_M], function: Callable[[_M, CallInfo], Awaitable[Message]]) -> Handler:
+    """Return the handler of a coroutine function from message to message; calling it off cancels the coroutine."""
+
+    async def complete(data: bytes, call: CallInfo, reply: CallReply) -> None:
+        with _failing(reply):
+            reply.answer((await function(parse(kind, data), call)).SerializeToString())
+
+    def handle(data: bytes, call: CallInfo, reply: CallReply) -> "asyncio.Task[None]":
+        return asyncio.create_task(complete(data, call, reply))
+
+    return handle
+
+
+def refused(error: PenstockError) -> Handler:
+    """Return the handler of a method that is not offered."""
+
+    def handle(_data: bytes, _call: CallInfo, reply: CallReply) -> None:
+        reply.fail(error)
+
+    return handle
+
+
+def unexpected() -> Internal:
+    """Return what a caller hears of a fault of ours: that it happened, and nothing of how."""
+    return Internal("the server failed to handle the call; its log tells more")
+
+
+@contextmanager
+def _failing(reply: CallReply) -> Iterator[None]:
+    try:
+        yield
+    except PenstockError as error:
+        reply.fail(error)
+    except Exception:
+        _log.exception("a call failed unexpectedly")
+        reply.fail(unexpected())

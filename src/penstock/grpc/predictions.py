@@ -1,0 +1,166 @@
+"""One prediction over gRPC: bytes to the predictor, and the predictor's reply to the call's."""
+
+import logging
+from contextlib import suppress
+from typing import Final
+
+from penstock.domain.clock import Clock, monotonic
+from penstock.domain.errors import ErrorCode, PenstockError
+from penstock.domain.request import InferenceRequest, InferenceResponse
+from penstock.domain.tensor import Tensor
+from penstock.domain.ticket import Ticket
+from penstock.grpc import codec
+from penstock.grpc.call import CallInfo, CallReply, Metadata, parse, unexpected
+from penstock.inference.predictor import Predictor
+from penstock.lifecycle.catalog import Catalog
+from penstock.wire import inference as pb
+from penstock.wire.call import (
+    ARM,
+    MODEL_VERSION,
+    REQUEST_ID,
+    SERVER_TIMING,
+    new_request_id,
+    request_id_of,
+    server_timing,
+)
+from penstock.wire.parameters import apply_call_options
+
+_log = logging.getLogger(__name__)
+_FINAL: Final = "triton_final_response"
+
+
+class Prediction:
+    """The predictor's reply to a ModelInferRequest: turns the end of the prediction into the end of the call."""
+
+    __slots__ = ("_catalog", "_reply", "classes", "request")
+
+    def __init__(self, request: InferenceRequest, reply: CallReply, catalog: Catalog) -> None:
+        self.request = request
+        self.classes: codec.Classes = {}
+        self._reply = reply
+        self._catalog = catalog
+
+    def answer(self, response: InferenceResponse) -> None:
+        """Encode the response. Never raises: the batch's other callers wait behind this one."""
+        try:
+            message = self._encode(response)
+        except PenstockError as error:
+            self.fail(error)
+        except Exception:
+            _log.exception("the answer of %s could not be encoded", response.version)
+            self.fail(unexpected())
+        else:
+            self._reply.answer(message, _told(response))
+
+    def fail(self, error: PenstockError) -> None:
+        """Pass the error on, with the id under which the logs know the prediction."""
+        self._reply.fail(error, ((REQUEST_ID, self.request.request_id),))
+
+    def _encode(self, response: InferenceResponse) -> bytes:
+        message = pb.ModelInferResponse()
+        codec.encode(response, self._outputs(response), message)
+        return message.SerializeToString()
+
+    def _outputs(self, response: InferenceResponse) -> list[Tensor]:
+        if not self.classes:
+            return response.outputs
+        # Still loaded: the lease is given back in this turn of the loop, and a drain goes on in a later one.
+        version = self._catalog.models[response.version.name].versions[int(response.version.version)]
+        return codec.classified(response.outputs, self.classes, version.schema)
+
+
+class StreamPrediction(Prediction):
+    """The same for a message of a stream, where an error is an answer too, unless the caller wants true statuses."""
+
+    __slots__ = ("_true_status",)
+
+    def __init__(self, request: InferenceRequest, reply: CallReply, catalog: Catalog, *, true_status: bool) -> None:
+        super().__init__(request, reply, catalog)
+        self._true_status = true_status
+
+    def fail(self, error: PenstockError) -> None:
+        """Answer with `error_message`; what failed while it ran also tells its model and that nothing follows."""
+        if self._true_status:
+            super().fail(error)
+            return
+        message = pb.ModelStreamInferResponse(error_message=error.message)
+        message.infer_response.id = self.request.client_id
+        if error.code is ErrorCode.MODEL_FAILED:
+            self._tell_failed(message.infer_response)
+        self._reply.answer(message.SerializeToString())
+
+    def _tell_failed(self, message: pb.ModelInferResponse) -> None:
+        message.model_name = self.request.model
+        message.parameters[_FINAL].bool_param = True
+        with suppress(PenstockError):  # the version may be gone by now
+            message.model_version = self._catalog.find(self.request.model, self.request.version).identity.version
+
+    def _encode(self, response: InferenceResponse) -> bytes:
+        message = pb.ModelStreamInferResponse()
+        codec.encode(response, self._outputs(response), message.infer_response)
+        message.infer_response.parameters[_FINAL].bool_param = True
+        return message.SerializeToString()
+
+
+class Predictions:
+    """Starts predictions, each of which the ledger counts once, whatever becomes of it. Lives on the event loop."""
+
+    def __init__(self, predictor: Predictor, clock: Clock = monotonic) -> None:
+        self._predictor = predictor
+        self._clock = clock
+
+    def infer(self, data: bytes, call: CallInfo, reply: CallReply) -> Ticket | None:
+        """Start a ModelInfer call."""
+        return self._start(data, call, Prediction(self._request(call), reply, self._predictor.catalog))
+
+    def infer_in_stream(self, data: bytes, call: CallInfo, reply: CallReply, request_id: str, *, true_status: bool) -> Ticket | None:
+        """Start one message of a ModelStreamInfer call."""
+        request, catalog = self._request(call, request_id), self._predictor.catalog
+        return self._start(data, call, StreamPrediction(request, reply, catalog, true_status=true_status))
+
+    def _request(self, call: CallInfo, request_id: str = "") -> InferenceRequest:
+        return InferenceRequest("grpc", "", "", [], request_id=request_id, arrived_ns=self._clock(), deadline_ns=call.deadline_ns)
+
+    def _start(self, data: bytes, call: CallInfo, prediction: Prediction) -> Ticket | None:
+        error = self._read(data, call, prediction)
+        if error is None:
+            return self._predictor.submit(prediction.request, prediction)
+        request = prediction.request
+        request.request_id = request.request_id or new_request_id()
+        self._predictor.refuse(request, prediction, self._no_model(request) or error)
+        return None
+
+    def _no_model(self, request: InferenceRequest) -> PenstockError | None:
+        """Return why there is nobody to answer, if that is so: it matters more than whatever else is wrong."""
+        try:
+            if request.model:
+                self._predictor.catalog.find(request.model, request.version)
+        except PenstockError as error:
+            return error
+        return None
+
+    def _read(self, data: bytes, call: CallInfo, prediction: Prediction) -> PenstockError | None:
+        try:
+            self._decode(parse(pb.ModelInferRequest, data), call, prediction)
+        except PenstockError as error:
+            return error
+        except Exception:
+            _log.exception("a prediction could not be decoded")
+            return unexpected()
+        return None
+
+    def _decode(self, message: pb.ModelInferRequest, call: CallInfo, prediction: Prediction) -> None:
+        request = prediction.request
+        codec.decode_head(message, request)
+        request.request_id = request.request_id or request_id_of(call.metadata.get(REQUEST_ID))
+        apply_call_options(call.metadata, request)
+        prediction.classes = codec.decode_body(message, request)
+
+
+def _told(response: InferenceResponse) -> Metadata:
+    return (
+        (MODEL_VERSION, response.version.version),
+        (ARM, response.arm),
+        (REQUEST_ID, response.request_id),
+        (SERVER_TIMING, server_timing(response.timeline)),
+    )

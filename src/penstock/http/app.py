@@ -1,0 +1,160 @@
+"""The two HTTP applications: predictions, and administration."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ExceptionHandler
+
+import penstock
+from penstock.domain.errors import Internal, InvalidInput, MethodNotAllowed, NotFound, PenstockError, Unimplemented
+from penstock.domain.names import shown
+from penstock.http import docs
+from penstock.http.answers import json_response
+from penstock.http.errors import error_response
+from penstock.http.hosts import LOOPBACK, HostCheck
+from penstock.http.management import Management
+from penstock.http.models import Models
+from penstock.http.options import HttpOptions
+from penstock.http.predict import Predictions
+
+_log = logging.getLogger(__name__)
+_METRICS: Final = "/metrics"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def prediction_app(predictions: Predictions, models: Models, management: Management, options: HttpOptions) -> Starlette:
+    """Return the application of the prediction listener; it reads only."""
+    hosts = [Middleware(HostCheck, allowed=options.allowed_hosts)] if options.allowed_hosts else []
+    routes = [
+        *_v2(predictions, models),
+        *_v1(predictions, models),
+        *_unoffered(),
+        _route("/v2/repository/index", models.index, "POST"),
+        _route("/v2/repository/{repository}/index", _no_repositories, "POST"),
+        _route("/v2/logging", management.logging, "GET"),
+        *docs.routes(penstock.__version__),
+    ]
+    return _app(routes, hosts)
+
+
+def admin_app(models: Models, management: Management) -> Starlette:
+    """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers under any."""
+    hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS,))]
+    routes = [
+        _route(_METRICS, management.metrics),
+        _route("/v2/health/live", models.live),
+        _route("/v2/health/ready", models.ready),
+        _route("/v2/repository/index", models.index, "POST"),
+        _route("/v2/repository/models/{model:path}/load", management.load, "POST"),
+        _route("/v2/repository/models/{model:path}/unload", management.unload, "POST"),
+        _route("/v2/logging", management.logging, "GET", "POST"),
+        _route("/admin/models", management.models),
+        _route("/admin/models/{model}", management.model),
+    ]
+    return _app(routes, hosts)
+
+
+def _v2(predictions: Predictions, models: Models) -> Iterable[Route]:
+    yield _route("/", models.root)
+    yield _route("/v2/health/live", models.live)
+    yield _route("/v2/health/ready", models.ready)
+    # Both spellings answer: clients do not follow redirects on POST, and the specification itself writes both.
+    yield from (_route("/v2", models.server), _route("/v2/", models.server))
+    yield _route("/v2/models", models.names)
+    yield _route("/v2/models/stats", models.statistics)
+    for target in ("/v2/models/{model}/versions/{version}", "/v2/models/{model}"):
+        yield _route(f"{target}/ready", models.model_ready)
+        yield _route(f"{target}/config", models.config)
+        yield _route(f"{target}/stats", models.statistics)
+        # The name may hold anything here, so that a malformed one is told to be malformed.
+        yield _route(f"{target.replace('{model}', '{model:path}')}/infer", predictions.infer, "POST")
+        yield _route(target, models.metadata)
+
+
+def _v1(predictions: Predictions, models: Models) -> Iterable[Route]:
+    yield _route("/v1/models", models.names)
+    for target in ("/v1/models/{model}/versions/{version}", "/v1/models/{model}/labels/{version}", "/v1/models/{model}"):
+        yield _route(f"{target}:predict", predictions.predict_v1, "POST")
+        yield _route(f"{target}/metadata", models.metadata_v1)
+        yield _route(target, models.status_v1)
+
+
+def _unoffered() -> Iterable[Route]:
+    """Yield the routes of extensions that Penstock lacks; clients unregister all shared memory at their start, which succeeds."""
+    for kind in ("systemsharedmemory", "cudasharedmemory"):
+        yield _route(f"/v2/{kind}/status", _no_regions)
+        yield _route(f"/v2/{kind}/region/{{region}}/status", _no_region)
+        yield _route(f"/v2/{kind}/region/{{region}}/register", _no_shared_memory, "POST")
+        yield _route(f"/v2/{kind}/region/{{region}}/unregister", _nothing_to_do, "POST")
+        yield _route(f"/v2/{kind}/unregister", _nothing_to_do, "POST")
+    yield _route("/v2/trace/setting", _no_trace, "GET", "POST")
+    yield _route("/v2/models/{model}/trace/setting", _no_trace, "GET", "POST")
+
+
+def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+    return Route(path, endpoint, methods=list(methods) or ["GET"], include_in_schema=False)
+
+
+def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
+    handlers: dict[object, ExceptionHandler] = {
+        PenstockError: _told,
+        HTTPException: _not_routed,
+        Exception: _unexpected,
+    }
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    assert isinstance(error, PenstockError), "registered for these"  # noqa: S101
+    return error_response(error)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for these"  # noqa: S101
+    path = shown(request.url.path)
+    if error.status_code == 405:  # noqa: PLR2004
+        allowed = (error.headers or {}).get("Allow", "")
+        refusal = MethodNotAllowed(f"Method Not Allowed: {path} takes {allowed}, not {shown(request.method)}")
+        return error_response(refusal, {"allow": allowed})
+    if b"%2f" in request.scope.get("raw_path", b"").lower():
+        return error_response(InvalidInput(f"the path {path} holds an encoded slash, which no name may have"))
+    return error_response(NotFound(f"Not Found: no route {path}"))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, shown(request.url.path), exc_info=error)
+    return error_response(Internal("the server failed to answer; its log tells more"))
+
+
+async def _no_repositories(_: Request) -> Response:
+    raise Unimplemented("repository_name specification is not supported; leave it out")
+
+
+async def _no_regions(_: Request) -> Response:
+    return json_response([])
+
+
+async def _no_region(request: Request) -> Response:
+    raise NotFound(f"Unable to find shared memory region {shown(request.path_params['region'])}")
+
+
+async def _no_shared_memory(_: Request) -> Response:
+    raise Unimplemented("shared memory is not offered; send tensors in the request")
+
+
+async def _nothing_to_do(_: Request) -> Response:
+    return Response()
+
+
+async def _no_trace(_: Request) -> Response:
+    raise Unimplemented("trace settings are not offered; send a traceparent to follow a request")

@@ -1,0 +1,224 @@
+"""The Open Inference Protocol over HTTP: body to request, answer to body (JSON, and its binary tensor extension)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from penstock.domain.errors import InvalidInput
+from penstock.domain.names import check_request_id, shown
+from penstock.domain.request import InferenceRequest, InferenceResponse
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import Tensor
+from penstock.http.json_data import RAW_ONLY, array_of_json
+from penstock.http.json_text import fragment, parse
+from penstock.wire.classification import check_classification, classify
+from penstock.wire.parameters import apply_parameters, classes_asked, refuse_shared_memory
+from penstock.wire.raw import MAX_TENSORS, Buffer, array_of, check_shape, datatype_named, raw_of
+
+HEADER_LENGTH: Final = "inference-header-content-length"
+_MOST_DIGITS: Final = 10
+
+
+@dataclass(slots=True)
+class OutputForms:
+    """How the caller wants its outputs."""
+
+    all_binary: bool = False
+    """Whether outputs that are not asked for by name are binary."""
+    binary: dict[str, bool] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    """The k of the classification extension."""
+
+    def is_binary(self, name: str) -> bool:
+        """Tell whether the output travels as raw bytes."""
+        return self.binary.get(name, self.all_binary)
+
+
+@dataclass(slots=True)
+class Encoded:
+    """An answer's body."""
+
+    parts: list[Buffer]
+    json_bytes: int | None = None
+    """Length of the JSON in front of raw tensors; None if the body is JSON alone."""
+
+
+Encode = Callable[[InferenceResponse], Encoded]
+"""Writes an answer in the form that its request asked for."""
+
+
+def decode(body: bytes, header_length: str | None, request: InferenceRequest, schema: ModelSchema) -> OutputForms:
+    """Fill the request from the body and return the form of its answer.
+
+    `header_length` is the value of Inference-Header-Content-Length, None if it is absent. Raises `InvalidInput`.
+    """
+    json_bytes = _json_bytes(header_length, len(body))
+    if json_bytes == 0:
+        return _decode_raw(body, request, schema)
+    document = parse(body if json_bytes == len(body) else body[:json_bytes])
+    request.client_id = _client_id(document)
+    parameters = _table(document, "parameters", "the request")
+    apply_parameters(parameters, request)
+    request.inputs = _inputs(document, memoryview(body)[json_bytes:])
+    forms = _outputs(document, request, all_binary=parameters.get("binary_data_output") is True)
+    _check_forms(request.outputs or schema.output_names, forms, schema)
+    return forms
+
+
+def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema) -> Encoded:
+    """Return the body of an answer; raises `InvalidInput` for an output that the asked form cannot carry."""
+    document: dict[str, object] = {"model_name": response.version.name, "model_version": response.version.version}
+    if response.client_id:
+        document = {"id": response.client_id, **document}
+    raw: list[Buffer] = []
+    document["outputs"] = [_output(tensor, forms, schema, raw) for tensor in response.outputs]
+    text = orjson.dumps(document)
+    # With nothing behind it the JSON is the whole body, also when binary outputs are empty.
+    return Encoded([text, *raw], len(text)) if any(raw) else Encoded([text])
+
+
+def _json_bytes(header_length: str | None, body_bytes: int) -> int:
+    if header_length is None:
+        return body_bytes
+    if not header_length.isascii() or not header_length.isdecimal() or len(header_length) > _MOST_DIGITS:
+        raise InvalidInput(f"Inference-Header-Content-Length is {shown(header_length)}; it should be a number in range 0 to {body_bytes}")
+    length = int(header_length)
+    if length > body_bytes:
+        raise InvalidInput(f"Inference-Header-Content-Length is {length}; it should be in range 0 to {body_bytes}, the body's length")
+    return length
+
+
+def _client_id(document: Mapping[str, Any]) -> str:
+    identifier = document.get("id", "")
+    if not isinstance(identifier, str):
+        raise InvalidInput(f"the request's id must be a string, not {shown(repr(identifier))}")
+    return check_request_id(identifier, "the request's id")
+
+
+def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
+    tensors, offset = [], 0
+    for entry in _entries(document, "inputs", required=True):
+        name = _name(entry, "input")
+        datatype = datatype_named(entry.get("datatype"), name)
+        shape = check_shape(entry.get("shape"), name)
+        size = _binary_size(entry, name)
+        if size is None:
+            tensors.append(Tensor(name, datatype, array_of_json(name, datatype, shape, entry["data"])))
+            continue
+        if offset + size > len(raw):
+            raise InvalidInput(f"input {shown(name)} is expecting {offset + size - len(raw)} additional bytes after the JSON")
+        tensors.append(Tensor(name, datatype, array_of(name, datatype, shape, raw[offset : offset + size])))
+        offset += size
+    if offset != len(raw):
+        raise InvalidInput(f"unexpected additional input data: {len(raw) - offset} bytes after the last input")
+    return tensors
+
+
+def _binary_size(entry: Mapping[str, Any], name: str) -> int | None:
+    """Return the bytes of an input that follows the JSON, None for one whose values are in `data`."""
+    parameters = _table(entry, "parameters", f"input {shown(name)}")
+    refuse_shared_memory(parameters, name)
+    size = parameters.get("binary_data_size")
+    if ("data" in entry) == ("binary_data_size" in parameters):
+        raise InvalidInput(f"input {shown(name)} must set only one of 'data' and the parameter 'binary_data_size', and one of them")
+    if "data" in entry:
+        return None
+    if type(size) is not int or size < 0:
+        raise InvalidInput(f"binary_data_size of input {shown(name)} is {shown(repr(size))}; use its length in bytes")
+    return size
+
+
+def _outputs(document: Mapping[str, Any], request: InferenceRequest, *, all_binary: bool) -> OutputForms:
+    entries = _entries(document, "outputs", required=False)
+    # As Triton does: the request's own default counts only for outputs that nobody lists.
+    forms = OutputForms(all_binary=all_binary and not entries)
+    for entry in entries:
+        name = _name(entry, "output")
+        parameters = _table(entry, "parameters", f"output {shown(name)}")
+        refuse_shared_memory(parameters, name)
+        forms.binary[name] = _flag(parameters, "binary_data", name)
+        forms.classes[name] = classes_asked(parameters, name)
+    request.outputs = tuple(_name(entry, "output") for entry in entries)
+    return forms
+
+
+def _check_forms(names: tuple[str, ...], forms: OutputForms, schema: ModelSchema) -> None:
+    """Refuse, before anything runs, a form that an output cannot take; unknown outputs are the schema's to refuse."""
+    for spec in (schema.output_named[name] for name in names if name in schema.output_named):
+        if forms.classes.get(spec.name):
+            check_classification(spec, forms.classes[spec.name])
+        elif spec.datatype.wire in RAW_ONLY and not forms.is_binary(spec.name):
+            raise InvalidInput(
+                f"the output {shown(spec.name)} is {spec.datatype.wire}, which JSON does not carry; ask for it with binary_data true"
+            )
+
+
+def _output(tensor: Tensor, forms: OutputForms, schema: ModelSchema, raw: list[Buffer]) -> dict[str, object]:
+    if k := forms.classes.get(tensor.name, 0):
+        labels = schema.output_named[tensor.name].labels
+        tensor = classify(tensor, k, labels, batched=schema.batched)
+    head: dict[str, object] = {"name": tensor.name, "datatype": tensor.datatype.wire, "shape": list(tensor.array.shape)}
+    if forms.is_binary(tensor.name):
+        data = raw_of(tensor)
+        raw.append(data)
+        return head | {"parameters": {"binary_data_size": len(data)}}
+    return head | {"data": fragment(tensor.array)}
+
+
+def _decode_raw(body: bytes, request: InferenceRequest, schema: ModelSchema) -> OutputForms:
+    """Read a body that is the bytes of the model's only input, without any JSON ("raw binary request")."""
+    if len(schema.inputs) != 1:
+        raise InvalidInput(f"a raw binary request is for models that must only have 1 input; this one has {len(schema.inputs)}")
+    spec = schema.inputs[0]
+    shape = (1, *spec.shape[1:]) if schema.batched else spec.shape
+    if spec.datatype.itemsize == 0:
+        raise InvalidInput(f"the input {shown(spec.name)} is BYTES; send it with a JSON header")
+    free = [axis for axis, dim in enumerate(shape) if dim == -1]
+    if len(free) > 1:
+        raise InvalidInput(f"the input {shown(spec.name)} has more than one variable-sized dimension: {list(spec.shape)}")
+    known = spec.datatype.itemsize
+    for dim in shape:
+        known *= 1 if dim == -1 else dim
+    if free and (not known or len(body) % known):
+        raise InvalidInput(f"{len(body)} bytes do not fill the variable dimension of {list(spec.shape)}")
+    shape = tuple(len(body) // known if dim == -1 else dim for dim in shape)
+    request.inputs = [Tensor(spec.name, spec.datatype, array_of(spec.name, spec.datatype, shape, body))]
+    return OutputForms(all_binary=True)
+
+
+def _entries(document: Mapping[str, Any], key: str, *, required: bool) -> list[Mapping[str, Any]]:
+    entries = document.get(key)
+    if entries is None and not required:
+        return []
+    if not isinstance(entries, list) or (required and not entries):
+        raise InvalidInput(f"the request needs a list {key!r} with at least one tensor" if required else f"{key!r} must be a list")
+    if len(entries) > MAX_TENSORS:
+        raise InvalidInput(f"{key!r} has {len(entries)} entries; at most {MAX_TENSORS} are allowed")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InvalidInput(f"each entry of {key!r} must be an object")
+    return entries
+
+
+def _name(entry: Mapping[str, Any], what: str) -> str:
+    name = entry.get("name")
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"each {what} needs a name; got {shown(repr(name))}")
+    return name
+
+
+def _table(entry: Mapping[str, Any], key: str, what: str) -> dict[str, Any]:
+    table = entry.get(key)
+    if table is None:
+        return {}
+    if not isinstance(table, dict):
+        raise InvalidInput(f"{key!r} of {what} must be an object, not {shown(repr(table))}")
+    return table
+
+
+def _flag(parameters: Mapping[str, Any], key: str, name: str) -> bool:
+    value = parameters.get(key, False)
+    if type(value) is not bool:
+        raise InvalidInput(f"{key!r} of output {shown(name)} must be true or false, not {shown(repr(value))}")
+    return value

@@ -1,0 +1,48 @@
+"""Errors as HTTP answers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from penstock.domain.errors import ErrorCode, PenstockError
+
+STATUS: Final[dict[ErrorCode, int]] = {
+    ErrorCode.INVALID_ARGUMENT: 400,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.PERMISSION_DENIED: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.FAILED_PRECONDITION: 400,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.UNSUPPORTED_ENCODING: 415,
+    ErrorCode.OVERLOADED: 429,
+    ErrorCode.CANCELLED: 499,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.DEADLINE_EXCEEDED: 504,
+    ErrorCode.UNIMPLEMENTED: 501,
+    ErrorCode.MODEL_FAILED: 500,
+    ErrorCode.INTERNAL: 500,
+}
+"""The status of each error. 499 is only ever logged: its caller has left."""
+
+JSON: Final = "application/json"
+"""Exactly this: kserve's client compares the whole value, so no charset follows."""
+
+
+def error_response(error: PenstockError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer that tells of an error: `{"error": text, "code": code}`."""
+    body = orjson.dumps({"error": error.message, "code": error.code.value})
+    return Response(body, STATUS[error.code], {**_hints(error), **(headers or {})}, JSON)
+
+
+def _hints(error: PenstockError) -> dict[str, str]:
+    hints = {}
+    if error.retry_after_s is not None:
+        hints["retry-after"] = str(max(1, round(error.retry_after_s)))
+    if error.code is ErrorCode.UNSUPPORTED_ENCODING:
+        hints["accept-encoding"] = "gzip, deflate"
+    if error.code is ErrorCode.UNAUTHENTICATED:
+        hints["www-authenticate"] = "Bearer"
+    return hints

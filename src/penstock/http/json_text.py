@@ -1,0 +1,95 @@
+"""JSON in and out, as exact as tensors need it.
+
+orjson knows neither NaN nor infinities: on the way in it refuses them, on the way out it writes null. Both cases take a slower
+way here, with the bare tokens that Triton and Python's own json use.
+"""
+
+import json
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from penstock.domain.errors import InvalidInput
+from penstock.domain.tensor import Array
+
+MAX_DEPTH: Final = 64
+_TOKENS: Final = (b"NaN", b"Infinity")
+
+
+def parse(text: bytes | memoryview) -> dict[str, Any]:
+    """Return the JSON object that the text holds.
+
+    Raises `InvalidInput` for anything that is no JSON object, or is nested deeper than 64 levels. Floats may be NaN or infinite
+    only where the text says so with a bare token.
+    """
+    if not text:
+        raise InvalidInput("the body is empty; send a JSON object with a list 'inputs'")
+    document = _loads(bytes(text) if isinstance(text, memoryview) else text)
+    if not isinstance(document, dict):
+        raise InvalidInput(f"the body is a JSON {_kind(document)}; send a JSON object")
+    return document
+
+
+def _loads(text: bytes) -> object:
+    try:
+        document: object = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if any(token in text for token in _TOKENS):
+            document = _tolerant(text)
+        else:
+            raise InvalidInput(f"the body is not valid JSON: {error}") from error
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        _check_depth(document)
+    return document
+
+
+def _tolerant(text: bytes) -> object:
+    try:
+        return json.loads(text.decode(), parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the body is not valid JSON: {error}") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:32]} is out of range")
+    return value
+
+
+def _check_depth(document: object) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _children(outer) if isinstance(inner, (list, dict))]
+        if not level:
+            return
+    raise InvalidInput(f"the JSON nesting depth exceeds the maximum of {MAX_DEPTH}")
+
+
+def _children(outer: object) -> Any:  # noqa: ANN401 - what JSON may hold
+    return outer.values() if isinstance(outer, dict) else outer
+
+
+def _kind(value: object) -> str:
+    names = {list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+    return names.get(type(value), "value")
+
+
+def fragment(array: Array, *, nested: bool = False) -> orjson.Fragment:
+    """Return the array as a JSON list, flat and row-major or nested like its shape; NaN and infinities become bare tokens."""
+    shaped = array if nested else array.reshape(-1)
+    if array.dtype.kind == "O":
+        return orjson.Fragment(orjson.dumps(shaped.tolist()))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return orjson.Fragment(_with_tokens(shaped))
+    return orjson.Fragment(orjson.dumps(np.ascontiguousarray(shaped) if array.ndim else array.item(), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _with_tokens(array: Array) -> bytes:
+    """Write an array that has no JSON form: FP32 in its own shortest digits, like orjson does."""
+    return json.dumps(_plain(array), separators=(",", ":")).encode()
+
+
+def _plain(array: Array) -> Any:  # noqa: ANN401
+    return [_plain(row) for row in array] if array.ndim > 1 else [float(str(value)) for value in array]

@@ -1,0 +1,362 @@
+"""The composition root: the only place that builds things, and that knows the order of start, drain and stop."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+import penstock
+from penstock.config.settings import Settings, WantedModel, is_loopback
+from penstock.grpc.server import GrpcServer
+from penstock.grpc.service import InferenceService
+from penstock.http.app import admin_app, prediction_app
+from penstock.http.management import Management
+from penstock.http.models import Models
+from penstock.http.predict import Predictions
+from penstock.inference.admission import Admission
+from penstock.inference.ledger import Ledger
+from penstock.inference.predictor import Predictor
+from penstock.lifecycle.catalog import Catalog
+from penstock.lifecycle.loader import Loader
+from penstock.lifecycle.manager import Manager, Wanted
+from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.version import ServedVersion
+from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.source import RegistryUnreachable
+from penstock.security.token import AdminToken
+from penstock.telemetry.access_log import AccessLog
+from penstock.telemetry.logs import LogSettings, is_json, set_up_logs
+from penstock.telemetry.metrics import Metrics, ServerView, VersionView
+
+_log = logging.getLogger(__name__)
+_BACKLOG: Final = 2048
+_POLL_S: Final = 0.01
+_LAST_WORDS_S: Final = 1
+
+
+class StartError(Exception):
+    """The server cannot start: a port, a directory or the registry; the message says which and what to do."""
+
+
+class VersionSummary(NamedTuple):
+    """One row of `penstock check`."""
+
+    model: str
+    version: str
+    state: VersionState
+    reason: str
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What `penstock check` found."""
+
+    problems: tuple[str, ...]
+    versions: tuple[VersionSummary, ...]
+
+
+class House:
+    """Everything of one server, built but not started. Lives on the event loop."""
+
+    def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...]) -> None:
+        self.settings: Final = settings
+        self.catalog: Final = Catalog()
+        registry = DirectoryRegistry(_registry_path(settings.registry.uri), require_manifest=settings.registry.require_manifest)
+        loader = Loader(registry, settings.defaults, settings.models)
+        only = tuple(Wanted(*want) for want in wanted)
+        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
+        self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=is_json(settings.telemetry))
+        self.ledger: Final = Ledger(self.catalog, self.access_log.observe)
+        server = settings.server
+        self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
+        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
+        self.metrics: Final = Metrics(self._server_view, self._version_views)
+
+    def ready(self) -> bool:
+        """Tell whether requests should be sent here."""
+        return self.manager.ready and not self.admission.leaving
+
+    def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
+        """Return the applications of the prediction and the admin listener."""
+        models = Models(self.catalog, self.ready)
+        management = Management(self.manager, token, LogSettings(), self.metrics)
+        predictions = Predictions(self.predictor, self.settings.http)
+        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management)
+
+    def grpc_server(self, token: AdminToken) -> GrpcServer:
+        """Return the gRPC listener."""
+        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
+        return GrpcServer(service, self.settings.grpc)
+
+    def _server_view(self) -> ServerView:
+        ledger = self.ledger
+        outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
+        return ServerView(ledger.received, outcomes, ledger.unversioned, self.manager.registry_age_s, self.access_log.dropped)
+
+    def _version_views(self) -> Iterator[VersionView]:
+        return map(_view, self.catalog.versions())
+
+
+class Listeners:
+    """The open sockets and the servers behind them."""
+
+    def __init__(self, house: House, token: AdminToken) -> None:
+        server = house.settings.server
+        predictions, admin = house.applications(token)
+        self._sockets = [_socket(server.host, server.http_port, "http"), _socket(server.admin_host, server.admin_port, "admin")]
+        self._servers = [_Uvicorn(_config(app, house.settings)) for app in (predictions, admin)]
+        self._grpc = house.grpc_server(token)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._settings = server
+
+    async def open(self) -> dict[str, str]:
+        """Begin to answer; returns the addresses by listener."""
+        try:
+            port = await self._grpc.start(self._settings.host, self._settings.grpc_port)
+        except OSError as error:
+            raise StartError(f"{error.strerror}; choose another with --grpc-port") from error
+        for server, listener in zip(self._servers, self._sockets, strict=True):
+            self._tasks.append(asyncio.create_task(server.serve([listener])))
+        while not all(server.started for server in self._servers):  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(_POLL_S)
+        http, admin = (f"{_host(listener)}:{listener.getsockname()[1]}" for listener in self._sockets)
+        return {"http": http, "grpc": f"{_host(self._sockets[0])}:{port}", "admin": admin}
+
+    def announce_shutdown(self) -> None:
+        """Tell health checks over gRPC; over HTTP they ask the house."""
+        self._grpc.begin_shutdown()
+
+    async def close(self) -> None:
+        """Take no more connections, let the answers under way be written, and close."""
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.gather(self._grpc.stop(_LAST_WORDS_S), *self._tasks)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its hand on the signals: two of it run in one loop, and the server's own order of stopping counts."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none."""
+        yield
+
+
+def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; returns the exit code. Raises `StartError`."""
+    set_up_logs(settings.telemetry)
+    _refuse_exposure(settings)
+    return uvloop.run(_serve(settings, wanted, ready_file))
+
+
+def check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
+    """Load and warm everything without listening. Raises `StartError`."""
+    set_up_logs(settings.telemetry)
+    return uvloop.run(_check(settings, wanted))
+
+
+async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
+    signals = _Signals()
+    house = House(settings, wanted)
+    listeners = Listeners(house, _token(settings))
+    house.access_log.start()
+    addresses = await listeners.open()
+    start = asyncio.create_task(_start(house))
+    stop = asyncio.create_task(signals.wait())
+    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if start.done():
+            start.result()  # raises what kept the server from starting
+            _announce(house, addresses, ready_file)
+            await stop
+        clean = await _drain(house, listeners, signals)
+    finally:
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        await listeners.close()
+        await house.manager.aclose()
+        house.access_log.close()
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
+    return 0 if clean else 1
+
+
+async def _start(house: House) -> None:
+    try:
+        await house.manager.start()
+    except RegistryUnreachable as error:
+        raise StartError(f"{error}; name another one with --registry") from error
+    # What is loaded stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+
+
+async def _drain(house: House, listeners: Listeners, signals: "_Signals") -> bool:
+    """Turn readiness off, keep serving while balancers notice, then refuse new work and finish what was accepted.
+
+    Returns whether all of it ended within the drain time.
+    """
+    house.admission.leaving = True
+    listeners.announce_shutdown()
+    server = house.settings.server
+    if signals.announce:
+        await signals.again_within(server.announcement_s())
+    house.admission.draining = True
+    _log.info("draining: %d predictions under way", house.ledger.in_flight)
+    until = monotonic() + server.drain_s
+    while house.ledger.in_flight and monotonic() < until and not signals.repeated:  # noqa: ASYNC110 - no event on the hot path
+        await asyncio.sleep(_POLL_S)
+    if house.ledger.in_flight:
+        _log.error("%d predictions were not finished in time", house.ledger.in_flight)
+    return not house.ledger.in_flight
+
+
+async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
+    house = House(settings, wanted)
+    await _start(house)
+    rows = tuple(_summary(version) for version in house.catalog.versions())
+    problems = [f"{model.name}: {model.problem}" for model in house.catalog if model.problem]
+    problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
+    await house.manager.aclose()
+    return CheckReport(tuple(problems), rows)
+
+
+class _Signals:
+    """SIGTERM and SIGINT, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.repeated = False
+        self.announce = True
+        self._first = asyncio.Event()
+        self._again = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._received, number)
+
+    async def wait(self) -> None:
+        """Return at the first signal."""
+        await self._first.wait()
+
+    async def again_within(self, seconds: float) -> None:
+        """Return after that time, or at a second signal."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._again.wait(), seconds)
+
+    def _received(self, number: signal.Signals) -> None:
+        if self._first.is_set():
+            self.repeated = True
+            self._again.set()
+            return
+        self.announce = number == signal.SIGTERM  # who presses Ctrl-C has no balancer to tell
+        _log.info("%s received", signal.Signals(number).name)
+        self._first.set()
+
+
+def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) -> None:
+    for model in house.catalog:
+        ready = ", ".join(map(str, model.ready_versions)) or "none ready"
+        aliases = "".join(f", {alias} -> {number}" for alias, number in sorted(model.aliases.items()))
+        _log.info("model %s: version %s%s", model.name, ready, aliases)
+    _log.info("Penstock %s serves HTTP on http://%s (try it at /docs)", penstock.__version__, addresses["http"])
+    _log.info("gRPC on %s, admin and /metrics on http://%s", addresses["grpc"], addresses["admin"])
+    if ready_file is not None:
+        draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+        draft.write_text(json.dumps({"pid": os.getpid(), "addresses": addresses}))
+        draft.replace(ready_file)
+
+
+def _refuse_exposure(settings: Settings) -> None:
+    server = settings.server
+    if not is_loopback(server.host) and not server.allow_unauthenticated:
+        raise StartError(
+            f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
+            "--allow-unauthenticated if something in front decides who may come in"
+        )
+
+
+def _token(settings: Settings) -> AdminToken:
+    try:
+        return AdminToken.of(Path(settings.server.state_dir))
+    except OSError as error:
+        raise StartError(
+            f"the state directory {settings.server.state_dir} cannot be used: {error.strerror}; set server.state_dir"
+        ) from error
+
+
+def _registry_path(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        raise StartError(f"the registry {uri} is of a kind that is not known: use a path or a file: URI")
+    return Path(unquote(parts.path)) if parts.scheme else Path(uri)
+
+
+def _socket(host: str, port: int, name: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot listen for {name} on {host}:{port}: {error.strerror}; choose another with --{name}-port") from error
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _host(listener: socket.socket) -> str:
+    host = str(listener.getsockname()[0])
+    return f"[{host}]" if ":" in host else host
+
+
+def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.http.keep_alive_s,
+        timeout_graceful_shutdown=_LAST_WORDS_S,
+    )
+
+
+def _view(version: ServedVersion) -> VersionView:
+    identity = version.identity
+    if not version.ready:
+        return VersionView(identity.name, identity.version, version.statistics)
+    scheduler = version.batcher.scheduler
+    return VersionView(
+        identity.name,
+        identity.version,
+        version.statistics,
+        ready=True,
+        waiting=scheduler.waiting_jobs,
+        running=scheduler.running,
+        load_s=version.load_s,
+        provider=",".join(version.readiness.options.devices),
+        digest=identity.digest,
+    )
+
+
+def _summary(version: ServedVersion) -> VersionSummary:
+    identity = version.identity
+    return VersionSummary(identity.name, identity.version, version.state, version.reason, version.load_s)
