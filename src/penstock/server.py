@@ -7,29 +7,32 @@ import json
 import logging
 import os
 import signal
-import socket
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
 import penstock
 from penstock.config.settings import Settings, WantedModel, is_loopback
+from penstock.domain.errors import Unavailable
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.example import first_request
+from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
+from penstock.inference.scrape import server_view, version_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
@@ -40,10 +43,9 @@ from penstock.registry.source import RegistryUnreachable
 from penstock.security.token import AdminToken
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json, set_up_logs
-from penstock.telemetry.metrics import Metrics, ServerView, VersionView
+from penstock.telemetry.metrics import Metrics, ServerView
 
 _log = logging.getLogger(__name__)
-_BACKLOG: Final = 2048
 _POLL_S: Final = 0.01
 _LAST_WORDS_S: Final = 1
 
@@ -85,11 +87,15 @@ class House:
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
-        self.metrics: Final = Metrics(self._server_view, self._version_views)
+        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog))
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
+
+    def _counted(self) -> ServerView:
+        dropped = self.access_log.dropped
+        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped)
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
@@ -103,39 +109,26 @@ class House:
         service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
         return GrpcServer(service, self.settings.grpc)
 
-    def _server_view(self) -> ServerView:
-        ledger = self.ledger
-        outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-        return ServerView(ledger.received, outcomes, ledger.unversioned, self.manager.registry_age_s, self.access_log.dropped)
-
-    def _version_views(self) -> Iterator[VersionView]:
-        return map(_view, self.catalog.versions())
-
 
 class Listeners:
-    """The open sockets and the servers behind them."""
+    """The three doors: predictions over HTTP and gRPC, administration."""
 
     def __init__(self, house: House, token: AdminToken) -> None:
-        server = house.settings.server
+        server, options = house.settings.server, house.settings.http
         predictions, admin = house.applications(token)
-        self._sockets = [_socket(server.host, server.http_port, "http"), _socket(server.admin_host, server.admin_port, "admin")]
-        self._servers = [_Uvicorn(_config(app, house.settings)) for app in (predictions, admin)]
+        with _port("http", server.host, server.http_port):
+            self._http = HttpListener(predictions, server.host, server.http_port, options)
+        with _port("admin", server.admin_host, server.admin_port):
+            self._admin = HttpListener(admin, server.admin_host, server.admin_port, options)
         self._grpc = house.grpc_server(token)
-        self._tasks: list[asyncio.Task[None]] = []
         self._settings = server
 
     async def open(self) -> dict[str, str]:
         """Begin to answer; returns the addresses by listener."""
-        try:
+        with _port("grpc", self._settings.host, self._settings.grpc_port):
             port = await self._grpc.start(self._settings.host, self._settings.grpc_port)
-        except OSError as error:
-            raise StartError(f"{error.strerror}; choose another with --grpc-port") from error
-        for server, listener in zip(self._servers, self._sockets, strict=True):
-            self._tasks.append(asyncio.create_task(server.serve([listener])))
-        while not all(server.started for server in self._servers):  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(_POLL_S)
-        http, admin = (f"{_host(listener)}:{listener.getsockname()[1]}" for listener in self._sockets)
-        return {"http": http, "grpc": f"{_host(self._sockets[0])}:{port}", "admin": admin}
+        await asyncio.gather(self._http.start(), self._admin.start())
+        return {"http": self._http.address, "grpc": f"{self._http.host}:{port}", "admin": self._admin.address}
 
     def announce_shutdown(self) -> None:
         """Tell health checks over gRPC; over HTTP they ask the house."""
@@ -143,18 +136,16 @@ class Listeners:
 
     async def close(self) -> None:
         """Take no more connections, let the answers under way be written, and close."""
-        for server in self._servers:
-            server.should_exit = True
-        await asyncio.gather(self._grpc.stop(_LAST_WORDS_S), *self._tasks)
+        await asyncio.gather(self._grpc.stop(_LAST_WORDS_S), self._http.stop(), self._admin.stop())
 
 
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn without its hand on the signals: two of it run in one loop, and the server's own order of stopping counts."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Capture none."""
+@contextlib.contextmanager
+def _port(name: str, host: str, port: int) -> Iterator[None]:
+    """Turn a port that cannot be had into an error that says which flag helps."""
+    try:
         yield
+    except OSError as error:
+        raise StartError(f"cannot listen for {name} on {host}:{port}: {error.strerror}; choose another with --{name}-port") from error
 
 
 def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
@@ -221,9 +212,11 @@ async def _drain(house: House, listeners: Listeners, signals: "_Signals") -> boo
     until = monotonic() + server.drain_s
     while house.ledger.in_flight and monotonic() < until and not signals.repeated:  # noqa: ASYNC110 - no event on the hot path
         await asyncio.sleep(_POLL_S)
-    if house.ledger.in_flight:
-        _log.error("%d predictions were not finished in time", house.ledger.in_flight)
-    return not house.ledger.in_flight
+    left = house.ledger.in_flight
+    if left:
+        _log.error("%d predictions were not finished in time; they are answered with UNAVAILABLE", left)
+        house.ledger.fail_all(Unavailable("the server shut down before the prediction was finished"))
+    return not left
 
 
 async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
@@ -274,6 +267,9 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         _log.info("model %s: version %s%s", model.name, ready, aliases)
     _log.info("Penstock %s serves HTTP on http://%s (try it at /docs)", penstock.__version__, addresses["http"])
     _log.info("gRPC on %s, admin and /metrics on http://%s", addresses["grpc"], addresses["admin"])
+    if example := first_request(addresses["http"], house.catalog):
+        sys.stdout.write(f"\nTry it:\n  {example}\n\n")
+        sys.stdout.flush()
     if ready_file is not None:
         draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
         draft.write_text(json.dumps({"pid": os.getpid(), "addresses": addresses}))
@@ -303,58 +299,6 @@ def _registry_path(uri: str) -> Path:
     if parts.scheme not in ("", "file"):
         raise StartError(f"the registry {uri} is of a kind that is not known: use a path or a file: URI")
     return Path(unquote(parts.path)) if parts.scheme else Path(uri)
-
-
-def _socket(host: str, port: int, name: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"cannot listen for {name} on {host}:{port}: {error.strerror}; choose another with --{name}-port") from error
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _host(listener: socket.socket) -> str:
-    host = str(listener.getsockname()[0])
-    return f"[{host}]" if ":" in host else host
-
-
-def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=settings.http.keep_alive_s,
-        timeout_graceful_shutdown=_LAST_WORDS_S,
-    )
-
-
-def _view(version: ServedVersion) -> VersionView:
-    identity = version.identity
-    if not version.ready:
-        return VersionView(identity.name, identity.version, version.statistics)
-    scheduler = version.batcher.scheduler
-    return VersionView(
-        identity.name,
-        identity.version,
-        version.statistics,
-        ready=True,
-        waiting=scheduler.waiting_jobs,
-        running=scheduler.running,
-        load_s=version.load_s,
-        provider=",".join(version.readiness.options.devices),
-        digest=identity.digest,
-    )
 
 
 def _summary(version: ServedVersion) -> VersionSummary:

@@ -1,63 +1,30 @@
-"""Which values each key takes, beyond their type.
+"""Which values each key takes, beyond their type."""
 
-msgspec could carry such bounds in its `Meta` annotations. They are plain functions because msgspec 0.22 crashes the
-process on `Annotated[str, Meta(pattern=...)] | list[...]`, the shape of `versions`.
-"""
-
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from penstock.config.settings import ServerOptions, Settings
-from penstock.domain.names import is_alias, is_model_name, is_version_number
+from penstock.domain.names import is_model_name
 from penstock.grpc.options import GrpcOptions
 from penstock.http.options import HttpOptions
 from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.registry.options import RegistryOptions
 
-_DAY_S: Final = 86_400
 # Lengths of messages and counts of streams are C ints below.
 _INT_MAX: Final = 2**31 - 1
 _PORT_MAX: Final = 65_535
-_DEVICE: Final = re.compile(r"cpu|(cuda|tensorrt):[0-9]{1,3}")
-_LATEST: Final = re.compile(r"latest:[1-9][0-9]{0,8}")
-
-
-class Rule(NamedTuple):
-    """What a value must be: in words, and as a test of a value whose type is right already."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def _or_auto(rule: Rule) -> Rule:
-    return Rule(f'{rule.words}, or "auto"', lambda value: value == "auto" or rule.holds(value))
-
-
-def _are_references(value: str | list[str | int]) -> bool:
-    if isinstance(value, str):
-        return value == "all" or _LATEST.fullmatch(value) is not None
-    return bool(value) and all(is_version_number(str(item)) or is_alias(str(item)) for item in value)
-
-
-def _are_devices(value: list[str]) -> bool:
-    return bool(value) and all(_DEVICE.fullmatch(device) for device in value)
 
 
 _TEXT: Final = Rule("non-empty text", lambda value: bool(value.strip()))
 _PORT: Final = Rule(f"a port from 0 to {_PORT_MAX}", lambda value: 0 <= value <= _PORT_MAX)
 # The upper bound is there to refuse `inf`, which TOML can write and no timer can wait for.
-_SECONDS: Final = Rule("a number of seconds above 0, up to a day", lambda value: 0 < value <= _DAY_S)
-_SECONDS_OR_NONE: Final = Rule("a number of seconds from 0 up to a day", lambda value: 0 <= value <= _DAY_S)
-_COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
+_SECONDS: Final = Rule("a number of seconds above 0, up to a day", lambda value: 0 < value <= DAY_S)
+_SECONDS_OR_NONE: Final = Rule("a number of seconds from 0 up to a day", lambda value: 0 <= value <= DAY_S)
 _COUNT_OR_NONE: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <= value <= _INT_MAX)
-_MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lambda value: 0 < value <= _DAY_S * 1000)
-_SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
-_VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
-_DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
 RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
@@ -71,27 +38,17 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "request_timeout_s": _SECONDS,
         "max_request_timeout_s": _SECONDS,
         "drain_s": _SECONDS_OR_NONE,
-        "announce_s": _or_auto(_SECONDS_OR_NONE),
+        "announce_s": or_auto(_SECONDS_OR_NONE),
     },
     HttpOptions: {
-        "max_body_bytes": _COUNT,
+        "max_body_bytes": COUNT,
         "compress_above_bytes": _COUNT_OR_NONE,
         "allowed_hosts": _HOSTS,
-        "keep_alive_s": Rule("a whole number of seconds from 1 up to a day", lambda value: 1 <= value <= _DAY_S),
+        "keep_alive_s": Rule("a whole number of seconds from 1 up to a day", lambda value: 1 <= value <= DAY_S),
     },
     GrpcOptions: {"max_message_bytes": _C_COUNT, "max_streams": _C_COUNT},
     RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE},
-    ModelOptions: {
-        "versions": _VERSIONS,
-        "slo_ms": _or_auto(_MILLISECONDS),
-        "max_batch_rows": _COUNT,
-        "devices": _DEVICES,
-        "lanes": _or_auto(_COUNT),
-        "threads": _or_auto(_COUNT),
-        "queue_rows": _or_auto(_COUNT),
-        "queue_bytes": _or_auto(_COUNT),
-        "require_placement": _SHARE,
-    },
+    ModelOptions: MODEL_RULES,
 }
 """The rule of each field that has one; for a table of free keys it holds for each value in it."""
 

@@ -8,10 +8,11 @@ from typing import Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from penstock.config.checks import RULES, Rule
+from penstock.config.checks import RULES
 from penstock.config.origins import dotted
 from penstock.config.settings import Settings
 from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.rules import Rule
 
 _Kind = Literal["cpu", "cuda", "tensorrt"]
 _WORDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

@@ -86,7 +86,7 @@ class OrtSession:
         """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""
         named = self._schema.input_named
         values = {
-            name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _ONNX_BFLOAT16)
+            name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.asarray(array, order="C"), _ONNX_BFLOAT16)
             if named[name].datatype is _BF16
             else ort.OrtValue.ortvalue_from_numpy(array)
             for name, array in inputs.items()

@@ -43,6 +43,8 @@ def _hints(error: PenstockError) -> dict[str, str]:
         hints["retry-after"] = str(max(1, round(error.retry_after_s)))
     if error.code is ErrorCode.UNSUPPORTED_ENCODING:
         hints["accept-encoding"] = "gzip, deflate"
+    if error.code is ErrorCode.TOO_LARGE:
+        hints["connection"] = "close"  # the rest of the body is never read
     if error.code is ErrorCode.UNAUTHENTICATED:
         hints["www-authenticate"] = "Bearer"
     return hints

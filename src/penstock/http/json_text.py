@@ -5,6 +5,7 @@ way here, with the bare tokens that Triton and Python's own json use.
 """
 
 import json
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -32,15 +33,18 @@ def parse(text: bytes | memoryview) -> dict[str, Any]:
 
 
 def _loads(text: bytes) -> object:
+    tolerant = False
     try:
         document: object = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        if any(token in text for token in _TOKENS):
-            document = _tolerant(text)
-        else:
+        tolerant = any(token in text for token in _TOKENS)
+        if not tolerant:
             raise InvalidInput(f"the body is not valid JSON: {error}") from error
+        document = _tolerant(text)
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         _check_depth(document)
+    if tolerant:
+        _check_tokens(document)
     return document
 
 
@@ -65,6 +69,26 @@ def _check_depth(document: object) -> None:
         if not level:
             return
     raise InvalidInput(f"the JSON nesting depth exceeds the maximum of {MAX_DEPTH}")
+
+
+def _check_tokens(value: object) -> None:
+    """Refuse NaN and infinities outside tensor values: V2's `data`, V1's `instances` and `inputs`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInput("NaN and Infinity are no JSON; they may stand among the values of a tensor only")
+    if isinstance(value, list):
+        for item in value:
+            _check_tokens(item)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not _holds_values(key, item):
+                _check_tokens(item)
+
+
+def _holds_values(key: str, value: object) -> bool:
+    if key == "inputs":
+        # A list of tensors is V2's; anything else holds V1's values.
+        return not (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+    return key in {"data", "instances"}
 
 
 def _children(outer: object) -> Any:  # noqa: ANN401 - what JSON may hold

@@ -5,6 +5,7 @@ from collections.abc import Callable, Container
 from typing import Final
 
 from penstock.domain.clock import Clock, monotonic
+from penstock.domain.errors import PenstockError
 from penstock.domain.outcome import Outcome
 from penstock.domain.request import InferenceRequest, Reply
 from penstock.domain.ticket import Ticket
@@ -26,7 +27,7 @@ class Ledger:
         """Ends by (protocol, model, outcome)."""
         self.unversioned: Final[Counter[tuple[str, str, str]]] = Counter()
         """Ends that no version had a part in, by (protocol, model, status)."""
-        self.in_flight = 0
+        self._open: set[Ticket] = set()
         self._known = known
         self._observe = observe
         self._clock = clock
@@ -36,13 +37,24 @@ class Ledger:
         if not request.arrived_ns:
             request.arrived_ns = self._clock()
         self.received[request.protocol, self._label(request.model)] += 1
-        self.in_flight += 1
-        return Ticket(request, reply, self._book, self._clock)
+        ticket = Ticket(request, reply, self._book, self._clock)
+        self._open.add(ticket)
+        return ticket
+
+    @property
+    def in_flight(self) -> int:
+        """Predictions that have not ended."""
+        return len(self._open)
+
+    def fail_all(self, error: PenstockError) -> None:
+        """End whatever is still under way: the last resort of a shutdown."""
+        for ticket in list(self._open):
+            ticket.fail(error)
 
     def _book(self, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
         request, label = ticket.request, self._label(ticket.request.model)
-        self.in_flight -= 1
+        self._open.discard(ticket)
         self.outcomes[request.protocol, label, ticket.outcome] += 1
         status = status_of(ticket)
         if isinstance(ticket.lease, ServedVersion):

@@ -1,6 +1,5 @@
 """From a listing in the registry to a version that can answer."""
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from penstock.execution.pool import DevicePool
 from penstock.execution.probe import UnsafeBatch, probe_batch
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.warmup import warm_up
+from penstock.lifecycle.beside import beside
 from penstock.lifecycle.declared import apply_declared
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.settings import resolve_options
@@ -87,9 +87,9 @@ class Loader:
         """
         if problem := model.problem or listing.problem:
             raise BadArtifact(problem)
-        opened = await asyncio.to_thread(self._open, model, listing)
+        opened = await beside(lambda: self._open(model, listing))
         version.enter(VersionState.WARMING)
-        warmed = await asyncio.to_thread(_warm, opened)
+        warmed = await beside(lambda: _warm(opened))
         lanes = self._lanes(opened)
         limits, slo_ms = _limits(opened.options, warmed, lanes.count)
         batcher = Batcher(warmed.schema, limits, lanes, version.statistics, slo_ms=slo_ms)

@@ -1,30 +1,28 @@
 """Moves reality towards what is wanted: the only place that loads, switches and unloads."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, NamedTuple
 
-from penstock.domain.errors import LoadRefused, NotFound, PenstockError
+from penstock.domain.errors import BadArtifact, LoadRefused, NotFound, PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.names import check_model_name
 from penstock.lifecycle import policy
+from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import Catalog, ServedModel
 from penstock.lifecycle.loader import Loader
+from penstock.lifecycle.notices import Notices
 from penstock.lifecycle.policy import Load, Step
+from penstock.lifecycle.settled import Settled
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.version import ServedVersion
-from penstock.registry.source import (
-    Fingerprint,
-    ModelListing,
-    Registry,
-    RegistryUnreachable,
-    Snapshot,
-    VersionListing,
-)
+from penstock.registry.source import ModelListing, Registry, RegistryUnreachable, Snapshot, VersionListing
 
 _log = logging.getLogger(__name__)
+_CLOSE_S: Final = 5.0
 
 
 class Wanted(NamedTuple):
@@ -47,21 +45,20 @@ class Manager:
         self._poll_s = poll_s
         self._only: Mapping[str, str | None] = dict(only)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._seen: dict[tuple[str, int], Fingerprint] = {}
-        self._reported: set[str] = set()
+        self._settled = Settled()
+        self._notices = Notices()
         self._tasks: set[asyncio.Task[None]] = set()
         self._poller: asyncio.Task[None] | None = None
         self._at_start: frozenset[str] | None = None
-        self._read_at = time.monotonic()
 
     async def start(self) -> None:
         """Load everything wanted, and return when each wanted version is READY or FAILED; then watch the registry.
 
         Raises `RegistryUnreachable` if there is no registry to start from.
         """
-        snapshot = await asyncio.to_thread(self._registry.snapshot)
-        self._report(snapshot)
-        self._remember(snapshot)
+        snapshot = await beside(self._registry.snapshot)
+        self._notices.of(snapshot)
+        self._settled.look(snapshot)
         async with asyncio.TaskGroup() as group:
             for listing in self._served(snapshot):
                 group.create_task(self._reconcile(listing, eligible=set(listing.versions)))
@@ -78,7 +75,8 @@ class Manager:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(version.drain() for version in self.catalog.versions() if version.ready))
-        await asyncio.to_thread(self._loader.close)
+        with contextlib.suppress(TimeoutError):  # a run that never ends must not keep the process
+            await asyncio.wait_for(beside(self._loader.close), _CLOSE_S)
 
     @property
     def ready(self) -> bool:
@@ -91,7 +89,7 @@ class Manager:
     @property
     def registry_age_s(self) -> float:
         """Seconds since the registry was last read."""
-        return time.monotonic() - self._read_at
+        return self._settled.age_s
 
     async def load(self, name: str) -> None:
         """Load or reload a model now; raises `NotFound`, or the first reason why a wanted version is not ready."""
@@ -123,14 +121,14 @@ class Manager:
             try:
                 await self._look()
             except RegistryUnreachable as error:
-                self._report_once(f"{error}; what is loaded stays loaded")
+                self._notices.once(f"{error}; what is loaded stays loaded")
             except Exception:  # one bad look must not end the watch
                 _log.exception("a look at the registry failed; what is loaded stays loaded")
 
     async def _look(self) -> None:
-        snapshot = await asyncio.to_thread(self._registry.snapshot)
-        self._report(snapshot)
-        eligible = self._remember(snapshot)
+        snapshot = await beside(self._registry.snapshot)
+        self._notices.of(snapshot)
+        eligible = self._settled.look(snapshot)
         for listing in self._served(snapshot):
             if not self._lock(listing.name).locked():
                 self._spawn(self._reconcile_quietly(listing, eligible.get(listing.name, set())))
@@ -148,6 +146,9 @@ class Manager:
         failures: list[PenstockError] = []
         async with self._lock(listing.name):
             model.problem = listing.problem
+            if listing.problem and model.ready_versions:
+                # Half-written settings or aliases say nothing about what is wanted: what serves goes on serving.
+                return [BadArtifact(listing.problem)]
             if again:
                 self._forget_failures(model)
             while not model.unloaded and (pending := self._steps(model, listing, eligible)):
@@ -211,6 +212,9 @@ class Manager:
         except PenstockError as error:
             self._failed(model, found, version, error)
             raise
+        except asyncio.CancelledError:
+            version.enter(VersionState.FAILED, "the load was abandoned")
+            raise
         except Exception as error:
             _log.exception("loading %s failed unexpectedly", version.identity)
             refusal = LoadRefused("the load failed unexpectedly; the log tells more")
@@ -264,29 +268,16 @@ class Manager:
             elif version.ready and version.reason:
                 version.fingerprint = None
 
-    def _remember(self, snapshot: Snapshot) -> dict[str, set[int]]:
-        """Return the versions whose files are settled: complete by a manifest, or equal in two looks."""
-        self._read_at = time.monotonic()
-        settled: dict[str, set[int]] = {}
-        seen: dict[tuple[str, int], Fingerprint] = {}
-        for name, listing in snapshot.models.items():
-            for number, version in listing.versions.items():
-                seen[name, number] = version.fingerprint
-                if version.complete or self._seen.get((name, number)) == version.fingerprint:
-                    settled.setdefault(name, set()).add(number)
-        self._seen = seen
-        return settled
-
     def _served(self, snapshot: Snapshot) -> list[ModelListing]:
         missing = set(self._only) - set(snapshot.models)
         for name in sorted(missing):
-            self._report_once(f"the model {name!r} is asked for, but the registry does not have it")
+            self._notices.once(f"the model {name!r} is asked for, but the registry does not have it")
             self._model(name).problem = "the registry does not have this model"
         return [listing for name, listing in snapshot.models.items() if not self._only or name in self._only]
 
     async def _listing(self, name: str) -> ModelListing:
         check_model_name(name)
-        snapshot = await asyncio.to_thread(self._registry.snapshot)
+        snapshot = await beside(self._registry.snapshot)
         if name not in snapshot.models or (self._only and name not in self._only):
             raise NotFound(f"failed to load {name!r}: the registry has no such model")
         return snapshot.models[name]
@@ -301,20 +292,6 @@ class Manager:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _report(self, snapshot: Snapshot) -> None:
-        for sentence in snapshot.ignored:
-            self._report_once(f"ignored in the registry: {sentence}")
-        for listing in snapshot.models.values():
-            for warning in listing.warnings:
-                self._report_once(f"{listing.name}/config.pbtxt: {warning}")
-            if listing.problem:
-                self._report_once(f"{listing.name}: {listing.problem}")
-
-    def _report_once(self, sentence: str) -> None:
-        if sentence not in self._reported:
-            self._reported.add(sentence)
-            _log.warning("%s", sentence)
 
 
 def _remarks(notes: tuple[str, ...]) -> str:

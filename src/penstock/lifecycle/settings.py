@@ -1,18 +1,13 @@
 """One model's options, from all the places that may set them."""
 
-import re
+import difflib
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
 from penstock.domain.errors import LoadRefused
-from penstock.domain.names import shown
 from penstock.lifecycle.options import ModelOptions
-
-# A model.toml does not pass through `config`, which checks the operator's own settings.
-_COUNTS: Final = ("max_batch_rows", "lanes", "threads", "queue_rows", "queue_bytes")
-_RULE: Final = re.compile(r"all|latest:[1-9][0-9]{0,8}")
+from penstock.lifecycle.rules import broken_rules
 
 
 def resolve_options(defaults: ModelOptions, *layers: Mapping[str, object]) -> ModelOptions:
@@ -23,20 +18,19 @@ def resolve_options(defaults: ModelOptions, *layers: Mapping[str, object]) -> Mo
     merged: dict[str, object] = msgspec.to_builtins(defaults)
     for layer in layers:
         merged.update(layer)
+    for key in merged:
+        _check_known(key)
     try:
         options = msgspec.convert(merged, ModelOptions)
     except msgspec.ValidationError as error:
         raise LoadRefused(f"the model's settings are not valid: {error}") from error
-    if problem := _problem(options):
-        raise LoadRefused(f"the model's settings are not valid: {problem}")
+    if problems := list(broken_rules(options)):
+        raise LoadRefused(f"the model's settings are not valid: {'; '.join(problems)}")
     return options
 
 
-def _problem(options: ModelOptions) -> str:
-    for key in _COUNTS:
-        value = getattr(options, key)
-        if value != "auto" and value < 1:
-            return f"{key} is {value}; use a whole number from 1"
-    if isinstance(options.versions, str) and _RULE.fullmatch(options.versions) is None:
-        return f'versions is {shown(options.versions)}; use "latest:N" with N from 1, "all", or a list of numbers and aliases'
-    return "" if options.devices else 'devices is empty; use ["cpu"]'
+def _check_known(key: str) -> None:
+    known = ModelOptions.__struct_fields__
+    if key not in known:
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
+        raise LoadRefused(f"the model's settings have an unknown key {key!r}; did you mean {nearest[0]!r}?")

@@ -9,6 +9,7 @@ from penstock.domain.errors import Unavailable
 from penstock.domain.model import ModelArtifact, ModelVersion
 from penstock.domain.schema import ModelSchema
 from penstock.domain.session import Session
+from penstock.lifecycle.beside import beside
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.states import VersionState, advance
 from penstock.telemetry.statistics import VersionStatistics
@@ -101,5 +102,5 @@ class ServedVersion:
             await self._drained.wait()
         readiness, self._readiness = self.readiness, None
         for session in readiness.sessions:
-            await asyncio.to_thread(session.close)
+            await beside(session.close)
         self.enter(VersionState.UNLOADED, "unloaded")

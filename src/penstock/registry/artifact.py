@@ -72,9 +72,11 @@ def _external(folder: Path, location: str) -> Path:
     """Return the file of a plain relative name; a link or a path that leaves the folder is refused."""
     name = PurePosixPath(location)
     if not location or name.is_absolute() or ".." in name.parts or "\\" in location:
-        raise BadArtifact(f"the graph names external data {location!r}; only plain names beside the model are read")
+        raise BadArtifact(
+            f"the graph names external data {name.name!r} outside the model's directory; only files beside the model are read"
+        )
     path = folder / location
-    if path.is_symlink() or not path.is_file():
+    if not path.is_file() or path.resolve() != folder.resolve().joinpath(*name.parts):
         raise BadArtifact(f"the external-data file {location!r} is missing beside the model")
     return path
 

@@ -66,7 +66,7 @@ def _model(directory: Path, ignored: list[str]) -> ModelListing:
 
 def _versions(model: Path, shared: Fingerprint, ignored: list[str]) -> Iterator[VersionListing]:
     for entry in sorted(model.iterdir()):
-        if not entry.is_dir() or entry.name.startswith("."):
+        if not entry.is_dir():
             continue
         if not is_version_number(entry.name):
             ignored.append(f"{model.name}/{entry.name}: a version is a number without leading zeros")

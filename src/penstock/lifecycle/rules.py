@@ -1,0 +1,67 @@
+"""Which values the keys of a model take, beyond their type.
+
+msgspec could carry such bounds in its `Meta` annotations. They are plain functions because msgspec 0.22 crashes the
+process on `Annotated[str, Meta(pattern=...)] | list[...]`, the shape of `versions`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from penstock.domain.names import is_alias, is_version_number
+from penstock.lifecycle.options import ModelOptions
+
+DAY_S: Final = 86_400
+_DEVICE: Final = re.compile(r"cpu|(cuda|tensorrt):[0-9]{1,3}")
+_LATEST: Final = re.compile(r"latest:[1-9][0-9]{0,8}")
+
+
+class Rule(NamedTuple):
+    """What a value must be: in words, and as a test of a value whose type is right already."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def or_auto(rule: Rule) -> Rule:
+    """Return the rule that admits "auto" beside what the given one admits."""
+    return Rule(f'{rule.words}, or "auto"', lambda value: value == "auto" or rule.holds(value))
+
+
+def _are_references(value: str | list[str | int]) -> bool:
+    if isinstance(value, str):
+        return value == "all" or _LATEST.fullmatch(value) is not None
+    return bool(value) and all(is_version_number(str(item)) or is_alias(str(item)) for item in value)
+
+
+def _are_devices(value: list[str]) -> bool:
+    return bool(value) and all(_DEVICE.fullmatch(device) for device in value)
+
+
+COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
+_MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lambda value: 0 < value <= DAY_S * 1000)
+_SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
+_VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
+_DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
+
+MODEL_RULES: Final[Mapping[str, Rule]] = {
+    "versions": _VERSIONS,
+    "slo_ms": or_auto(_MILLISECONDS),
+    "max_batch_rows": COUNT,
+    "devices": _DEVICES,
+    "lanes": or_auto(COUNT),
+    "threads": or_auto(COUNT),
+    "queue_rows": or_auto(COUNT),
+    "queue_bytes": or_auto(COUNT),
+    "require_placement": _SHARE,
+}
+"""The rule of each option that has one; for a table of free keys it holds for each value in it."""
+
+
+def broken_rules(options: ModelOptions) -> Iterator[str]:
+    """Yield a sentence for each value that its rule does not admit."""
+    for key, rule in MODEL_RULES.items():
+        value = getattr(options, key)
+        for single in value.values() if isinstance(value, dict) else [value]:
+            if not rule.holds(single):
+                yield f"{key} is {single!r}; it must be {rule.words}"
