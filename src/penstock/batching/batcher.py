@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from penstock.batching.job import Job
+from penstock.batching.job import Job, Owner
 from penstock.batching.limits import BatchLimits
 from penstock.batching.scheduler import Dispatch, Expire, Scheduler
 from penstock.batching.work import Work
@@ -145,6 +145,6 @@ class Batcher:
         )
 
 
-def _work(job: Job) -> Work:
+def _work(job: Job) -> Owner:
     assert job.work is not None, "a batcher queues only jobs of its own"  # noqa: S101
     return job.work

@@ -1,14 +1,13 @@
 """The unit that a scheduler queues: a request, or a part of a long one."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-from penstock.domain.batch import Part
+from penstock.domain.batch import Part, Run
+from penstock.domain.errors import PenstockError
 from penstock.domain.request import NORMAL
 from penstock.domain.tensor import Array
-
-if TYPE_CHECKING:
-    from penstock.batching.work import Work
+from penstock.domain.ticket import Ticket
 
 
 class Key(NamedTuple):
@@ -18,6 +17,21 @@ class Key(NamedTuple):
     """The outputs asked for."""
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """The inputs given and their dimensions beyond the first."""
+
+
+class Owner(Protocol):
+    """What a job is a part of, and what hears of its fate; a scheduler never looks at it."""
+
+    ticket: Ticket
+
+    def started(self, now_ns: int) -> None:
+        """Hear that the job runs."""
+
+    def finished(self, job: "Job", outputs: list[Array], run: Run, batch_rows: int) -> None:
+        """Take the job's outputs."""
+
+    def failed(self, error: PenstockError) -> None:
+        """Hear that the job will have no outputs."""
 
 
 class JobState(Enum):
@@ -42,7 +56,7 @@ class Job:
         due_ns: int = 0,
         deadline_ns: int = 1 << 62,
         priority: int = NORMAL,
-        work: "Work | None" = None,
+        work: "Owner | None" = None,
     ) -> None:
         self.part = part
         self.key = key

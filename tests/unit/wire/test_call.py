@@ -28,7 +28,7 @@ FORKS: Final = """
 import os
 from penstock.wire.call import new_request_id
 child = os.fork()
-print(new_request_id(), flush=True)
+os.write(1, f"{new_request_id()}\\n".encode())
 if child:
     os.waitpid(child, 0)
 """

@@ -1,0 +1,257 @@
+"""Write the tiny models that the tests serve, in Triton's layout: `python tests/models/build.py DIR`.
+
+Each graph is written in ONNX's text syntax, so that a fixture can be read where it is made. The file stands alone (it
+imports nothing of ours): it runs as a script and under whatever name the tests import it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnx.parser
+
+HEADER = '<ir_version: 8, opset_import: ["": 17]>'
+
+# 305-330 ms per run with one intra-op thread on the 2-core x86 machine of development; 1,000 rounds take about 7 ms.
+SLOW_ROUNDS = 45_000
+
+TRITON_TYPES: dict[int, str] = {
+    onnx.TensorProto.BOOL: "TYPE_BOOL",
+    onnx.TensorProto.UINT8: "TYPE_UINT8",
+    onnx.TensorProto.UINT16: "TYPE_UINT16",
+    onnx.TensorProto.UINT32: "TYPE_UINT32",
+    onnx.TensorProto.UINT64: "TYPE_UINT64",
+    onnx.TensorProto.INT8: "TYPE_INT8",
+    onnx.TensorProto.INT16: "TYPE_INT16",
+    onnx.TensorProto.INT32: "TYPE_INT32",
+    onnx.TensorProto.INT64: "TYPE_INT64",
+    onnx.TensorProto.FLOAT16: "TYPE_FP16",
+    onnx.TensorProto.BFLOAT16: "TYPE_BF16",
+    onnx.TensorProto.FLOAT: "TYPE_FP32",
+    onnx.TensorProto.DOUBLE: "TYPE_FP64",
+    onnx.TensorProto.STRING: "TYPE_STRING",
+}
+
+IDENTITIES = {
+    "id_fp32": "float",
+    "id_fp16": "float16",
+    "id_bf16": "bfloat16",
+    "id_fp64": "double",
+    "id_i8": "int8",
+    "id_i16": "int16",
+    "id_i32": "int32",
+    "id_i64": "int64",
+    "id_u8": "uint8",
+    "id_u16": "uint16",
+    "id_u32": "uint32",
+    "id_u64": "uint64",
+    "id_bool": "bool",
+    "id_str": "string",
+}
+
+ADDSUB = """addsub (int32[batch,16] INPUT0, int32[batch,16] INPUT1)
+    => (int32[batch,16] OUTPUT0, int32[batch,16] OUTPUT1)
+{
+    OUTPUT0 = Add(INPUT0, INPUT1)
+    OUTPUT1 = Sub(INPUT0, INPUT1)
+}"""
+
+ADDSUB_SWAPPED = ADDSUB.replace("Add", "TMP").replace("Sub", "Add").replace("TMP", "Sub")
+
+BOOM = """boom (int64[n] I) => (float[n] Y)
+<float[4] table = {0.0, 1.0, 2.0, 3.0}>
+{
+    Y = Gather <axis = 0> (table, I)
+}"""
+
+# Each round multiplies by the identity matrix: honest work that leaves Y equal to X.
+SLOW = """slow (float[batch,1] X) => (float[batch,1] Y)
+<int64 rounds = {ROUNDS}, bool go = {1}, int64[2] square = {256, 256}, float[1,256] ones = {ONES}>
+{
+    zeros = ConstantOfShape (square)
+    eye = EyeLike (zeros)
+    wide = MatMul (X, ones)
+    done = Loop (rounds, go, wide) <body = turn (int64 i, bool go_on, float[batch,256] before)
+        => (bool go_on_after, float[batch,256] after)
+    {
+        go_on_after = Identity (go_on)
+        after = MatMul (before, eye)
+    }>
+    Y = ReduceMax <axes = [1], keepdims = 1> (done)
+}"""
+
+OPTIONAL_IN = """optional_in (float[batch,4] X, float[4] bias = {1.0, 2.0, 3.0, 4.0}) => (float[batch,4] Y)
+{
+    Y = Add (X, bias)
+}"""
+
+SCALAR = """scalar (float X) => (float Y)
+{
+    Y = Add (X, X)
+}"""
+
+MULTI = """multi (float[batch,2] floats, int64[batch,3] ints, string[batch,1] texts)
+    => (float[batch,2] doubled, int64[batch,1] total, string[batch,1] same)
+<int64[1] last = {1}>
+{
+    doubled = Add (floats, floats)
+    total = ReduceSum <keepdims = 1> (ints, last)
+    same = Identity (texts)
+}"""
+
+# Wrong to batch: every row's answer depends on the rows beside it.
+MIXES_ROWS = """mixes_rows (float[batch,4] X) => (float[batch,4] Y)
+{
+    mean = ReduceMean <axes = [0], keepdims = 1> (X)
+    Y = Sub (X, mean)
+}"""
+
+TAGGED = """tagged (float[batch,4] X) => (float[batch,4] Y, int64[batch] version)
+{
+    Y = Identity (X)
+    rows = Shape <start = 0, end = 1> (X)
+    version = ConstantOfShape <value = int64[1] {VERSION}> (rows)
+}"""
+
+MLP = """mlp (float[batch,64] X) => (float[batch,10] Y)
+{
+    linear = Gemm (X, W1, b1)
+    hidden = Relu (linear)
+    Y = Gemm (hidden, W2, b2)
+}"""
+
+EXTERNAL = """external (float[batch,4] X) => (float[batch,4] Y)
+{
+    Y = Add (X, W)
+}"""
+
+
+def build_registry(root: Path) -> None:
+    """Write every fixture model under `root`, replacing files of the same names."""
+    write_configured(root)
+    write_slow(root)
+    write_plain(root)
+    write_mlp(root)
+    write_external(root)
+    write_folder(root)
+    write_tagged(root, 1)
+
+
+def write_configured(root: Path) -> None:
+    """Write the models that carry a config.pbtxt, as the conformance cases name them."""
+    write_versioned_addsub(root)
+    write_configured_model(root, "addsub_nb", ADDSUB.replace("batch,", ""), 0)
+    for name, element in IDENTITIES.items():
+        write_configured_model(root, name, identity(name, element, "batch,n"), 8)
+    write_configured_model(root, "id_free", identity("id_free", "float", "m,n"), 0)
+    write_configured_model(root, "id_vec", identity("id_vec", "float", "n"), 0)
+    write_configured_model(root, "scores", identity("scores", "float", "batch,4"), 8)
+    write_configured_model(root, "boom", BOOM, 0)
+
+
+def write_versioned_addsub(root: Path) -> None:
+    """Write addsub with the versions 1 and 3, both served; version 3 swaps the outputs."""
+    write_configured_model(root, "addsub", ADDSUB, 8, "version_policy: { all {} }")
+    save(parse(ADDSUB_SWAPPED), root / "addsub" / "3")
+
+
+def write_slow(root: Path, rounds: int = SLOW_ROUNDS) -> None:
+    """Write a model whose run takes long (300 ms by default) and whose queue holds two requests."""
+    graph = SLOW.replace("ROUNDS", str(rounds)).replace("ONES", ", ".join(["1.0"] * 256))
+    queue = "dynamic_batching { default_queue_policy { max_queue_size: 2 } }"
+    write_configured_model(root, "slow", graph, 1, queue, "instance_group [ { count: 1 kind: KIND_CPU } ]")
+
+
+def write_plain(root: Path) -> None:
+    """Write the one-graph models that come without a config.pbtxt."""
+    save(parse(OPTIONAL_IN), root / "optional_in" / "1")
+    save(parse(SCALAR), root / "scalar" / "1")
+    save(parse(MULTI), root / "multi" / "1")
+    save(parse(MIXES_ROWS), root / "mixes_rows" / "1")
+    save(parse(identity("zero_ok", "float", "batch,n")), root / "zero_ok" / "1")
+
+
+def write_mlp(root: Path) -> None:
+    """Write the 64-128-10 perceptron of the benchmarks, with seeded random weights."""
+    random = np.random.default_rng(7)
+    weights = {"W1": (64, 128), "b1": (128,), "W2": (128, 10), "b2": (10,)}
+    model = onnx.parser.parse_model(HEADER + MLP)
+    for name, shape in weights.items():
+        values = random.normal(0.0, 0.1, shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    save(model, root / "mlp" / "1")
+
+
+def write_external(root: Path) -> None:
+    """Write a model whose weights 10, 20, 30, 40 lie in `weights.bin` beside it."""
+    write_with_weights_file(root / "external" / "1")
+
+
+def write_folder(root: Path) -> None:
+    """Write the same model where `model.onnx` is a directory of model and weights, as Triton allows."""
+    write_with_weights_file(root / "folder" / "1" / "model.onnx")
+
+
+def write_tagged(root: Path, version: int) -> None:
+    """Write one version of `tagged`, which answers with its input and its own version number."""
+    save(parse(TAGGED.replace("VERSION", str(version))), root / "tagged" / str(version))
+
+
+def write_configured_model(root: Path, name: str, graph: str, max_batch_size: int, *settings: str) -> None:
+    """Write version 1 of a model and its config.pbtxt with `settings` as further lines."""
+    model = parse(graph)
+    save(model, root / name / "1")
+    lines = [f'name: "{name}"', 'platform: "onnxruntime_onnx"', f"max_batch_size: {max_batch_size}"]
+    lines += [f"input [ {tensor_config(value, max_batch_size)} ]" for value in model.graph.input]
+    lines += [f"output [ {tensor_config(value, max_batch_size)} ]" for value in model.graph.output]
+    (root / name / "config.pbtxt").write_text("\n".join([*lines, *settings, ""]))
+
+
+def tensor_config(value: onnx.ValueInfoProto, max_batch_size: int) -> str:
+    """Return Triton's text for one input or output; its dims leave the batch dimension out."""
+    tensor = value.type.tensor_type
+    dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+    own_dims = dims[1:] if max_batch_size else dims
+    return f'{{ name: "{value.name}" data_type: {TRITON_TYPES[tensor.elem_type]} dims: {own_dims} }}'
+
+
+def write_with_weights_file(directory: Path) -> None:
+    """Write `model.onnx` and the external data that it names into `directory`."""
+    model = onnx.parser.parse_model(HEADER + EXTERNAL)
+    model.graph.initializer.append(weights_in_file("weights.bin"))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "weights.bin").write_bytes(np.array([10, 20, 30, 40], dtype="<f4").tobytes())
+    save(model, directory)
+
+
+def weights_in_file(location: str) -> onnx.TensorProto:
+    """Return the tensor W [4] whose bytes lie in the file `location`."""
+    tensor = onnx.TensorProto(name="W", data_type=onnx.TensorProto.FLOAT, dims=[4])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def identity(name: str, element: str, shape: str) -> str:
+    """Return the text of a graph that answers with its input."""
+    return f"{name} ({element}[{shape}] X) => ({element}[{shape}] Y) {{ Y = Identity (X) }}"
+
+
+def parse(graph: str) -> onnx.ModelProto:
+    """Return the model of a graph in text, checked."""
+    model = onnx.parser.parse_model(HEADER + graph)
+    onnx.checker.check_model(model)
+    return model
+
+
+def save(model: onnx.ModelProto, directory: Path) -> None:
+    """Write `model.onnx` into `directory`, which is made if need be."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+if __name__ == "__main__":
+    build_registry(Path(sys.argv[1]))

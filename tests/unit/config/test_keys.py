@@ -1,0 +1,128 @@
+"""Every key: misspelt, and with a value that is out of range."""
+
+from collections.abc import Callable
+
+import pytest
+
+from penstock.config.checks import RULES
+from penstock.config.load import Loaded, effective
+from penstock.config.schema import every_key, node_at
+from penstock.config.settings import Settings
+
+Load = Callable[..., Loaded]
+Problems = Callable[..., tuple[str, ...]]
+
+MODEL_KEYS = [(("models", "m", key[1])) for key in every_key() if key[0] == "defaults" and len(key) > 1]
+KEYS = [key for key in every_key() if len(key) > 1] + MODEL_KEYS
+SECTIONS = [key for key in every_key() if len(key) == 1]
+SOURCES = ["file", "environment", "flag"]
+
+OUT_OF_RANGE: dict[str, list[object]] = {
+    "server.host": ["", " ", 5],
+    "server.http_port": [-1, 65_536, 80.5, True],
+    "server.grpc_port": [-1, 65_536],
+    "server.admin_host": [""],
+    "server.admin_port": [-1, 65_536],
+    "server.state_dir": [""],
+    "server.request_timeout_s": [0, -1, float("inf"), float("nan")],
+    "server.max_request_timeout_s": [0, -1, float("inf")],
+    "server.drain_s": [-1, float("inf"), float("nan")],
+    "server.announce_s": [-1, float("inf"), "soon"],
+    "server.allow_unauthenticated": [1, "yes"],
+    "http.max_body_bytes": [0, -1, 1.5],
+    "http.compress_above_bytes": [-1],
+    "http.allowed_hosts": ["a", [""], [1]],
+    "http.keep_alive_s": [0, -1],
+    "grpc.max_message_bytes": [0, 2**31],
+    "grpc.max_streams": [0, 2**31],
+    "grpc.reflection": ["no"],
+    "registry.uri": ["", 5],
+    "registry.poll_s": [-1, float("inf"), float("nan")],
+    "registry.require_manifest": ["no"],
+    "telemetry.access_log": ["some", 1],
+    "telemetry.log_format": ["xml"],
+    "telemetry.log_level": ["loud"],
+    "defaults.versions": ["latest", "latest:0", "latest:01", "latest:-1", "3", [], [0], ["01"], ["v3"], [True]],
+    "defaults.slo_ms": [0, -1, float("inf"), float("nan"), "fast"],
+    "defaults.batching": ["on"],
+    "defaults.max_batch_rows": [0, -1, 1.5],
+    "defaults.devices": ["cpu", [], ["gpu"], ["cuda"], ["cuda:x"], ["cpu:0"], ["cuda:0\n"]],
+    "defaults.lanes": [0, "many"],
+    "defaults.threads": [0, -1],
+    "defaults.queue_rows": [0],
+    "defaults.queue_bytes": [0],
+    "defaults.warmup": ["on"],
+    "defaults.require_placement": [{"cuda": 1.5}, {"cuda": -0.1}, {"rocm": 1}, 0.95],
+    "defaults.session_options": [{"a": 1.5}, {"a": [1]}, "fast"],
+    "defaults.provider_options": [{"cuda": 1}, {"rocm": {}}, {"cuda": {"a": 1.5}}],
+}
+
+
+def _flag(key: tuple[str, ...]) -> str:
+    return ".".join(key)
+
+
+def _given(source: str, key: tuple[str, ...]) -> tuple[str, dict[str, str], dict[str, object]]:
+    """Set a key to 1 by the source."""
+    file = f"{_flag(key)} = 1" if source == "file" else ""
+    environ = {"PENSTOCK_" + "__".join(key).upper(): "1"} if source == "environment" else {}
+    return file, environ, {_flag(key): 1} if source == "flag" else {}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("key", KEYS, ids=_flag)
+def test_misspelt_key_is_refused_and_the_right_one_named(problems: Problems, key: tuple[str, ...], source: str) -> None:
+    """Each key with a letter too many is unknown, whatever the source, and leads back to the key."""
+    toml, environ, flags = _given(source, (*key[:-1], f"{key[-1]}{key[-1][-1]}"))
+
+    (problem,) = problems(toml, environ, **flags)
+
+    assert f"the nearest valid key is {_flag(key)}" in problem
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=_flag)
+def test_misspelt_section_is_refused_and_the_right_one_named(problems: Problems, section: tuple[str, ...]) -> None:
+    """Each section with its last letter missing is unknown and leads back to the section."""
+    (problem,) = problems(f"[{section[0][:-1]}]\nx = 1\ny = 2")
+
+    assert problem.endswith(f"unknown key {section[0][:-1]}; the nearest valid key is {section[0]}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [pytest.param(key, value, id=f"{key}={value}") for key in OUT_OF_RANGE for value in OUT_OF_RANGE[key]],
+)
+def test_value_out_of_range_is_refused_with_its_key(problems: Problems, key: str, value: object) -> None:
+    """Each value that a key cannot have is told with the key, and the same in the table of a model."""
+    told = problems("", {}, **{key: value})
+    told += problems("", {}, **{key.replace("defaults", "models.m"): value})
+
+    assert key in told[0]
+    assert key.replace("defaults", "models.m") in told[1]
+
+
+def test_every_key_is_tried_out_of_range() -> None:
+    """The table above leaves no key out."""
+    assert set(OUT_OF_RANGE) == {_flag(key) for key in every_key() if len(key) > 1}
+
+
+def test_every_rule_is_about_an_existing_key() -> None:
+    """No rule is left behind by a key that went away."""
+    for struct, rules in RULES.items():
+        assert rules.keys() <= set(struct.__struct_fields__)
+
+
+def test_every_default_keeps_its_own_rule(loaded: Load) -> None:
+    """A default could also be written down."""
+    for key, value, _ in effective(loaded()):
+        node = node_at(key.split("."))
+
+        assert node is not None
+        assert node.is_table or node.read(value) == value
+
+
+def test_every_default_can_be_given_as_a_flag(loaded: Load) -> None:
+    """To set every key to its default changes nothing."""
+    flags = {key: value for key, value, _ in effective(loaded())}
+
+    assert loaded("", {}, **flags).settings == Settings()

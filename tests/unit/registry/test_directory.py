@@ -1,0 +1,243 @@
+"""A directory in Triton's layout, listed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.source import ModelListing, RegistryUnreachable, Snapshot
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that writes a file into the registry."""
+
+    def written(name: str, text: str = "x") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return written
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Callable[[], Snapshot]:
+    """Return a look at the registry."""
+    return DirectoryRegistry(tmp_path).snapshot
+
+
+@pytest.fixture
+def listed(look: Callable[[], Snapshot], write: Write) -> Callable[[], ModelListing]:
+    """Return a look at the model `m`, which has version 1."""
+    write("m/1/model.onnx", "x")
+    return lambda: look().models["m"]
+
+
+def test_models_and_versions_are_listed(look: Callable[[], Snapshot], write: Write) -> None:
+    """Each directory is a model, each number below it a version."""
+    for name in ("a/1/model.onnx", "a/10/model.onnx", "b/2/model.onnx"):
+        write(name, "x")
+
+    models = look().models
+
+    assert {name: sorted(model.versions) for name, model in models.items()} == {"a": [1, 10], "b": [2]}
+    assert models["a"].versions[10].directory.name == "10"
+    assert look().ignored == ()
+
+
+@pytest.mark.parametrize("name", ["0", "01", "abc", "-1", "1.0", "9" * 19])
+def test_directory_that_is_no_version_is_ignored_and_reported(look: Callable[[], Snapshot], write: Write, name: str) -> None:
+    """A typo in a version does not vanish silently."""
+    write("m/1/model.onnx", "x")
+    write(f"m/{name}/model.onnx", "x")
+
+    snapshot = look()
+
+    assert list(snapshot.models["m"].versions) == [1]
+    assert snapshot.ignored == (f"m/{name}: a version is a number without leading zeros",)
+
+
+def test_directory_that_cannot_be_a_model_is_ignored_and_reported(look: Callable[[], Snapshot], write: Write) -> None:
+    """Names that no URL should carry are not served."""
+    write("my model/1/model.onnx", "x")
+
+    snapshot = look()
+
+    assert snapshot.models == {}
+    assert snapshot.ignored == ("'my model': not a valid model name",)
+
+
+@pytest.mark.parametrize("name", [".git/1/x", "m/.tmp-3/model.onnx", "README.md", "m/notes.txt"])
+def test_hidden_directories_and_loose_files_are_ignored(look: Callable[[], Snapshot], write: Write, name: str) -> None:
+    """What a copy leaves behind while it is under way is neither a model nor a version."""
+    write("m/1/model.onnx", "x")
+    write(name, "x")
+
+    snapshot = look()
+
+    assert {key: list(model.versions) for key, model in snapshot.models.items()} == {"m": [1]}
+    assert snapshot.ignored == ()
+
+
+def test_registry_that_is_gone_is_unreachable(tmp_path: Path) -> None:
+    """An error of its own, so that nobody takes it for an empty registry."""
+    with pytest.raises(RegistryUnreachable, match="cannot be read"):
+        DirectoryRegistry(tmp_path / "gone").snapshot()
+
+
+def test_model_that_vanishes_during_the_look_is_a_problem_of_its_own(
+    look: Callable[[], Snapshot], write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One unreadable model hides no other."""
+    write("a/1/model.onnx", "x")
+    write("b/1/model.onnx", "x")
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> object:
+        if path.name == "a":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+
+    models = look().models
+
+    assert models["a"].problem == "a: No such file or directory"
+    assert str(tmp_path) not in models["a"].problem
+    assert (models["b"].problem, list(models["b"].versions)) == ("", [1])
+
+
+def test_manifest_makes_a_version_complete(listed: Callable[[], ModelListing], write: Write) -> None:
+    """It is written last, so that its presence says that all is there."""
+    before = listed().versions[1].complete
+    write("m/1/manifest.json", "{}")
+
+    assert (before, listed().versions[1].complete) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m/1/model.onnx", "longer"),
+        ("m/1/weights.bin", "x"),
+        ("m/config.pbtxt", 'backend: "onnxruntime"'),
+        ("m/model.toml", "lanes = 2"),
+        ("m/1/model.toml", "lanes = 2"),
+    ],
+)
+def test_changed_files_change_the_fingerprint(listed: Callable[[], ModelListing], write: Write, name: str, text: str) -> None:
+    """Of the version itself, and of the model's settings; unchanged files keep it."""
+    before, again = listed().versions[1].fingerprint, listed().versions[1].fingerprint
+
+    write(name, text)
+
+    assert before == again
+    assert listed().versions[1].fingerprint != before
+
+
+def test_new_time_alone_changes_the_fingerprint(listed: Callable[[], ModelListing], tmp_path: Path) -> None:
+    """A file of the same size may hold other weights."""
+    before = listed().versions[1].fingerprint
+
+    os.utime(tmp_path / "m/1/model.onnx", ns=(1, 1))
+
+    assert listed().versions[1].fingerprint != before
+
+
+def test_alias_does_not_change_the_fingerprint(listed: Callable[[], ModelListing], write: Write) -> None:
+    """Moving an alias reloads nothing."""
+    before = listed().versions[1].fingerprint
+
+    write("m/aliases.json", '{"champion": "1"}')
+
+    assert listed().versions[1].fingerprint == before
+    assert listed().aliases == {"champion": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        pytest.param("aliases.json", "{", "Expecting", id="aliases-no-json"),
+        pytest.param("aliases.json", '["champion"]', "aliases.json is not an object", id="aliases-a-list"),
+        pytest.param("aliases.json", '{"latest": "1"}', "'latest' is not a valid alias", id="alias-reserved"),
+        pytest.param("aliases.json", '{"v2": "1"}', "'v2' is not a valid alias", id="alias-like-a-version"),
+        pytest.param("aliases.json", '{"a b": "1"}', "'a b' is not a valid alias", id="alias-malformed"),
+        pytest.param("aliases.json", '{"a": "01"}', "'a' names '01'", id="alias-of-leading-zero"),
+        pytest.param("aliases.json", '{"a": 1.0}', "'a' names 1.0", id="alias-of-float"),
+        pytest.param("aliases.json", '{"a": true}', "'a' names True", id="alias-of-bool"),
+        pytest.param("aliases.json", '{"a": "b"}', "'a' names 'b'", id="alias-of-alias"),
+        pytest.param("aliases.json", "[" * 100_000, "nested too deeply", id="aliases-nested"),
+        pytest.param("model.toml", "lanes = ", "model.toml is not valid TOML", id="toml"),
+        pytest.param("model.toml", "#" * 1_048_577, "larger than 1048576 bytes", id="toml-huge"),
+        pytest.param("config.pbtxt", "name: ", "config.pbtxt, line", id="pbtxt"),
+        pytest.param("config.pbtxt", 'name: "other"', "'other' differs from the directory's, 'm'", id="pbtxt-name"),
+        pytest.param("config.pbtxt", 'backend: "tensorflow"', "config.pbtxt: backend is not supported", id="pbtxt-backend"),
+    ],
+)
+def test_unreadable_settings_are_a_problem_of_the_model(
+    listed: Callable[[], ModelListing], write: Write, name: str, text: str, problem: str
+) -> None:
+    """It stands in the listing, and the look goes on."""
+    write(f"m/{name}", text)
+
+    listing = listed()
+
+    assert problem in listing.problem
+    assert list(listing.versions) == [1]
+
+
+def test_unreadable_settings_of_a_version_are_its_own_problem(listed: Callable[[], ModelListing], write: Write) -> None:
+    """Other versions are not touched."""
+    write("m/2/model.toml", "=")
+
+    listing = listed()
+
+    assert "model.toml is not valid TOML" in listing.versions[2].problem
+    assert (listing.problem, listing.versions[1].problem) == ("", "")
+
+
+@pytest.mark.parametrize("number", ["3", 3])
+def test_alias_may_be_written_as_text_or_number(listed: Callable[[], ModelListing], write: Write, number: object) -> None:
+    """Both name version 3."""
+    write("m/aliases.json", f'{{"champion": {number if isinstance(number, int) else chr(34) + str(number) + chr(34)}}}')
+
+    assert listed().aliases == {"champion": 3}
+
+
+def test_model_toml_wins_over_config_pbtxt_key_by_key(listed: Callable[[], ModelListing], write: Write) -> None:
+    """Triton's settings are the base, ours the last word; a version's own stand apart."""
+    write("m/config.pbtxt", "max_batch_size: 8 instance_group [ { count: 3 kind: KIND_CPU } ]")
+    write("m/model.toml", "lanes = 1")
+    write("m/1/model.toml", "threads = 2")
+
+    listing = listed()
+
+    assert (listing.settings["lanes"], listing.settings["max_batch_rows"]) == (1, 8)
+    assert listing.versions[1].settings == {"threads": 2}
+
+
+def test_label_file_is_read(listed: Callable[[], ModelListing], write: Write) -> None:
+    """One label per line, by index."""
+    write("m/config.pbtxt", 'output [ { name: "Y" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]')
+    write("m/labels.txt", "cat\ndog\n")
+
+    triton = listed().triton
+
+    assert triton is not None
+    assert triton.outputs[0].labels == ("cat", "dog")
+
+
+def test_label_file_outside_the_model_is_refused(listed: Callable[[], ModelListing], write: Write) -> None:
+    """No name leads out of the model's directory."""
+    write("labels.txt", "secret")
+    write("m/config.pbtxt", 'output [ { name: "Y" data_type: TYPE_FP32 dims: [3] label_filename: "../labels.txt" } ]')
+
+    listing = listed()
+
+    assert "leads out of the model's directory" in listing.problem
+    assert listing.triton is None or listing.triton.outputs[0].labels == ()
