@@ -23,6 +23,7 @@ from penstock.wire.call import (
     request_id_of,
     server_timing,
 )
+from penstock.wire.classification import check_classification
 from penstock.wire.parameters import apply_call_options
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,15 @@ class Predictions:
         request.request_id = request.request_id or request_id_of(call.metadata.get(REQUEST_ID))
         apply_call_options(call.metadata, request)
         prediction.classes = codec.decode_body(message, request)
+        if prediction.classes:
+            self._check_classes(prediction)
+
+    def _check_classes(self, prediction: Prediction) -> None:
+        """Refuse, before anything runs, classes of an output that has none."""
+        outputs = self._predictor.catalog.find(prediction.request.model, prediction.request.version).schema.output_named
+        for name, k in prediction.classes.items():
+            if k and name in outputs:
+                check_classification(outputs[name], k)
 
 
 def _told(response: InferenceResponse) -> Metadata:

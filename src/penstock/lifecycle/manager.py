@@ -278,6 +278,7 @@ class Manager:
     async def _listing(self, name: str) -> ModelListing:
         check_model_name(name)
         snapshot = await beside(self._registry.snapshot)
+        self._notices.of(snapshot)
         if name not in snapshot.models or (self._only and name not in self._only):
             raise NotFound(f"failed to load {name!r}: the registry has no such model")
         return snapshot.models[name]

@@ -1,0 +1,154 @@
+"""A `penstock serve` process and everything that a test asks of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import grpc
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+from transports import GrpcTransport, HttpTransport, Transport
+
+STARTS_WITHIN_S: Final = 60
+STOPS_WITHIN_S: Final = 40
+OUTCOMES: Final = {"answered", "client_error", "shed", "expired", "cancelled", "failed"}
+GOOD: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
+"""A question that every registry here can answer, with the model id_fp32."""
+_T = TypeVar("_T")
+
+
+class Serving:
+    """A running server. Start it with `start`, and end it with `stop`, which asserts that it ends well."""
+
+    def __init__(self, registry: Path, home: Path) -> None:
+        self.registry: Final = registry
+        self._home = home
+        self._state = home / "state"
+        self._log = home / "log"
+        self.addresses: dict[str, str] = {}
+
+    def start(self, *settings: str) -> None:
+        """Start, with `key=value` settings, and return once every version is ready or failed."""
+        ready = self._home / "ready.json"
+        command = [Path(sys.executable).with_name("penstock"), "serve", "--registry", self.registry]
+        command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready]
+        for setting in (f"server.state_dir={self._state}", "registry.poll_s=0", *settings):
+            command += ["--set", setting]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=self._home, env=environment)
+        until(lambda: ready.exists() or self._process.poll() is not None, within_s=STARTS_WITHIN_S)
+        assert ready.exists(), f"the server ended with {self._process.returncode}:\n{self.log}"
+        document = json.loads(ready.read_text())
+        assert document["pid"] == self._process.pid
+        self.addresses = document["addresses"]
+        self._connect()
+
+    def _connect(self) -> None:
+        self.client: Final = httpx2.Client(base_url=f"http://{self.addresses['http']}", timeout=30)
+        self.admin: Final = httpx2.Client(base_url=f"http://{self.addresses['admin']}", timeout=60)
+        limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self.channel: Final = grpc.insecure_channel(self.addresses["grpc"], options=limits)
+        self.http: Final = HttpTransport(self.client)
+        self.grpc: Final = GrpcTransport(self.channel)
+        self.transports: Final[dict[str, Transport]] = {"http": self.http, "grpc": self.grpc}
+
+    def stop(self) -> None:
+        """Ask the server to end, and assert that it does, with exit code 0."""
+        for closable in (self.client, self.admin, self.channel):
+            closable.close()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            assert self._process.wait(STOPS_WITHIN_S) == 0, self.log
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Make sure that nothing is left, whatever has happened."""
+        if hasattr(self, "_process") and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def log(self) -> str:
+        """What the server has written so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def token(self) -> str:
+        """The admin token, which the server made at its start."""
+        return (self._state / "admin.token").read_text().strip()
+
+    @property
+    def authorized(self) -> dict[str, str]:
+        """The header, or metadata, that management asks for."""
+        return {"authorization": f"Bearer {self.token}"}
+
+    def load(self, model: str) -> httpx2.Response:
+        """Load a model through the repository extension."""
+        return self.admin.post(f"/v2/repository/models/{model}/load", headers=self.authorized)
+
+    def unload(self, model: str) -> httpx2.Response:
+        """Unload a model through the repository extension."""
+        return self.admin.post(f"/v2/repository/models/{model}/unload", headers=self.authorized)
+
+    def counters(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str, str]]]:
+        """Return what the ledger says: received by (protocol, model), ends by (protocol, model, outcome)."""
+        received: Counter[tuple[str, str]] = Counter()
+        ended: Counter[tuple[str, str, str]] = Counter()
+        page = self.admin.get("/metrics")
+        assert page.status_code == 200
+        for family in text_string_to_metric_families(page.text):
+            for sample in family.samples:
+                labels = sample.labels
+                if sample.name == "penstock_received_total":
+                    received[labels["protocol"], labels["model"]] += int(sample.value)
+                if sample.name == "penstock_outcomes_total":
+                    ended[labels["protocol"], labels["model"], labels["outcome"]] += int(sample.value)
+        return received, ended
+
+    def in_flight(self, model: str) -> int:
+        """Return how many predictions of a model have been received and have not ended."""
+        received, ended = self.counters()
+        came = sum(count for (_, name), count in received.items() if name == model)
+        return came - sum(count for (_, name, _), count in ended.items() if name == model)
+
+    def assert_balanced(self) -> None:
+        """Assert, once idle, that for each protocol and model every prediction received has had exactly one end."""
+        until(self._is_balanced, within_s=10, otherwise=lambda: f"the ledger does not balance: {self.counters()}")
+
+    def _is_balanced(self) -> bool:
+        received, ended = self.counters()
+        assert {outcome for _, _, outcome in ended} <= OUTCOMES
+        sums: Counter[tuple[str, str]] = Counter()
+        for (protocol, model, _), count in ended.items():
+            sums[protocol, model] += count
+        return +received == +sums
+
+    def assert_serving(self) -> None:
+        """Assert that the same process lives, is ready, and answers a good request on both transports."""
+        assert self._process.poll() is None, self.log
+        for transport in self.transports.values():
+            assert transport.alive()
+            answer = transport.infer("id_fp32", GOOD)
+            assert (answer.family, answer.outputs["Y"].values) == ("OK", [1.0, 2.0]), answer.text
+
+
+def until(condition: Callable[[], _T], *, within_s: float = 20, otherwise: Callable[[], str] = lambda: "it never held") -> _T:
+    """Return what the condition returns once that is true; fail if it is not in time."""
+    deadline = time.monotonic() + within_s
+    while not (held := condition()):
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.005)
+    return held
+
+
+Serve = Callable[..., Serving]
+"""Starts a server of a registry, with further settings."""
