@@ -190,4 +190,4 @@ class SchedulerLife(RuleBasedStateMachine):
 
 
 TestSchedulerLife = SchedulerLife.TestCase
-TestSchedulerLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestSchedulerLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -4,7 +4,7 @@ import onnxruntime as ort
 import pytest
 
 from penstock.domain.errors import LoadRefused
-from penstock.execution.devices import PROVIDER_OF, Device, parse_device
+from penstock.execution.devices import PROVIDER_OF, Device, Options, parse_device
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_device_whose_provider_is_missing_is_refused_with_what_to_install(
 
 def test_tensorrt_lists_cuda_behind_it_each_with_its_own_options() -> None:
     """Nodes that TensorRT does not take run on CUDA of the same GPU, with options as text."""
-    options = {"tensorrt": {"trt_fp16_enable": True}, "cuda": {"gpu_mem_limit": 5}, "cpu": {"ignored": 1}}
+    options: Options = {"tensorrt": {"trt_fp16_enable": True}, "cuda": {"gpu_mem_limit": 5}, "cpu": {"ignored": 1}}
 
     providers = Device("tensorrt", 2).providers(options)
 

@@ -35,8 +35,11 @@ def test_pool_runs_as_many_tasks_at_once_as_it_has_threads(pool: DevicePool) -> 
     """Two tasks meet; one thread alone could not let them."""
     meeting = threading.Barrier(3)
 
+    def meet() -> None:
+        meeting.wait(10)
+
     for _ in range(2):
-        pool.submit(lambda: meeting.wait(10) and None)
+        pool.submit(meet)
 
     meeting.wait(10)
 

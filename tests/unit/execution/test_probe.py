@@ -47,7 +47,7 @@ def test_model_that_mixes_rows_is_unsafe(open_graph: OpenGraph, models: object) 
 )
 def test_output_without_one_row_per_row_is_unsafe(fake_session: MakeSession, answer: Callable[[Array], Array]) -> None:
     """Its rows could not be given back to their callers."""
-    session = fake_session(SCHEMA, lambda inputs: [np.asarray(answer(inputs["X"]))])  # type: ignore[call-arg]
+    session = fake_session(SCHEMA, lambda inputs: [np.asarray(answer(inputs["X"]))])
 
     with pytest.raises(UnsafeBatch, match="not one row for each row"):
         probe_batch(session, SCHEMA, 10.0)
@@ -59,7 +59,7 @@ def test_rounding_of_another_batch_size_is_no_leak(fake_session: MakeSession) ->
     def rounded(inputs: Mapping[str, Array]) -> list[Array]:
         return [inputs["X"] * np.float32(1 + 1e-6 * len(inputs["X"]))]
 
-    assert probe_batch(fake_session(SCHEMA, rounded), SCHEMA, 10.0) is None  # type: ignore[arg-type]
+    assert probe_batch(fake_session(SCHEMA, rounded), SCHEMA, 10.0) is None
 
 
 def test_model_that_rejects_made_up_input_is_noted(fake_session: MakeSession) -> None:
@@ -68,7 +68,7 @@ def test_model_that_rejects_made_up_input_is_noted(fake_session: MakeSession) ->
     def refuse(_: Mapping[str, Array]) -> list[Array]:
         raise ModelFailed("I want real input")
 
-    note = probe_batch(fake_session(SCHEMA, refuse), SCHEMA, 10.0)  # type: ignore[arg-type]
+    note = probe_batch(fake_session(SCHEMA, refuse), SCHEMA, 10.0)
 
     assert note is not None
     assert "unproven: I want real input" in note
@@ -92,7 +92,7 @@ def test_sizes_are_both_ends_then_the_powers_between(most: int, order: list[int]
 
 def test_warm_up_runs_and_measures_every_size(fake_session: MakeSession) -> None:
     """The table has an entry for each size, and nothing is remarked."""
-    session = fake_session(SCHEMA, lambda inputs: [inputs["X"]])  # type: ignore[call-arg]
+    session = fake_session(SCHEMA, lambda inputs: [inputs["X"]])
 
     table, note = warm_up(session, SCHEMA, 4, 60.0)
 
@@ -107,14 +107,14 @@ def test_warm_up_of_a_model_without_batch_runs_one_size(fake_session: MakeSessio
     """There is only one."""
     schema = ModelSchema((TensorSpec("X", FP32, (4,)),), (TensorSpec("Y", FP32, (4,)),), batched=False)
 
-    table, _ = warm_up(fake_session(schema, lambda inputs: [inputs["X"]]), schema, 64, 60.0)  # type: ignore[call-arg,arg-type]
+    table, _ = warm_up(fake_session(schema, lambda inputs: [inputs["X"]]), schema, 64, 60.0)
 
     assert list(table) == [1]
 
 
 def test_warm_up_without_time_stops_with_a_note(fake_session: MakeSession) -> None:
     """A slow model becomes ready with what was measured so far."""
-    table, note = warm_up(fake_session(SCHEMA, lambda inputs: [inputs["X"]]), SCHEMA, 8, 0.0)  # type: ignore[call-arg,arg-type]
+    table, note = warm_up(fake_session(SCHEMA, lambda inputs: [inputs["X"]]), SCHEMA, 8, 0.0)
 
     assert table == {}
     assert note == "warm-up stopped after 0 s, with 0 sizes measured"
@@ -126,7 +126,7 @@ def test_warm_up_of_a_model_that_rejects_made_up_input_is_noted(fake_session: Ma
     def refuse(_: Mapping[str, Array]) -> list[Array]:
         raise ModelFailed("no")
 
-    assert warm_up(fake_session(SCHEMA, refuse), SCHEMA, 8, 9.0) == (  # type: ignore[arg-type]
+    assert warm_up(fake_session(SCHEMA, refuse), SCHEMA, 8, 9.0) == (
         {},
         "warm-up of 1 rows failed on synthetic input: no",
     )

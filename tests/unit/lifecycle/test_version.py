@@ -154,7 +154,7 @@ async def test_reference_leads_to_a_version(
     ],
 )
 @pytest.mark.asyncio
-async def test_reference_that_leads_nowhere_says_why(
+async def test_reference_that_leads_nowhere_says_why(  # noqa: PLR0917 - a table
     make_version: MakeVersion,
     states: dict[int, VersionState],
     aliases: dict[str, int],

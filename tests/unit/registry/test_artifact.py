@@ -177,8 +177,8 @@ def test_listed_file_that_is_not_beside_the_model_is_refused(version: Path, publ
         ("pickle", BadArtifact, "a pickle"),
         ("missing_data", BadArtifact, "'weights.bin' is missing"),
         ("short_data", BadArtifact, "'weights.bin' is shorter"),
-        ("absolute_data", BadArtifact, "only plain names beside the model"),
-        ("parent_data", BadArtifact, "only plain names beside the model"),
+        ("absolute_data", BadArtifact, "only files beside the model"),
+        ("parent_data", BadArtifact, "only files beside the model"),
         ("unknown_domain", LoadRefused, "unknown domains: com.example"),
     ],
 )

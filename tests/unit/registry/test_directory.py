@@ -50,7 +50,7 @@ def test_models_and_versions_are_listed(look: Callable[[], Snapshot], write: Wri
     assert look().ignored == ()
 
 
-@pytest.mark.parametrize("name", ["0", "01", "abc", "-1", "1.0", "9" * 19])
+@pytest.mark.parametrize("name", ["0", "01", "abc", "-1", "1.0", "9" * 19, ".tmp-3"])
 def test_directory_that_is_no_version_is_ignored_and_reported(look: Callable[[], Snapshot], write: Write, name: str) -> None:
     """A typo in a version does not vanish silently."""
     write("m/1/model.onnx", "x")
@@ -72,9 +72,9 @@ def test_directory_that_cannot_be_a_model_is_ignored_and_reported(look: Callable
     assert snapshot.ignored == ("'my model': not a valid model name",)
 
 
-@pytest.mark.parametrize("name", [".git/1/x", "m/.tmp-3/model.onnx", "README.md", "m/notes.txt"])
-def test_hidden_directories_and_loose_files_are_ignored(look: Callable[[], Snapshot], write: Write, name: str) -> None:
-    """What a copy leaves behind while it is under way is neither a model nor a version."""
+@pytest.mark.parametrize("name", [".git/1/x", "README.md", "m/notes.txt"])
+def test_hidden_models_and_loose_files_are_ignored(look: Callable[[], Snapshot], write: Write, name: str) -> None:
+    """What lies beside models and versions is neither."""
     write("m/1/model.onnx", "x")
     write(name, "x")
 

@@ -114,9 +114,9 @@ def test_known_datatype_is_found() -> None:
 
 
 @pytest.mark.parametrize("shape", [[], [0], [1, 2], [1] * 32, (3,)], ids=str)
-def test_fitting_shape_becomes_a_tuple(shape: object) -> None:
+def test_fitting_shape_becomes_a_tuple(shape: list[int] | tuple[int, ...]) -> None:
     """Non-negative integers, at most 32."""
-    assert check_shape(shape, "X") == tuple(shape)  # type: ignore[call-overload]
+    assert check_shape(shape, "X") == tuple(shape)
 
 
 @pytest.mark.parametrize(
