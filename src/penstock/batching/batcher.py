@@ -59,11 +59,12 @@ class Batcher:
 
     def arrive(self, ticket: Ticket) -> None:
         """Queue the ticket's rows, or raise `Overloaded` or `DeadlineExceeded` at once."""
-        deadline_ns = ticket.request.deadline_ns
-        if deadline_ns is not None and deadline_ns <= self._clock():
+        deadline_ns, now_ns = ticket.request.deadline_ns, self._clock()
+        if deadline_ns is not None and deadline_ns <= now_ns:
             raise DeadlineExceeded("the deadline had passed before the request was queued; it was not executed")
         scheduler = self.scheduler
-        work = Work(ticket, self.schema, max_rows=scheduler.limits.max_rows, slo_ms=self.slo_ms, cancel=scheduler.cancel)
+        most = scheduler.limits.max_rows
+        work = Work(ticket, self.schema, queued_ns=now_ns, max_rows=most, slo_ms=self.slo_ms, cancel=scheduler.cancel)
         if not scheduler.has_room(work.jobs):
             raise self._overloaded()
         ticket.queue = work

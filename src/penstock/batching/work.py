@@ -19,12 +19,15 @@ NEVER_NS = 1 << 62
 class Work:
     """The jobs of one ticket. The ticket ends when the last of them is done or the first of them fails."""
 
-    __slots__ = ("_cancel", "_schema", "_unfinished", "jobs", "ticket")
+    __slots__ = ("_cancel", "_queued_ns", "_schema", "_unfinished", "jobs", "ticket")
 
-    def __init__(self, ticket: Ticket, schema: ModelSchema, *, max_rows: int, slo_ms: float, cancel: Callable[[Job], None]) -> None:
+    def __init__(
+        self, ticket: Ticket, schema: ModelSchema, *, queued_ns: int, max_rows: int, slo_ms: float, cancel: Callable[[Job], None]
+    ) -> None:
         self.ticket = ticket
         self.jobs = _divide(self, ticket.request, schema, max_rows, slo_ms)
         self._schema = schema
+        self._queued_ns = queued_ns
         self._cancel = cancel
         self._unfinished = len(self.jobs)
 
@@ -36,7 +39,7 @@ class Work:
     def started(self, now_ns: int) -> None:
         """Note the end of the wait, once for the first job that runs."""
         timeline = self.ticket.timeline
-        timeline.queue_ns = timeline.queue_ns or now_ns - self.ticket.request.arrived_ns
+        timeline.queue_ns = timeline.queue_ns or now_ns - self._queued_ns
 
     def finished(self, job: Job, outputs: list[Array], run: Run, batch_rows: int) -> None:
         """Take one job's outputs; with the last job's, answer."""
