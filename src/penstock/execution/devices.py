@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import onnxruntime as ort
-
 from penstock.domain.errors import LoadRefused
+from penstock.execution.engine import ort
 
 PROVIDER_OF: Final[dict[str, str]] = {
     "cpu": "CPUExecutionProvider",

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, PenstockError
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array
 from penstock.execution.devices import KIND_OF, Device, Options
+from penstock.execution.engine import ort
 from penstock.execution.graph import schema_of
 
 _BF16 = DATATYPES["BF16"]
@@ -46,7 +46,6 @@ class OrtSession:
 
         Raises `BadArtifact` for a file that is no valid graph, `LoadRefused` for one that this installation cannot serve.
         """
-        ort.disable_telemetry_events()
         self._session = _load(path, settings)
         self._session.disable_fallback()
         self._schema = schema_of(self._session, max_batch_size)

@@ -1,0 +1,15 @@
+"""ONNX Runtime, imported with its telemetry off: the one place that imports it.
+
+Its wheels since 1.32 make up a device id and store it in the home directory as soon as they are imported; switching events off
+afterwards comes too late for that.
+"""
+
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - an order to the library, not a setting of ours
+
+import onnxruntime as ort
+
+ort.disable_telemetry_events()
+
+__all__ = ["ort"]
