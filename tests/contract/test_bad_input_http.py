@@ -316,6 +316,14 @@ def test_request_id_is_repeated_as_it_is_or_refused(server: Serving, value: byte
         assert value not in body
 
 
+def test_refused_request_id_is_replaced_by_one_of_ours(server: Serving) -> None:
+    """An answer always carries an id by which it can be found in the log, even when the caller's own is refused."""
+    response = server.client.post(INFER, content=PLAIN, headers={"x-request-id": "i" * 129})
+
+    assert response.status_code == 400
+    assert len(response.headers["x-request-id"]) == 32
+
+
 @pytest.fixture(scope="module")
 def limited(server: Serving, serve: Serve) -> Serving:
     """A server of the same registry that takes no more than 64 KiB."""

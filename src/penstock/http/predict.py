@@ -19,7 +19,7 @@ from penstock.http.codec import HEADER_LENGTH, Encode, Encoded, decode, encode
 from penstock.http.errors import JSON, error_response
 from penstock.http.options import HttpOptions
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, SERVER_TIMING, request_id_of, server_timing
+from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, SERVER_TIMING, new_request_id, request_id_of, server_timing
 from penstock.wire.parameters import apply_call_options
 
 _log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Predictions:
         try:
             call = await self._decoded(request, inference, decoder)
         except PenstockError as error:
+            inference.request_id = inference.request_id or new_request_id()
             self._predictor.refuse(inference, Nobody(), error)
             return error_response(error, {REQUEST_ID: inference.request_id})
         try:
