@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 
 from penstock.batching.job import Job, Owner
 from penstock.batching.limits import BatchLimits
+from penstock.batching.place import RunPlace
 from penstock.batching.scheduler import Dispatch, Expire, Scheduler
 from penstock.batching.work import Work
 from penstock.domain.batch import Batch, Run
@@ -24,6 +25,11 @@ class Lanes(Protocol):
     """Concurrent runs of one session."""
 
     count: int
+    hop_ns: int
+    """What it takes to run on another thread and to hear of it: a shorter run is better done on the event loop."""
+
+    def run_here(self, lane: int, batch: Batch) -> Run:
+        """Run the batch at once, on the event loop."""
 
     def run(self, lane: int, batch: Batch, done: Callable[[Run], None]) -> None:
         """Run the batch off the event loop and call `done` on it, once."""
@@ -43,8 +49,10 @@ class Batcher:
         statistics: VersionStatistics,
         *,
         slo_ms: float,
+        measured_ns: Mapping[int, int] | None = None,
         clock: Clock = monotonic,
     ) -> None:
+        """`measured_ns` is what warm-up runs took, by rows."""
         self.schema: Final = schema
         self.slo_ms: Final = slo_ms
         self.scheduler: Final = Scheduler(limits, lanes.count)
@@ -56,6 +64,8 @@ class Batcher:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_ns = 0
         self._run_ns = 0.0
+        self._slo_ns = int(slo_ms * NS_PER_MS)
+        self._place = RunPlace(lanes.hop_ns, measured_ns or {})
 
     def arrive(self, ticket: Ticket) -> None:
         """Queue the ticket's rows, or raise `Overloaded` or `DeadlineExceeded` at once."""
@@ -64,7 +74,7 @@ class Batcher:
             raise DeadlineExceeded("the deadline had passed before the request was queued; it was not executed")
         scheduler = self.scheduler
         most = scheduler.limits.max_rows
-        work = Work(ticket, self.schema, queued_ns=now_ns, max_rows=most, slo_ms=self.slo_ms, cancel=scheduler.cancel)
+        work = Work(ticket, self.schema, queued_ns=now_ns, max_rows=most, slo_ns=self._slo_ns, cancel=scheduler.cancel)
         if not scheduler.has_room(work.jobs):
             raise self._overloaded()
         ticket.queue = work
@@ -109,7 +119,16 @@ class Batcher:
         for job in action.jobs:
             _work(job).started(now_ns)
         batch = Batch([job.part for job in action.jobs], action.jobs[0].key.outputs)
-        self._lanes.run(action.lane, batch, partial(self._finished, action, batch.rows))
+        if self._place.is_here(batch.rows):
+            run = self._lanes.run_here(action.lane, batch)
+            self._place.ran_here(batch.rows, run)
+            self._finished(action, batch.rows, run)
+        else:
+            self._lanes.run(action.lane, batch, partial(self._ran_there, action, batch.rows))
+
+    def _ran_there(self, action: Dispatch, rows: int, run: Run) -> None:
+        self._place.ran_there(rows, run)
+        self._finished(action, rows, run)
 
     def _finished(self, action: Dispatch, rows: int, run: Run) -> None:
         self._run_ns += _RECENT * (run.total_ns - self._run_ns)
@@ -131,9 +150,15 @@ class Batcher:
         if run.error is not None:
             _work(action.jobs[0]).failed(run.error)
             return
+        now_ns = self._clock()
+        each = zip(action.jobs, run.outputs, strict=True)
+        settled = [_work(job).finished(job, outputs, run, rows, now_ns) for job, outputs in each]
+        tickets = [ticket for ticket in settled if ticket is not None]
+        # Counters move before the replies do: a client that asks for statistics right after its answer finds itself in them.
         self._statistics.executed(rows, run)
-        for job, outputs in zip(action.jobs, run.outputs, strict=True):
-            _work(job).finished(job, outputs, run, rows)
+        self._statistics.answered(tickets)
+        for ticket in tickets:
+            ticket.deliver()
 
     def _overloaded(self) -> Overloaded:
         scheduler, limits = self.scheduler, self.scheduler.limits

@@ -27,8 +27,8 @@ class Owner(Protocol):
     def started(self, now_ns: int) -> None:
         """Hear that the job runs."""
 
-    def finished(self, job: "Job", outputs: list[Array], run: Run, batch_rows: int) -> None:
-        """Take the job's outputs."""
+    def finished(self, job: "Job", outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Take the job's outputs; returns the ticket if it now has an answer to deliver."""
 
     def failed(self, error: PenstockError) -> None:
         """Hear that the job will have no outputs."""
@@ -45,7 +45,7 @@ class JobState(Enum):
 class Job:
     """Rows that run together or not at all."""
 
-    __slots__ = ("deadline_ns", "due_ns", "key", "outputs", "part", "priority", "size_bytes", "state", "work")
+    __slots__ = ("deadline_ns", "due_ns", "key", "outputs", "part", "priority", "rows", "size_bytes", "state", "work")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Job:
         work: "Owner | None" = None,
     ) -> None:
         self.part = part
+        self.rows = part.rows
         self.key = key
         self.size_bytes = size_bytes
         self.due_ns = due_ns
@@ -69,8 +70,3 @@ class Job:
         self.work = work
         self.state = JobState.WAITING
         self.outputs: list[Array] = []
-
-    @property
-    def rows(self) -> int:
-        """Rows of the job."""
-        return self.part.rows

@@ -171,9 +171,14 @@ class Scheduler:
         return queue[0][3] if queue else None
 
     def _started(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+        rows = size = 0
         for job in jobs:
             job.state = JobState.RUNNING
-            self._count(job, -1)
+            rows += job.rows
+            size += job.size_bytes
+        self.waiting_jobs -= len(jobs)
+        self.waiting_rows -= rows
+        self.waiting_bytes -= size
         return jobs
 
     def _count(self, job: Job, sign: int) -> None:

@@ -1,12 +1,12 @@
 """A ticket as jobs: a long request is divided on its way in and joined on its way out."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from penstock.batching.job import Job, Key
 from penstock.domain.batch import Part, Run
-from penstock.domain.clock import NS_PER_MS
 from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
@@ -22,10 +22,10 @@ class Work:
     __slots__ = ("_cancel", "_queued_ns", "_schema", "_unfinished", "jobs", "ticket")
 
     def __init__(
-        self, ticket: Ticket, schema: ModelSchema, *, queued_ns: int, max_rows: int, slo_ms: float, cancel: Callable[[Job], None]
+        self, ticket: Ticket, schema: ModelSchema, *, queued_ns: int, max_rows: int, slo_ns: int, cancel: Callable[[Job], None]
     ) -> None:
         self.ticket = ticket
-        self.jobs = _divide(self, ticket.request, schema, max_rows, slo_ms)
+        self.jobs = _divide(self, ticket.request, schema, max_rows, slo_ns)
         self._schema = schema
         self._queued_ns = queued_ns
         self._cancel = cancel
@@ -41,8 +41,8 @@ class Work:
         timeline = self.ticket.timeline
         timeline.queue_ns = timeline.queue_ns or now_ns - self._queued_ns
 
-    def finished(self, job: Job, outputs: list[Array], run: Run, batch_rows: int) -> None:
-        """Take one job's outputs; with the last job's, answer."""
+    def finished(self, job: Job, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Take one job's outputs; with the last job's, settle the answer and return the ticket, which is to deliver it."""
         job.outputs = outputs
         timeline = self.ticket.timeline
         timeline.input_ns += run.input_ns
@@ -50,13 +50,13 @@ class Work:
         timeline.output_ns += run.output_ns
         self._unfinished -= 1
         if self._unfinished or self.ticket.outcome is not None:
-            return
+            return None
         try:
-            joined = self._joined()
+            settled = self.ticket.settle(self._joined(), batch_rows, now_ns)
         except PenstockError as error:
             self.ticket.fail(error)
-        else:
-            self.ticket.answer(joined, batch_rows)
+            return None
+        return self.ticket if settled else None
 
     def failed(self, error: PenstockError) -> None:
         """End the ticket; what has not started never does."""
@@ -64,12 +64,10 @@ class Work:
         self.ticket.fail(error)
 
     def _joined(self) -> list[Tensor]:
-        names = self.jobs[0].key.outputs
-        arrays = self.jobs[0].outputs
+        names, arrays, named = self.jobs[0].key.outputs, self.jobs[0].outputs, self._schema.output_named
         if len(self.jobs) > 1:
             each = zip(names, zip(*(job.outputs for job in self.jobs), strict=True), strict=True)
             arrays = [self._concatenated(name, pieces) for name, pieces in each]
-        named = self._schema.output_named
         return [Tensor(name, named[name].datatype, array) for name, array in zip(names, arrays, strict=True)]
 
     def _concatenated(self, name: str, pieces: tuple[Array, ...]) -> Array:
@@ -84,18 +82,17 @@ class Work:
         return np.concatenate(pieces)
 
 
-def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows: int, slo_ms: float) -> list[Job]:
+def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows: int, slo_ns: int) -> list[Job]:
     rows = schema.rows(request)
     inputs = {tensor.name: tensor.array for tensor in request.inputs}
-    if schema.batched and rows > max_rows:
+    if rows <= max_rows or not schema.batched:
+        parts = [Part(inputs, rows)]
+    else:
         starts = range(0, rows, max_rows)
         parts = [Part({n: a[s : s + max_rows] for n, a in inputs.items()}, min(max_rows, rows - s)) for s in starts]
-    else:
-        parts = [Part(inputs, rows)]
-    key = _key(request, schema)
+    key, size = _key(request, schema), sum([tensor.size_bytes for tensor in request.inputs])
     deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
-    due_ns = min(request.arrived_ns + int(slo_ms * NS_PER_MS), deadline_ns)
-    size = sum(tensor.size_bytes for tensor in request.inputs)
+    due_ns = min(request.arrived_ns + slo_ns, deadline_ns)
     return [
         Job(
             part,
@@ -111,7 +108,12 @@ def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows
 
 
 def _key(request: InferenceRequest, schema: ModelSchema) -> Key:
-    outputs = request.outputs or schema.output_names
     if schema.uniform:
-        return Key(outputs)
-    return Key(outputs, tuple(sorted((tensor.name, tensor.array.shape[1:]) for tensor in request.inputs)))
+        return _plain_key(request.outputs or schema.output_names)
+    shapes = tuple(sorted((tensor.name, tensor.array.shape[1:]) for tensor in request.inputs))
+    return Key(request.outputs or schema.output_names, shapes)
+
+
+@lru_cache(256)
+def _plain_key(outputs: tuple[str, ...]) -> Key:
+    return Key(outputs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.tensor import Array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """What one request contributes to a batch."""
 
@@ -17,17 +18,16 @@ class Part:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
 class Batch:
     """Parts that agree in input names, dtypes and all dimensions but the first."""
 
-    parts: Sequence[Part]
-    outputs: tuple[str, ...]
+    __slots__ = ("outputs", "parts", "rows")
 
-    @property
-    def rows(self) -> int:
+    def __init__(self, parts: Sequence[Part], outputs: tuple[str, ...]) -> None:
+        self.parts = parts
+        self.outputs = outputs
+        self.rows = sum([part.rows for part in parts])
         """Rows of all parts together."""
-        return sum(part.rows for part in self.parts)
 
     def stack(self) -> Mapping[str, Array]:
         """Return the inputs of the run; a single part's arrays are passed on without a copy."""
@@ -44,9 +44,9 @@ class Batch:
             return [list(outputs)]
         for name, output in zip(self.outputs, outputs, strict=True):
             self._check_rows(name, output)
-        ends = np.cumsum([part.rows for part in self.parts]).tolist()
-        starts = [0, *ends[:-1]]
-        return [[output[start:end] for output in outputs] for start, end in zip(starts, ends, strict=True)]
+        ends = list(accumulate([part.rows for part in self.parts]))
+        bounds = zip([0, *ends], ends, strict=False)
+        return [[output[start:end] for output in outputs] for start, end in bounds]
 
     def _check_rows(self, name: str, output: Array) -> None:
         if output.ndim == 0 or output.shape[0] != self.rows:

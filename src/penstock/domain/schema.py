@@ -7,7 +7,7 @@ from functools import cached_property
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
 from penstock.domain.request import InferenceRequest
-from penstock.domain.tensor import Tensor, TensorSpec
+from penstock.domain.tensor import RAW_ONLY, Tensor, TensorSpec
 
 MAX_RANK = 32
 
@@ -44,6 +44,11 @@ class ModelSchema:
     def output_names(self) -> tuple[str, ...]:
         """Names of all outputs, in the model's order."""
         return tuple(spec.name for spec in self.outputs)
+
+    @cached_property
+    def raw_only(self) -> bool:
+        """Whether an output is of a datatype that JSON does not carry."""
+        return any(spec.datatype.wire in RAW_ONLY for spec in self.outputs)
 
     @cached_property
     def uniform(self) -> bool:
@@ -109,8 +114,17 @@ def _check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
     if tensor.datatype is not spec.datatype:
         raise InvalidInput(f"the input {shown(spec.name)} has datatype {tensor.datatype.wire}, but the model expects {spec.datatype.wire}")
     shape = tensor.array.shape
-    if len(shape) != len(spec.shape) or any(want not in (-1, seen) for want, seen in zip(spec.shape, shape, strict=True)):
+    if shape != spec.shape and not _fits(shape, spec.shape):
         raise InvalidInput(f"unexpected shape for input {shown(spec.name)}: received {list(shape)}, the model expects {list(spec.shape)}")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    for seen, want in zip(shape, wanted, strict=True):  # noqa: SIM110 - a generator costs more than the loop
+        if want not in (seen, -1):
+            return False
+    return True
 
 
 def _listing(specs: Sequence[TensorSpec]) -> str:

@@ -47,6 +47,9 @@ DATATYPES: Final[dict[str, Datatype]] = {
 }
 """Every datatype of the protocol, by its name on the wire."""
 
+RAW_ONLY: Final = frozenset({"FP16", "BF16"})
+"""Datatypes that JSON does not carry, either way."""
+
 DATATYPE_OF_ONNX: Final[dict[str, Datatype]] = {row.onnx: row for row in DATATYPES.values()}
 
 

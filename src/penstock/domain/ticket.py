@@ -50,13 +50,30 @@ class Ticket:
 
     def answer(self, outputs: list[Tensor], batch_rows: int) -> None:
         """End with the outputs, in the order of the request."""
+        if self.settle(outputs, batch_rows, self._clock()):
+            self.deliver()
+
+    def settle(self, outputs: list[Tensor], batch_rows: int, now_ns: int) -> bool:
+        """Take the answer without telling anybody yet: the first half of `answer`, so that a batch is counted as a whole.
+
+        Returns whether there is still somebody to `deliver` it to.
+        """
         if self.outcome is not None or self.lease is None:
-            return
-        request = self.request
+            return False
+        request, timeline = self.request, self.timeline
         self.response = InferenceResponse(
-            self.lease.identity, outputs, request.request_id, request.client_id, self.arm, batch_rows, self.timeline
+            self.lease.identity, outputs, request.request_id, request.client_id, self.arm, batch_rows, timeline
         )
-        self._end(Outcome.ANSWERED)
+        timeline.total_ns = now_ns - request.arrived_ns
+        self.outcome = Outcome.ANSWERED
+        return True
+
+    def deliver(self) -> None:
+        """Tell of the answer that was settled."""
+        if self.response is None or self.lease is None:
+            return
+        self._on_end(self)
+        self.lease.release()
         self.reply.answer(self.response)
 
     def fail(self, error: PenstockError) -> None:

@@ -16,10 +16,16 @@ _log = logging.getLogger(__name__)
 class SessionLanes:
     """The lanes of one version: where each run goes. One session serves all lanes of a device."""
 
-    def __init__(self, places: Sequence[tuple[Session, DevicePool]]) -> None:
+    def __init__(self, places: Sequence[tuple[Session, DevicePool]], hop_ns: int = 0) -> None:
+        """`hop_ns` is what a run on another thread costs beside itself; with 0 every run goes there."""
         self.count = len(places)
+        self.hop_ns = hop_ns
         self._places = places
         self._loop = asyncio.get_running_loop()
+
+    def run_here(self, lane: int, batch: Batch) -> Run:
+        """Run the batch at once, on the calling thread."""
+        return execute(self._places[lane][0], batch)
 
     def run(self, lane: int, batch: Batch, done: Callable[[Run], None]) -> None:
         """Run the batch on a thread of the lane's device and call `done` on the event loop: one hop back for the whole batch."""

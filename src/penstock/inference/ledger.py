@@ -15,31 +15,62 @@ OTHER: Final = "other"
 """Stands for every model that is not known, so that callers cannot make series."""
 
 
+class Account:
+    """What came in for one model over one protocol, and how it ended."""
+
+    __slots__ = ("answered", "failures", "received")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.answered = 0
+        self.failures: Counter[Outcome] = Counter()
+        """Ends other than answers."""
+
+
 class Ledger:
     """Opens a ticket for each prediction and books its end, whatever the end. Lives on the event loop."""
 
     def __init__(
-        self, known: Container[str], observe: Callable[[Ticket, str], None] = lambda _, __: None, clock: Clock = monotonic
+        self,
+        known: Container[str],
+        observe: Callable[[Ticket, str], None] = lambda _, __: None,
+        clock: Clock = monotonic,
+        *,
+        observe_answers: bool = True,
     ) -> None:
-        self.received: Final[Counter[tuple[str, str]]] = Counter()
-        """Predictions by (protocol, model)."""
-        self.outcomes: Final[Counter[tuple[str, str, Outcome]]] = Counter()
-        """Ends by (protocol, model, outcome)."""
+        """`observe` hears of every end with its status; without `observe_answers`, only of those that are no answers."""
         self.unversioned: Final[Counter[tuple[str, str, str]]] = Counter()
         """Ends that no version had a part in, by (protocol, model, status)."""
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._open: set[Ticket] = set()
         self._known = known
         self._observe = observe
+        self._observe_answers = observe_answers
         self._clock = clock
 
     def open(self, request: InferenceRequest, reply: Reply) -> Ticket:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
         if not request.arrived_ns:
             request.arrived_ns = self._clock()
-        self.received[request.protocol, self._label(request.model)] += 1
+        self._account(request).received += 1
         ticket = Ticket(request, reply, self._book, self._clock)
         self._open.add(ticket)
         return ticket
+
+    @property
+    def received(self) -> dict[tuple[str, str], int]:
+        """Predictions by (protocol, model)."""
+        return {key: account.received for key, account in self._accounts.items()}
+
+    @property
+    def outcomes(self) -> Counter[tuple[str, str, Outcome]]:
+        """Ends by (protocol, model, outcome)."""
+        ends: Counter[tuple[str, str, Outcome]] = Counter()
+        for key, account in self._accounts.items():
+            ends.update({(*key, outcome): count for outcome, count in account.failures.items()})
+            if account.answered:
+                ends[*key, Outcome.ANSWERED] = account.answered
+        return ends
 
     @property
     def in_flight(self) -> int:
@@ -51,24 +82,34 @@ class Ledger:
         for ticket in list(self._open):
             ticket.fail(error)
 
-    def _book(self, ticket: Ticket) -> None:
-        assert ticket.outcome is not None, "booked at its end"  # noqa: S101
-        request, label = ticket.request, self._label(ticket.request.model)
-        self._open.discard(ticket)
-        self.outcomes[request.protocol, label, ticket.outcome] += 1
-        status = status_of(ticket)
-        if isinstance(ticket.lease, ServedVersion):
-            ticket.lease.statistics.ended(ticket, status)
-        else:
-            self.unversioned[request.protocol, label, status] += 1
-        self._observe(ticket, status)
+    def _account(self, request: InferenceRequest) -> Account:
+        key = request.protocol, request.model if request.model in self._known else OTHER
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = Account()
+        return account
 
-    def _label(self, model: str) -> str:
-        return model if model in self._known else OTHER
+    def _book(self, ticket: Ticket) -> None:
+        self._open.discard(ticket)
+        if ticket.outcome is not Outcome.ANSWERED:
+            self._book_failure(ticket)
+            return
+        self._account(ticket.request).answered += 1
+        if self._observe_answers:
+            self._observe(ticket, "OK")
+
+    def _book_failure(self, ticket: Ticket) -> None:
+        assert ticket.outcome is not None, "booked at its end"  # noqa: S101
+        request, status = ticket.request, status_of(ticket)
+        self._account(request).failures[ticket.outcome] += 1
+        if isinstance(ticket.lease, ServedVersion):
+            ticket.lease.statistics.failed(ticket, status)
+        else:
+            model = request.model if request.model in self._known else OTHER
+            self.unversioned[request.protocol, model, status] += 1
+        self._observe(ticket, status)
 
 
 def status_of(ticket: Ticket) -> str:
-    """Return the status that metrics and logs show: OK, CANCELLED, or the error's code."""
-    if ticket.error is not None:
-        return ticket.error.code.value
-    return "OK" if ticket.outcome is Outcome.ANSWERED else "CANCELLED"
+    """Return the status that metrics and logs show of an end that is no answer: CANCELLED, or the error's code."""
+    return "CANCELLED" if ticket.error is None else ticket.error.code.value

@@ -48,14 +48,20 @@ class ServedModel:
         return version
 
     def _resolve(self, reference: str) -> int | None:
-        if not check_reference(reference):
-            ready = self.ready_versions
-            return self.aliases.get(CHAMPION, ready[-1] if ready else None)
-        if is_version_number(reference):
+        if not reference:
+            return self.aliases[CHAMPION] if CHAMPION in self.aliases else self._highest_ready()
+        if is_version_number(check_reference(reference)):
             return int(reference)
         if reference not in self.aliases:
             raise NotFound(f"model {self.name!r} has no alias {shown(reference)}; it has: {', '.join(sorted(self.aliases)) or 'none'}")
         return self.aliases[reference]
+
+    def _highest_ready(self) -> int | None:
+        highest = None
+        for number, version in self.versions.items():
+            if version.state is VersionState.READY and (highest is None or number > highest):
+                highest = number
+        return highest
 
     def _nothing_ready(self) -> NotFound | Unavailable:
         if any(version.state in _COMING for version in self.versions.values()):

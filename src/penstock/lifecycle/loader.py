@@ -92,7 +92,7 @@ class Loader:
         warmed = await beside(lambda: _warm(opened))
         lanes = self._lanes(opened)
         limits, slo_ms = _limits(opened.options, warmed, lanes.count)
-        batcher = Batcher(warmed.schema, limits, lanes, version.statistics, slo_ms=slo_ms)
+        batcher = Batcher(warmed.schema, limits, lanes, version.statistics, slo_ms=slo_ms, measured_ns=warmed.latency_ns)
         return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, warmed.latency_ns, warmed.notes)
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Loader:
             for session, device in zip(opened.sessions, devices, strict=True)
             for _ in range(_lane_count(opened.options, device))
         ]
-        return SessionLanes(places)
+        return SessionLanes(places, self._pool(devices[0]).hop_ns if all(device.kind == "cpu" for device in devices) else 0)
 
     def _pool(self, device: Device) -> DevicePool:
         if device not in self._pools:

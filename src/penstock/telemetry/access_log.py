@@ -25,6 +25,8 @@ class AccessLog:
 
     def __init__(self, policy: Policy, *, as_json: bool, stream: TextIO | None = None) -> None:
         self.dropped = 0
+        self.takes_answers: Final = policy == "all"
+        """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
         self._policy = policy
         self._format: Callable[[Line], str] = _as_json if as_json else _as_text
         self._stream = stream or sys.stderr
@@ -46,7 +48,7 @@ class AccessLog:
 
     def observe(self, ticket: Ticket, status: str) -> None:
         """Offer the line of a prediction that has ended."""
-        if self._policy == "off" or (self._policy == "errors" and ticket.outcome is Outcome.ANSWERED):
+        if self._policy == "off" or (not self.takes_answers and ticket.outcome is Outcome.ANSWERED):
             return
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1

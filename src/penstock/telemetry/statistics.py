@@ -6,11 +6,12 @@ a batch is charged the full time of its batch, `inference_count` counts rows, `e
 
 import time
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from penstock.domain.batch import Run
 from penstock.domain.clock import NS_PER_S
-from penstock.domain.outcome import Outcome
+from penstock.domain.request import Timeline
 from penstock.domain.ticket import Ticket
 
 DURATION_BUCKETS_S: Final = (
@@ -36,6 +37,13 @@ class Histogram:
         self.counts[bisect_left(self.edges, value)] += 1
         self.total += value
 
+    def add_all(self, values: Sequence[int]) -> None:
+        """Count values."""
+        counts, edges = self.counts, self.edges
+        for value in values:
+            counts[bisect_left(edges, value)] += 1
+        self.total += sum(values)
+
 
 class Duration:
     """A count of events and their nanoseconds."""
@@ -50,6 +58,11 @@ class Duration:
         """Count one event."""
         self.count += 1
         self.ns += ns
+
+    def add_all(self, times_ns: Sequence[int]) -> None:
+        """Count events."""
+        self.count += len(times_ns)
+        self.ns += sum(times_ns)
 
 
 class BatchSizeStatistics:
@@ -95,31 +108,44 @@ class VersionStatistics:
         batch.compute_infer.add(run.infer_ns)
         batch.compute_output.add(run.output_ns)
 
-    def ended(self, ticket: Ticket, status: str) -> None:
-        """Count one prediction at its end, whatever the end."""
+    def failed(self, ticket: Ticket, status: str) -> None:
+        """Count one prediction that ended otherwise than with an answer."""
         self.last_inference_ms = time.time_ns() // 1_000_000
+        self._count(ticket, status, 1)
+        self.fail.add(ticket.timeline.total_ns)
+        self._histograms(ticket.arm)[0].add(ticket.timeline.total_ns)
+
+    def answered(self, tickets: Sequence[Ticket]) -> None:
+        """Count the answered predictions of one run, all at once."""
+        self.last_inference_ms = time.time_ns() // 1_000_000
+        for (arm, _), alike in _grouped(tickets):
+            self._count(alike[0], "OK", len(alike))
+            self._observe([ticket.timeline for ticket in alike], *self._histograms(arm))
+
+    def _observe(self, times: Sequence[Timeline], total: Histogram, queue: Histogram, compute: Histogram) -> None:
+        totals, queues = [each.total_ns for each in times], [each.queue_ns for each in times]
+        total.add_all(totals)
+        queue.add_all(queues)
+        compute.add_all([each.compute_ns for each in times])
+        self.success.add_all(totals)
+        self.queue.add_all(queues)
+        self.compute_input.add_all([each.input_ns for each in times])
+        self.compute_infer.add_all([each.infer_ns for each in times])
+        self.compute_output.add_all([each.output_ns for each in times])
+
+    def _count(self, ticket: Ticket, status: str, count: int) -> None:
         key = (ticket.arm, ticket.request.protocol, status)
-        self.requests[key] = self.requests.get(key, 0) + 1
-        if ticket.outcome is Outcome.ANSWERED:
-            self._answered(ticket)
-        else:
-            self.fail.add(ticket.timeline.total_ns)
-        self._observe(ticket)
+        self.requests[key] = self.requests.get(key, 0) + count
 
-    def _answered(self, ticket: Ticket) -> None:
-        timeline = ticket.timeline
-        self.success.add(timeline.total_ns)
-        self.queue.add(timeline.queue_ns)
-        self.compute_input.add(timeline.input_ns)
-        self.compute_infer.add(timeline.infer_ns)
-        self.compute_output.add(timeline.output_ns)
+    def _histograms(self, arm: str) -> tuple[Histogram, Histogram, Histogram]:
+        if arm not in self.durations:
+            self.durations[arm] = (Histogram(), Histogram(), Histogram())
+        return self.durations[arm]
 
-    def _observe(self, ticket: Ticket) -> None:
-        histograms = self.durations.get(ticket.arm)
-        if histograms is None:
-            histograms = self.durations[ticket.arm] = (Histogram(), Histogram(), Histogram())
-        total, queue, compute = histograms
-        total.add(ticket.timeline.total_ns)
-        if ticket.outcome is Outcome.ANSWERED:
-            queue.add(ticket.timeline.queue_ns)
-            compute.add(ticket.timeline.compute_ns)
+
+def _grouped(tickets: Sequence[Ticket]) -> Iterable[tuple[tuple[str, str], Sequence[Ticket]]]:
+    """Return the tickets by arm and protocol; most batches are of one kind."""
+    groups: dict[tuple[str, str], list[Ticket]] = {}
+    for ticket in tickets:
+        groups.setdefault((ticket.arm, ticket.request.protocol), []).append(ticket)
+    return groups.items()

@@ -10,6 +10,8 @@ from penstock.domain.request import CRITICAL, NORMAL, SHEDDABLE, InferenceReques
 
 Value = str | int | float | bool
 
+CALL_OPTIONS: Final = ("penstock-deadline-ms", "penstock-priority", "penstock-route", "traceparent")
+"""What headers or metadata may say of a prediction."""
 _PRIORITIES: Final = {"critical": CRITICAL, "normal": NORMAL, "sheddable": SHEDDABLE}
 _FLAGS: Final = ("sequence_start", "sequence_end", "binary_data_output", "triton_enable_empty_final_response")
 _LONGEST_US: Final = 300_000_000
@@ -30,7 +32,7 @@ def apply_parameters(parameters: Mapping[str, Value], request: InferenceRequest)
 
 
 def apply_call_options(options: Mapping[str, str], request: InferenceRequest) -> None:
-    """Take what headers or metadata say: `penstock-deadline-ms`, `penstock-priority`, `penstock-route`, `traceparent`.
+    """Take what headers or metadata say: see `CALL_OPTIONS`.
 
     Names are lower-case. Raises `InvalidInput` for values that make no sense; a malformed traceparent is ignored, as its
     specification asks (W3C Trace Context, section 3.2).

@@ -16,6 +16,8 @@ from penstock.domain.tensor import DATATYPES, Array, Datatype, Tensor, element_c
 Buffer = bytes | bytearray | memoryview
 MAX_TENSORS = 64
 """The most inputs, and the most outputs, of one request."""
+ALIGNMENT = 16
+"""ONNX Runtime rounds otherwise on data that starts elsewhere than at a multiple of this, as every array of numpy does."""
 _MAX_ELEMENTS = 1 << 40
 _LENGTH = struct.Struct("<I")
 _BYTES, _BOOL = DATATYPES["BYTES"], DATATYPES["BOOL"]
@@ -62,6 +64,13 @@ def array_of(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: Buff
     if datatype is _BOOL and flat.size and flat.view(np.uint8).max() > 1:
         raise InvalidInput(f"the input {shown(tensor)} is BOOL and holds a byte other than 0 and 1")
     return flat.reshape(shape)
+
+
+def aligned(array: Array) -> Array:
+    """Return the array, or a copy that starts where ONNX Runtime likes it: where a tensor lies must not change an answer."""
+    if array.dtype.hasobject or not array.__array_interface__["data"][0] % ALIGNMENT:
+        return array
+    return array.copy()
 
 
 def raw_of(tensor: Tensor) -> Buffer:

@@ -40,9 +40,18 @@ class FakeLanes:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.hop_ns = 0
         self.started: list[tuple[int, Batch]] = []
-        """Every run that was ever started."""
+        """Every run that was ever started on a thread."""
+        self.here: list[Batch] = []
+        """Every run on the event loop."""
         self._running: dict[int, tuple[Batch, Callable[[Run], None]]] = {}
+
+    def run_here(self, lane: int, batch: Batch) -> Run:
+        """Run at once."""
+        assert lane not in self._running, "the lane is busy"
+        self.here.append(batch)
+        return self._outcome(batch)
 
     def run(self, lane: int, batch: Batch, done: Callable[[Run], None]) -> None:
         """Start a run."""
@@ -125,11 +134,12 @@ class FakeLease:
 class Desk:
     """A batcher over fake lanes, and the tickets that a test hands in."""
 
-    def __init__(self, schema: ModelSchema, limits: BatchLimits, lanes: int) -> None:
+    def __init__(self, schema: ModelSchema, limits: BatchLimits, lanes: int, *, hop_ns: int = 0) -> None:
         self.clock = FakeClock()
         self.lanes = FakeLanes(lanes)
+        self.lanes.hop_ns = hop_ns
         self.statistics = VersionStatistics()
-        self.batcher = Batcher(schema, limits, self.lanes, self.statistics, slo_ms=100, clock=self.clock)
+        self.batcher = Batcher(schema, limits, self.lanes, self.statistics, slo_ms=100, measured_ns={4: NS_PER_MS}, clock=self.clock)
         self.ended: list[Ticket] = []
 
     def hand_in(self, array: Array, *, timeout_ns: int | None = 30 * NS_PER_S, datatype: str = "FP32") -> Ticket:
@@ -559,3 +569,42 @@ async def test_statistics_count_rows_and_runs(make_desk: MakeDesk) -> None:
 
     assert (desk.statistics.inference_count, desk.statistics.execution_count) == (6, 2)
     assert set(desk.statistics.batches) == {3}
+
+
+@pytest.mark.asyncio
+async def test_short_run_is_done_on_the_event_loop_within_the_turn() -> None:
+    """A hop of 2 ms is longer than the run of 1 ms: no thread is asked, and the answers are there at the end of the turn."""
+    desk = Desk(SCHEMA, BatchLimits(4, 100, 1 << 20), 1, hop_ns=2 * NS_PER_MS)
+
+    tickets = [desk.hand_in(rows(tag)) for tag in (1, 2)]
+    await turn()
+
+    assert answers(tickets) == [[[1, 1]], [[2, 2]]]
+    assert [batch.rows for batch in desk.lanes.here] == [2]
+    assert not desk.lanes.started
+    assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_poison_in_a_run_on_the_event_loop_fails_only_its_offender() -> None:
+    """The halves run on the event loop too."""
+    desk = Desk(SCHEMA, BatchLimits(4, 100, 1 << 20), 1, hop_ns=2 * NS_PER_MS)
+
+    good, bad = desk.hand_in(rows(1)), desk.hand_in(rows(POISON))
+    await turn()
+
+    assert answers([good]) == [[[1, 1]]]
+    assert isinstance(heard(bad).error, ModelFailed)
+    assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_long_run_is_left_to_a_thread() -> None:
+    """A hop of half a millisecond is shorter than the run."""
+    desk = Desk(SCHEMA, BatchLimits(4, 100, 1 << 20), 1, hop_ns=NS_PER_MS // 2)
+
+    desk.hand_in(rows(1))
+    await desk.lanes.finish_all()
+
+    assert not desk.lanes.here
+    assert desk.lanes.sizes == [1]
