@@ -25,6 +25,7 @@ from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
 from penstock.http.example import first_request
+from penstock.http.gate import Gate
 from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
@@ -83,7 +84,7 @@ class House:
         only = tuple(Wanted(*want) for want in wanted)
         self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=is_json(settings.telemetry))
-        self.ledger: Final = Ledger(self.catalog, self.access_log.observe)
+        self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
@@ -114,12 +115,12 @@ class Listeners:
     """The three doors: predictions over HTTP and gRPC, administration."""
 
     def __init__(self, house: House, token: AdminToken) -> None:
-        server, options = house.settings.server, house.settings.http
+        server, http = house.settings.server, house.settings.http
         predictions, admin = house.applications(token)
         with _port("http", server.host, server.http_port):
-            self._http = HttpListener(predictions, server.host, server.http_port, options)
+            self._http = HttpListener(predictions, server.host, server.http_port, Gate(http, house.admission, house.predictor))
         with _port("admin", server.admin_host, server.admin_port):
-            self._admin = HttpListener(admin, server.admin_host, server.admin_port, options)
+            self._admin = HttpListener(admin, server.admin_host, server.admin_port, Gate(http, house.admission))
         self._grpc = house.grpc_server(token)
         self._settings = server
 

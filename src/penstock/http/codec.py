@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import orjson
@@ -10,17 +11,16 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.names import check_request_id, shown
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
-from penstock.domain.tensor import Tensor
-from penstock.http.json_data import RAW_ONLY, array_of_json
-from penstock.http.json_text import fragment, parse
+from penstock.domain.tensor import RAW_ONLY, Tensor
+from penstock.http.json_data import array_of_json
+from penstock.http.json_text import json_of, parse
 from penstock.wire.classification import check_classification, classify
 from penstock.wire.parameters import apply_parameters, classes_asked, refuse_shared_memory
-from penstock.wire.raw import MAX_TENSORS, Buffer, array_of, check_shape, datatype_named, raw_of
+from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shape, datatype_named, raw_of
 
 HEADER_LENGTH: Final = "inference-header-content-length"
-_MOST_DIGITS: Final = 10
-_ALIGNMENT: Final = 16
-"""The bytes object of a body starts at a multiple of this, as every array of numpy does."""
+MOST_DIGITS: Final = 10
+OCTETS: Final = "application/octet-stream"
 
 
 @dataclass(slots=True)
@@ -45,46 +45,84 @@ class Encoded:
     parts: list[Buffer]
     json_bytes: int | None = None
     """Length of the JSON in front of raw tensors; None if the body is JSON alone."""
+    coding: str = ""
+    """How the parts are compressed."""
 
 
 Encode = Callable[[InferenceResponse], Encoded]
 """Writes an answer in the form that its request asked for."""
 
 
-def decode(body: bytes, header_length: str | None, request: InferenceRequest, schema: ModelSchema) -> OutputForms:
-    """Fill the request from the body and return the form of its answer.
+def decode(body: Buffer, header_length: str | None, request: InferenceRequest, schema: ModelSchema) -> Encode:
+    """Fill the request from the body and return how its answer is written.
 
     `header_length` is the value of Inference-Header-Content-Length, None if it is absent. Raises `InvalidInput`.
     """
-    json_bytes = _json_bytes(header_length, len(body))
-    if json_bytes == 0:
-        return _decode_raw(body, request, schema)
+    json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
+    if json_bytes == 0 and header_length is not None:
+        request.inputs = [_raw_input(body, schema)]
+        return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
     document = parse(body if json_bytes == len(body) else body[:json_bytes])
-    request.client_id = _client_id(document)
-    parameters = _table(document, "parameters", "the request")
-    apply_parameters(parameters, request)
-    request.inputs = _inputs(document, memoryview(body)[json_bytes:], json_bytes)
-    forms = _outputs(document, request, all_binary=parameters.get("binary_data_output") is True)
+    if "id" in document:
+        request.client_id = _client_id(document)
+    all_binary = "parameters" in document and _apply_parameters(document, request)
+    request.inputs = _inputs(document, memoryview(body)[json_bytes:])
+    if "outputs" not in document and not all_binary and not schema.raw_only:
+        return encode_json
+    forms = _outputs(document, request, all_binary=all_binary)
     _check_forms(request.outputs or schema.output_names, forms, schema)
-    return forms
+    return partial(encode, forms=forms, schema=schema)
 
 
 def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema) -> Encoded:
-    """Return the body of an answer; raises `InvalidInput` for an output that the asked form cannot carry."""
-    document: dict[str, object] = {"model_name": response.version.name, "model_version": response.version.version}
-    if response.client_id:
-        document = {"id": response.client_id, **document}
+    """Return the body of an answer in the forms that were asked for."""
     raw: list[Buffer] = []
-    document["outputs"] = [_output(tensor, forms, schema, raw) for tensor in response.outputs]
-    text = orjson.dumps(document)
+    text = _document(response, [_output(tensor, forms, schema, raw) for tensor in response.outputs])
     # With nothing behind it the JSON is the whole body, also when binary outputs are empty.
     return Encoded([text, *raw], len(text)) if any(raw) else Encoded([text])
+
+
+def encode_json(response: InferenceResponse) -> Encoded:
+    """Return the body of an answer that is JSON alone: the form that most callers take."""
+    return Encoded([_document(response, [_json_output(tensor) for tensor in response.outputs])])
+
+
+def _document(response: InferenceResponse, outputs: list[bytes]) -> bytes:
+    version = response.version
+    opening = _opening(version.name, version.version)
+    if response.client_id:
+        opening = b'{"id":%b,%b' % (orjson.dumps(response.client_id), opening[1:])
+    return b"%b%b]}" % (opening, b",".join(outputs))
+
+
+def _json_output(tensor: Tensor) -> bytes:
+    array = tensor.array
+    return b'%b,"data":%b}' % (_output_head(tensor.name, tensor.datatype.wire, array.shape), json_of(array))
+
+
+@lru_cache(1024)
+def _opening(model: str, version: str) -> bytes:
+    """Return an answer's JSON up to its outputs: what all answers of a version begin with."""
+    return orjson.dumps({"model_name": model, "model_version": version})[:-1] + b',"outputs":['
+
+
+@lru_cache(1024)
+def _output_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """Return an output's JSON up to its data."""
+    return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1]
+
+
+def _apply_parameters(document: Mapping[str, Any], request: InferenceRequest) -> bool:
+    """Heed the parameters of a request; returns whether its outputs are to be binary."""
+    parameters = _table(document, "parameters", "the request")
+    apply_parameters(parameters, request)
+    return parameters.get("binary_data_output") is True
 
 
 def _json_bytes(header_length: str | None, body_bytes: int) -> int:
     if header_length is None:
         return body_bytes
-    if not header_length.isascii() or not header_length.isdecimal() or len(header_length) > _MOST_DIGITS:
+    if not header_length.isascii() or not header_length.isdecimal() or len(header_length) > MOST_DIGITS:
         raise InvalidInput(f"Inference-Header-Content-Length is {shown(header_length)}; it should be a number in range 0 to {body_bytes}")
     length = int(header_length)
     if length > body_bytes:
@@ -99,23 +137,19 @@ def _client_id(document: Mapping[str, Any]) -> str:
     return check_request_id(identifier, "the request's id")
 
 
-def _inputs(document: Mapping[str, Any], raw: memoryview, json_bytes: int) -> list[Tensor]:
+def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
     tensors, offset = [], 0
     for entry in _entries(document, "inputs", required=True):
         name = _name(entry, "input")
         datatype = datatype_named(entry.get("datatype"), name)
         shape = check_shape(entry.get("shape"), name)
-        size = _binary_size(entry, name)
+        size = None if "data" in entry and "parameters" not in entry else _binary_size(entry, name)
         if size is None:
             tensors.append(Tensor(name, datatype, array_of_json(name, datatype, shape, entry["data"])))
             continue
         if offset + size > len(raw):
             raise InvalidInput(f"input {shown(name)} is expecting {offset + size - len(raw)} additional bytes after the JSON")
-        data: Buffer = raw[offset : offset + size]
-        # ONNX Runtime rounds otherwise on data that starts elsewhere, and the length of the JSON must not change an answer.
-        if (json_bytes + offset) % _ALIGNMENT:
-            data = bytes(data)
-        tensors.append(Tensor(name, datatype, array_of(name, datatype, shape, data)))
+        tensors.append(Tensor(name, datatype, aligned(array_of(name, datatype, shape, raw[offset : offset + size]))))
         offset += size
     if offset != len(raw):
         raise InvalidInput(f"unexpected additional input data: {len(raw) - offset} bytes after the last input")
@@ -161,19 +195,19 @@ def _check_forms(names: tuple[str, ...], forms: OutputForms, schema: ModelSchema
             )
 
 
-def _output(tensor: Tensor, forms: OutputForms, schema: ModelSchema, raw: list[Buffer]) -> dict[str, object]:
+def _output(tensor: Tensor, forms: OutputForms, schema: ModelSchema, raw: list[Buffer]) -> bytes:
     if k := forms.classes.get(tensor.name, 0):
         labels = schema.output_named[tensor.name].labels
         tensor = classify(tensor, k, labels, batched=schema.batched)
-    head: dict[str, object] = {"name": tensor.name, "datatype": tensor.datatype.wire, "shape": list(tensor.array.shape)}
-    if forms.is_binary(tensor.name):
-        data = raw_of(tensor)
-        raw.append(data)
-        return head | {"parameters": {"binary_data_size": len(data)}}
-    return head | {"data": fragment(tensor.array)}
+    if not forms.is_binary(tensor.name):
+        return _json_output(tensor)
+    data = raw_of(tensor)
+    raw.append(data)
+    head = _output_head(tensor.name, tensor.datatype.wire, tensor.array.shape)
+    return b'%b,"parameters":{"binary_data_size":%d}}' % (head, len(data))
 
 
-def _decode_raw(body: bytes, request: InferenceRequest, schema: ModelSchema) -> OutputForms:
+def _raw_input(body: Buffer, schema: ModelSchema) -> Tensor:
     """Read a body that is the bytes of the model's only input, without any JSON ("raw binary request")."""
     if len(schema.inputs) != 1:
         raise InvalidInput(f"a raw binary request is for models that must only have 1 input; this one has {len(schema.inputs)}")
@@ -190,8 +224,7 @@ def _decode_raw(body: bytes, request: InferenceRequest, schema: ModelSchema) -> 
     if free and (not known or len(body) % known):
         raise InvalidInput(f"{len(body)} bytes do not fill the variable dimension of {list(spec.shape)}")
     shape = tuple(len(body) // known if dim == -1 else dim for dim in shape)
-    request.inputs = [Tensor(spec.name, spec.datatype, array_of(spec.name, spec.datatype, shape, body))]
-    return OutputForms(all_binary=True)
+    return Tensor(spec.name, spec.datatype, array_of(spec.name, spec.datatype, shape, body))
 
 
 def _entries(document: Mapping[str, Any], key: str, *, required: bool) -> list[Mapping[str, Any]]:
@@ -202,7 +235,7 @@ def _entries(document: Mapping[str, Any], key: str, *, required: bool) -> list[M
         raise InvalidInput(f"the request needs a list {key!r} with at least one tensor" if required else f"{key!r} must be a list")
     if len(entries) > MAX_TENSORS:
         raise InvalidInput(f"{key!r} has {len(entries)} entries; at most {MAX_TENSORS} are allowed")
-    if not all(isinstance(entry, dict) for entry in entries):
+    if {*map(type, entries)} - {dict}:
         raise InvalidInput(f"each entry of {key!r} must be an object")
     return entries
 

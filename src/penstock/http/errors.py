@@ -32,12 +32,17 @@ JSON: Final = "application/json"
 
 
 def error_response(error: PenstockError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer that tells of an error: `{"error": text, "code": code}`."""
-    body = orjson.dumps({"error": error.message, "code": error.code.value})
-    return Response(body, STATUS[error.code], {**_hints(error), **(headers or {})}, JSON)
+    """Return the answer that tells of an error."""
+    return Response(error_body(error), STATUS[error.code], {**error_hints(error), **(headers or {})}, JSON)
 
 
-def _hints(error: PenstockError) -> dict[str, str]:
+def error_body(error: PenstockError) -> bytes:
+    """Return the body that tells of an error: `{"error": text, "code": code}`."""
+    return orjson.dumps({"error": error.message, "code": error.code.value})
+
+
+def error_hints(error: PenstockError) -> dict[str, str]:
+    """Return the headers that tell a client what to do about an error."""
     hints = {}
     if error.retry_after_s is not None:
         hints["retry-after"] = str(max(1, round(error.retry_after_s)))
@@ -48,3 +53,8 @@ def _hints(error: PenstockError) -> dict[str, str]:
     if error.code is ErrorCode.UNAUTHENTICATED:
         hints["www-authenticate"] = "Bearer"
     return hints
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Return the headers as they stand in an answer; characters that headers cannot hold become question marks."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1", "replace")

@@ -3,8 +3,7 @@
 import orjson
 
 from penstock.domain.schema import ModelSchema
-from penstock.domain.tensor import TensorSpec, element_count
-from penstock.http.json_data import RAW_ONLY
+from penstock.domain.tensor import RAW_ONLY, TensorSpec, element_count
 from penstock.lifecycle.catalog import Catalog
 
 _TEXT, _TRUTH, _NUMBER = "hello", False, 0

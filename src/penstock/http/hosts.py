@@ -23,12 +23,14 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 400."""
-        if scope["type"] != "http" or scope["path"] in self._free or self._knows(Headers(scope=scope).get("host", "")):
+        if scope["type"] != "http" or scope["path"] in self._free or is_known(Headers(scope=scope).get("host", ""), self._allowed):
             await self._app(scope, receive, send)
             return
         host = Headers(scope=scope).get("host", "")
         await error_response(InvalidInput(f"the Host {shown(host)} is not served here"))(scope, receive, send)
 
-    def _knows(self, host: str) -> bool:
-        name, _, port = host.rpartition(":")
-        return (name if port.isdecimal() and name else host).lower() in self._allowed
+
+def is_known(host: str, allowed: Collection[str]) -> bool:
+    """Tell whether a Host header, with or without a port, names one of the hosts."""
+    name, _, port = host.rpartition(":")
+    return (name if port.isdecimal() and name else host).lower() in allowed

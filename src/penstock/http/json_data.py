@@ -1,5 +1,7 @@
 """The `data` of a JSON tensor as an array: exact types and ranges, no cast that changes a value."""
 
+import struct
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -7,7 +9,7 @@ import numpy as np
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
-from penstock.domain.tensor import DATATYPES, Array, Datatype, element_count
+from penstock.domain.tensor import DATATYPES, RAW_ONLY, Array, Datatype, element_count
 from penstock.http.json_text import MAX_DEPTH
 
 _ACCEPTED: Final[dict[str, frozenset[type]]] = {
@@ -18,8 +20,12 @@ _ACCEPTED: Final[dict[str, frozenset[type]]] = {
     "O": frozenset({str}),
 }
 _EXPECTED: Final = {"b": "true or false", "i": "integers", "u": "integers", "f": "numbers", "O": "strings"}
-RAW_ONLY: Final = frozenset({"FP16", "BF16"})
-"""Datatypes that JSON does not carry, either way."""
+_PACKED: Final = {
+    "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
+    "FP32": "f", "FP64": "d",
+}  # fmt: skip
+"""The letters by which `struct` knows the datatypes whose types and ranges it checks."""
+_FEW: Final = 1024
 
 
 def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: object) -> Array:
@@ -30,6 +36,9 @@ def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data:
     """
     if datatype.wire in RAW_ONLY:
         raise InvalidInput(f"the input {shown(tensor)} is {datatype.wire}, which JSON does not carry; send it in binary form")
+    packed = _packed(datatype, shape, data)
+    if packed is not None:
+        return packed
     values = _flat(tensor, data)
     if len(values) != element_count(shape):
         raise InvalidInput(
@@ -38,6 +47,36 @@ def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data:
         )
     _check_types(tensor, datatype, values)
     return _array(tensor, datatype, values).reshape(shape)
+
+
+def _packed(datatype: Datatype, shape: tuple[int, ...], data: object) -> Array | None:
+    """Return the array of a flat list that holds just what it should; None for all else, which is looked at more closely.
+
+    `struct` checks types and ranges while it packs, in a third of the time that numpy takes for a list; only booleans it takes
+    for numbers.
+    """
+    size = element_count(shape)
+    packer = _packer(datatype.wire, size)
+    if packer is None or type(data) is not list or len(data) != size:
+        return None
+    try:
+        array = np.ndarray(shape, datatype.dtype, packer.pack(*data))
+    except (struct.error, OverflowError):
+        return None
+    return None if _holds_boolean(data, array) else array
+
+
+@lru_cache(256)
+def _packer(wire: str, size: int) -> struct.Struct | None:
+    return struct.Struct(f"<{size}{_PACKED[wire]}") if wire in _PACKED else None
+
+
+def _holds_boolean(values: list[Any], array: Array) -> bool:
+    if len(values) < _FEW:
+        return bool in set(map(type, values))
+    flat = array.reshape(-1)
+    maybe = np.flatnonzero((flat == 0) | (flat == 1)).tolist()
+    return any(type(values[index]) is bool for index in maybe)
 
 
 def _flat(tensor: str, data: object) -> list[Any]:

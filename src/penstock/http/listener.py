@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from starlette.applications import Starlette
 
-from penstock.http.options import HttpOptions
+from penstock.http.fastpath import FastPath
+from penstock.http.gate import Gate
 
 _BACKLOG: Final = 2048
 _POLL_S: Final = 0.01
@@ -19,10 +21,10 @@ _LAST_WORDS_S: Final = 1
 class HttpListener:
     """Listens from the moment it is built, answers from `start` to `stop`. Lives on the event loop."""
 
-    def __init__(self, app: Starlette, host: str, port: int, options: HttpOptions) -> None:
+    def __init__(self, app: Starlette, host: str, port: int, gate: Gate) -> None:
         """Bind the port, a free one if 0 is asked for; raises `OSError` if it cannot be had."""
         self._socket = _bound(host, port)
-        self._server = _Uvicorn(_config(app, options))
+        self._server = _Uvicorn(_config(app, gate))
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -71,16 +73,15 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(app: Starlette, options: HttpOptions) -> uvicorn.Config:
+def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=cast("type[FastPath]", partial(FastPath, gate)),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=options.keep_alive_s,
         timeout_graceful_shutdown=_LAST_WORDS_S,
     )

@@ -12,16 +12,16 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
-from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec
+from penstock.domain.tensor import DATATYPES, RAW_ONLY, Array, Tensor, TensorSpec
 from penstock.http.codec import Encode, Encoded
-from penstock.http.json_data import RAW_ONLY, array_of_json
-from penstock.http.json_text import fragment, parse
-from penstock.wire.raw import text_of
+from penstock.http.json_data import array_of_json
+from penstock.http.json_text import json_of, parse
+from penstock.wire.raw import Buffer, text_of
 
 _BYTES = DATATYPES["BYTES"]
 
 
-def decode(body: bytes, request: InferenceRequest, schema: ModelSchema) -> Encode:
+def decode(body: Buffer, request: InferenceRequest, schema: ModelSchema) -> Encode:
     """Fill the request from a V1 body and return how its answer is written; raises `InvalidInput`."""
     document = parse(body)
     if not isinstance(document.get("signature_name", ""), str):
@@ -139,7 +139,7 @@ def _row(tensor: Tensor, index: int) -> Tensor:
 def _nested(tensor: Tensor) -> orjson.Fragment:
     if tensor.datatype is _BYTES and tensor.name.endswith("_bytes"):
         return orjson.Fragment(orjson.dumps(_b64(tensor.array)))
-    return fragment(tensor.array, nested=True)
+    return orjson.Fragment(json_of(tensor.array, nested=True))
 
 
 def _b64(array: Array) -> Any:  # noqa: ANN401 - nested like the array

@@ -1,0 +1,304 @@
+"""The HTTP fast path: predictions are answered where their bytes arrive; every other request falls through to the application.
+
+Uvicorn has no deadlines, no caps on heads and connections, and makes a task, a scope and several events for each request. Here a
+request is framed by this class (RFC 9112), a prediction becomes an `Exchange` in the same callback, and the bytes of all else are
+handed on to uvicorn's protocol, one request at a time, as if they had been alone on the wire.
+"""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from penstock.domain.clock import monotonic
+from penstock.domain.errors import ErrorCode, InvalidInput, TooLarge
+from penstock.http.exchange import Exchange, Refused
+from penstock.http.framing import Body, ChunkedBody, UnwantedBody
+from penstock.http.gate import Gate
+from penstock.http.head import Head, Refusal, check_sizes, check_start
+from penstock.http.inflate import too_large
+from penstock.http.wait import Phase, Wait
+
+_BLANK_LINE: Final = b"\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class FastPath(HttpToolsProtocol):
+    """One connection. Lives on the event loop."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.gate = gate
+        self._wait = Wait(Phase.HEAD, monotonic())
+        self._held = b""
+        """Bytes that wait: for the rest of their head, or for their turn."""
+        self._pending: deque[Exchange | Refused] = deque()
+        """What has been asked and not been answered, in order."""
+        self._exchange: Exchange | None = None
+        """The prediction whose body is arriving."""
+        self._body: Body | None = None
+        self._owes_continue = False
+        self._application_busy = False
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or refuse it if there are too many."""
+        super().connection_made(transport)
+        if not self.gate.enter(self):
+            text = f"the server has {self.gate.max_connections} connections, which is its limit; try again soon"
+            self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel what the client no longer waits for. It also counts as gone when it has only stopped sending."""
+        self.gate.leave(self)
+        for exchange in self._pending:
+            exchange.leave()
+        self._pending.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, from half a head to many requests."""
+        if self._wait.phase is Phase.END:
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
+        self._receive(data, monotonic())
+
+    def pause_writing(self) -> None:
+        """Read no more while the client does not read its answers."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._go_on()
+
+    def shutdown(self) -> None:
+        """Close as soon as what was asked is answered."""
+        if self._application_busy:
+            super().shutdown()
+        elif not self._pending:
+            self.transport.close()
+
+    # Requests
+
+    def _receive(self, data: bytes, now_ns: int) -> None:
+        start, end = 0, len(data)
+        try:
+            while start < end and self._wait.phase is not Phase.END:
+                if self._body is None and self._must_wait():
+                    self._hold(data[start:])
+                    return
+                start = self._take_head(data, start, now_ns) if self._body is None else self._take_body(self._body, data, start)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except TooLarge as error:
+            self._too_large(error)
+
+    def _must_wait(self) -> bool:
+        """Tell whether what comes next has to wait for what is being answered."""
+        return self._application_busy or self.flow.write_paused or len(self._pending) >= self.gate.options.max_pipelined
+
+    def _hold(self, data: bytes) -> None:
+        self._held = data
+        self.flow.pause_reading()
+
+    def _go_on(self) -> None:
+        """Take up again what has been held."""
+        if self._must_wait() or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._held and self._wait.phase is not Phase.HEAD:
+            held, self._held = self._held, b""
+            self._receive(held, monotonic())
+
+    def _take_head(self, data: bytes, start: int, now_ns: int) -> int:
+        stop = data.find(_BLANK_LINE, start) + len(_BLANK_LINE)
+        if data.startswith(b"\r\n", start):  # blank lines before a request are skipped (RFC 9112, section 2.2)
+            return start + 2
+        if stop < len(_BLANK_LINE):
+            return self._await_head(data, start, now_ns)
+        head = self.gate.head(data[start:stop])
+        if head.call is None or self.gate.predictor is None:
+            return self._pass_on(head, data, start, stop)
+        exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)
+        self._pending.append(exchange)
+        self._wait.enter(Phase.ANSWER, now_ns)
+        until = stop + head.content_length
+        if until <= len(data) and head.is_plain and head.content_length <= self.gate.options.max_body_bytes:
+            exchange.begin(now_ns)
+            exchange.complete(data[stop:until])
+            return until
+        self._begin(exchange, head, now_ns)
+        return stop
+
+    def _await_head(self, data: bytes, start: int, now_ns: int) -> int:
+        begun = data[start:]
+        check_sizes(begun, self.gate.options)
+        check_start(begun)
+        if self._wait.phase is not Phase.HEAD:
+            self._wait.enter(Phase.HEAD, now_ns)
+        self._held = begun
+        return len(data)
+
+    def _begin(self, exchange: Exchange, head: Head, now_ns: int) -> None:
+        """Start a prediction whose body is yet to come, or is not wanted."""
+        limit = self.gate.options.max_body_bytes
+        keep_alive, oversized = exchange.keep_alive, head.content_length > limit
+        # Refused now, the body may or may not be sent, or is too much to be skipped: nobody could tell where the next request starts.
+        exchange.keep_alive = keep_alive and not (oversized or head.expects_continue)
+        exchange.begin(now_ns)
+        if oversized and exchange.answer_parts is None:
+            exchange.refuse(too_large(limit))
+        exchange.keep_alive = keep_alive
+        if self._wait.phase is Phase.END:
+            return
+        self._exchange, self._wait.phase = exchange, Phase.BODY
+        self._body = exchange.body(head, limit)
+        self._owes_continue = head.expects_continue
+        self._invite()
+        if self._body.complete:
+            self._end_body()
+
+    def _invite(self) -> None:
+        """Ask for the body of a client that waits for that, once all answers before it are written."""
+        if self._owes_continue and self._pending[0] is self._exchange:
+            self._owes_continue = False
+            self.transport.write(_CONTINUE)
+
+    def _take_body(self, body: Body, data: bytes, start: int) -> int:
+        stop = body.feed(data, start)
+        if self._exchange is None:
+            super().data_received(data[start:stop])
+        if body.complete:
+            self._end_body()
+        return stop
+
+    def _end_body(self) -> None:
+        body, exchange, self._body, self._exchange = self._body, self._exchange, None, None
+        self._wait.phase = Phase.ANSWER
+        if exchange is not None and body is not None:
+            exchange.complete(body.whole())
+        self._rest()
+
+    def _pass_on(self, head: Head, data: bytes, start: int, stop: int) -> int:
+        """Hand a request on to the application, once everything before it is answered."""
+        if self._pending:
+            self._hold(data[start:])
+            return len(data)
+        limit = self.gate.options.max_body_bytes
+        if head.content_length > limit:
+            raise too_large(limit)
+        self._application_busy = True
+        super().data_received(data[start:stop])
+        if self.gate.admission.leaving:
+            self.cycle.keep_alive = False
+        self._wait.since_ns = monotonic()
+        self._wait.phase = Phase.ANSWER
+        if head.chunked or head.content_length:
+            self._wait.phase = Phase.BODY
+            self._body = ChunkedBody(limit, keep=False) if head.chunked else UnwantedBody(head.content_length)
+        return stop
+
+    # Answers
+
+    def answered(self, exchange: Exchange | None) -> None:  # noqa: ARG002 - whose answer it is does not matter: the first goes first
+        """Write what can be written, in the order of the requests."""
+        pending = self._pending
+        while pending and (parts := pending[0].answer_parts) is not None:
+            first = pending.popleft()
+            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            if not first.keep_alive:
+                self._end()
+                return
+        if not pending:
+            self._rest()
+        if self._owes_continue:
+            self._invite()
+        if self._held or self.flow.read_paused:
+            self._go_on()
+
+    def is_last(self, exchange: Exchange) -> bool:
+        """Tell whether nothing has been asked after the exchange."""
+        return self._pending[-1] is exchange
+
+    def on_response_complete(self) -> None:
+        """Hear that the application has answered; replaces uvicorn's timer for idle connections."""
+        self.server_state.total_requests += 1
+        self._application_busy = False
+        if self.transport.is_closing():
+            return
+        self._rest()
+        self._go_on()
+
+    def _rest(self) -> None:
+        """Wait for the next request, if nothing is left of the last one."""
+        if self._wait.phase is Phase.ANSWER and not self._pending and not self._application_busy:
+            self._wait.enter(Phase.REQUEST, monotonic())
+
+    # Ends
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what cannot be read, after everything that could, and end the connection."""
+        if self._exchange is not None:
+            self._exchange.leave(InvalidInput(refusal.message))
+            if self._exchange in self._pending:
+                self._pending.remove(self._exchange)
+            self._exchange = None
+        if self._application_busy and self.cycle.response_started:
+            self.transport.close()
+            return
+        self._pending.append(Refused(self.gate.refusal_answer(refusal)))
+        self._wait.enter(Phase.END, monotonic())
+        self.answered(None)
+
+    def _too_large(self, error: TooLarge) -> None:
+        if self._exchange is None:
+            self._refuse(Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.message, error.code))
+        else:
+            self._exchange.refuse(error)
+
+    def _end(self) -> None:
+        """Send no more, and drop what still comes: closing at once would turn unread bytes into a reset that outruns the answer."""
+        for exchange in self._pending:
+            exchange.leave()
+        self._pending.clear()
+        self._exchange = self._body = None
+        self._held = b""
+        self._wait.enter(Phase.END, monotonic())
+        if not self.transport.can_write_eof() or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self.flow.resume_reading()
+
+    def watch(self, now_ns: int) -> None:
+        """End what has taken too long."""
+        if self._wait.is_stuck(now_ns, self.transport.get_write_buffer_size(), self.gate.options):
+            self.transport.abort()
+        if self.flow.read_paused or (self._pending and self._wait.phase is Phase.END):  # nobody listens, or we owe an answer
+            self._wait.since_ns = now_ns
+        waited_s = self._wait.overdue_s(now_ns, self._body.received if self._body is not None else 0, self.gate.options)
+        if waited_s:
+            self._give_up(waited_s)
+
+    def _give_up(self, waited_s: float) -> None:
+        phase = self._wait.phase
+        if phase is Phase.BODY or (phase is Phase.HEAD and self._held):
+            text = f"the {phase.name.lower()} of the request did not arrive within {waited_s:.1f} s; send it again"
+            self._refuse(Refusal(HTTPStatus.REQUEST_TIMEOUT, text))
+        else:
+            self.transport.close()

@@ -1,0 +1,116 @@
+"""What the connections of one listener share: its limits, the heads it has seen, and the watch over their deadlines."""
+
+import asyncio
+import resource
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import orjson
+
+from penstock.domain.clock import monotonic
+from penstock.http.errors import JSON, header_lines
+from penstock.http.head import Head, Refusal, read_head
+from penstock.http.options import HttpOptions
+from penstock.inference.admission import Admission
+from penstock.inference.predictor import Predictor
+from penstock.wire.call import REQUEST_ID
+from penstock.wire.raw import Buffer
+
+_HINTS: Final = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
+    HTTPStatus.METHOD_NOT_ALLOWED: {"allow": "GET, POST"},
+}
+_MOST_HEADS: Final = 1024
+_LONGEST_HEAD: Final = 2048
+_LONGEST_WATCH_S: Final = 1.0
+_SHORTEST_WATCH_S: Final = 0.02
+
+
+class Watched(Protocol):
+    """A connection that has deadlines."""
+
+    def watch(self, now_ns: int) -> None:
+        """End what has taken too long."""
+
+
+class Gate:
+    """Lives on the event loop."""
+
+    def __init__(self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None) -> None:
+        """Without a predictor every route belongs to the application."""
+        self.options: Final = options
+        self.admission: Final = admission
+        self.predictor: Final = predictor
+        self.max_connections: Final = min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self.connections: Final[set[Watched]] = set()
+        self.date_and_id = _date_and_id()
+        """The lines of every answer up to the value of its request id."""
+        self._heads: dict[bytes, Head] = {}
+        self._watching = False
+        self._pause_s = watch_interval_s(options)
+
+    def head(self, text: bytes) -> Head:
+        """Return the head that the bytes hold; raises `Refusal`.
+
+        Clients repeat themselves to the byte, so a head that was read before is looked up: that saves a quarter of a
+        small prediction. What is kept is bounded, and never a head that is refused.
+        """
+        head = self._heads.get(text)
+        if head is None:
+            head = read_head(text, self.options)
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            if len(text) <= _LONGEST_HEAD:
+                self._heads[text] = head
+        return head
+
+    def enter(self, connection: Watched) -> bool:
+        """Take a connection in, or return False if there are too many."""
+        self.connections.add(connection)
+        if not self._watching:
+            self._watching = True
+            self._watch()
+        return len(self.connections) <= self.max_connections
+
+    def leave(self, connection: Watched) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+
+    def error_answer(self, status: int, body: bytes, headers: dict[str, str], *, keep_alive: bool) -> list[Buffer]:
+        """Return the bytes of an answer that tells of an error."""
+        request_id = headers.pop(REQUEST_ID, "")
+        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        given = self.date_and_id + request_id.encode() + b"\r\n" if request_id else _date_line()
+        lasting = headers if keep_alive else {**headers, "connection": "close"}
+        lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
+        return [b"%b%b%b\r\n" % (line, given, lines), body]
+
+    def refusal_answer(self, refusal: Refusal) -> list[Buffer]:
+        """Return the bytes of the last answer of a connection: to a request that could not be read."""
+        body = orjson.dumps({"error": refusal.message, "code": refusal.code.value})
+        return self.error_answer(refusal.status, body, dict(_HINTS.get(refusal.status, {})), keep_alive=False)
+
+    def _watch(self) -> None:
+        """Look at every connection now and then: one timer for all costs less than one for each request."""
+        self._watching = bool(self.connections)
+        if self._watching:
+            asyncio.get_running_loop().call_later(self._pause_s, self._watch)
+        self.date_and_id = _date_and_id()
+        now_ns = monotonic()
+        for connection in list(self.connections):
+            connection.watch(now_ns)
+
+
+def watch_interval_s(options: HttpOptions) -> float:
+    """Return how often deadlines are looked at: a deadline is kept within an eighth of its length, or a second."""
+    shortest = min(options.head_timeout_s, options.body_timeout_s, options.write_timeout_s, options.keep_alive_s)
+    return min(_LONGEST_WATCH_S, max(_SHORTEST_WATCH_S, shortest / 8))
+
+
+def _date_line() -> bytes:
+    return f"date: {formatdate(usegmt=True)}\r\n".encode()
+
+
+def _date_and_id() -> bytes:
+    return _date_line() + f"{REQUEST_ID}: ".encode()

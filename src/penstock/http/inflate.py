@@ -1,0 +1,31 @@
+"""Compressed bodies, inflated within their limit."""
+
+import zlib
+from typing import Final
+
+from penstock.domain.errors import InvalidInput, TooLarge
+from penstock.wire.raw import Buffer
+
+PLAIN: Final = frozenset({"", "identity"})
+CODINGS: Final = PLAIN | {"gzip", "deflate"}
+"""The content encodings that are understood."""
+_DETECT: Final = 47  # zlib's window bits for "gzip or zlib, whichever it is"
+
+
+def inflated(body: Buffer, limit: int) -> bytes:
+    """Return the body without its gzip or deflate; raises `TooLarge` as soon as it crosses the limit, `InvalidInput` for other data."""
+    inflater = zlib.decompressobj(_DETECT)
+    try:
+        plain = inflater.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidInput("the body is not valid gzip or deflate (zlib) data, as its content encoding says") from error
+    if len(plain) > limit:
+        raise too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise InvalidInput("the compressed body is truncated or has bytes behind its end")
+    return plain
+
+
+def too_large(limit: int) -> TooLarge:
+    """Return the error that tells of the limit."""
+    return TooLarge(f"the body exceeds the maximum allowed size of {limit} bytes; send less at once or raise http.max_body_bytes")
