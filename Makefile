@@ -5,7 +5,7 @@ CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup serve test test-slow test-gpu check bench load clean
+.PHONY: setup serve test test-slow test-gpu check bench bench-peers load clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.served
@@ -33,6 +33,10 @@ check: $(VENV)/.developed
 bench: $(VENV)/.developed
 	$(BIN)/python benchmarks/run.py
 
+# The first run installs the peers, each into .venv-peers/NAME (2.2 GB in all). PEERS="--peers mosec --rounds 1" chooses.
+bench-peers: $(VENV)/.developed
+	$(BIN)/python benchmarks/run_peers.py $(PEERS)
+
 load: $(VENV)/.developed
 	$(BIN)/python loadtests/run.py
 
@@ -58,4 +62,4 @@ $(CLIENTS)/.made: requirements/clients.txt requirements/perf.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) build dist
+	rm -rf $(VENV) $(CLIENTS) .venv-peers build dist

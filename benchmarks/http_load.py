@@ -47,7 +47,7 @@ def _ask_wrk(question: Question, connections: int, seconds: float) -> Load:
         body.write_bytes(question.body)
         headers = "\n".join(f'wrk.headers["{key}"] = "{value}"' for key, value in question.headers.items())
         script.write_text(_SCRIPT.format(body=body, headers=headers))
-        command = [str(WRK), "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "-s", str(script)]
+        command = [str(WRK), "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "60s", "--latency", "-s", str(script)]
         report = subprocess.run([*command, f"http://{question.address}{question.path}"], check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in report or "Socket errors" in report:
         raise RuntimeError(f"not every request was answered:\n{report}")
