@@ -52,8 +52,9 @@ _CLI_HEAD: Final = """
 | Exit code | Meaning |
 |---|---|
 | 0 | done |
-| 1 | refused or failed |
-| 2 | a mistake in usage or settings, a port that is taken, a directory that cannot be used |
+| 1 | refused or failed, or a threshold is broken |
+| 2 | a mistake in usage or settings, a port that is taken, a directory that cannot be used, nothing to measure |
+| 3 | an invalid measurement: the load generator fell behind |
 """
 
 _ERRORS_HEAD: Final = """

@@ -19,6 +19,8 @@ LOCKS: Final = {
         "pyproject.toml",
         "--extra",
         "cpu",
+        "--extra",
+        "bench",
         "--group",
         "build",
         "--group",

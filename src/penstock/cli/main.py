@@ -3,6 +3,7 @@
 import click
 
 from penstock import __version__
+from penstock.cli.bench import bench
 from penstock.cli.check import check
 from penstock.cli.serve import serve
 
@@ -20,6 +21,7 @@ def commands() -> None:
 
 commands.add_command(serve)
 commands.add_command(check)
+commands.add_command(bench)
 
 
 def main() -> None:
