@@ -1,20 +1,23 @@
-"""What a raw prediction over gRPC costs the server, beside a bare grpc.aio echo of the same sizes and metadata."""
+"""What a raw prediction over gRPC costs the server, beside a bare grpc.aio echo of the same sizes and metadata.
+
+Each call on its own, and as messages of streams that stay open.
+"""
 
 import asyncio
 import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
 import numpy as np
 from bare_run import BareRun
-from grpc_echo import METHOD
+from grpc_echo import METHOD, STREAM_METHOD
 from harness import CONNECTIONS, ROUNDS, Cost, Load, Row, Server, cores, cost, example_row, median, pinned
 
 from penstock.wire import inference as pb
@@ -23,30 +26,73 @@ BUDGET: Final = 1.25
 # Each channel a connection of its own: by default channels to one address share theirs.
 _OPTIONS: Final = [("grpc.use_local_subchannel_pool", 1)]
 
+Client = Callable[[grpc.aio.Channel, bytes, float], Awaitable[list[float]]]
+"""Asks on one channel, one message after the other, until a time; returns what each took, in seconds."""
+
+
+class Answer(NamedTuple):
+    """What a call brings back: the echo is to send as much."""
+
+    message: bytes
+    in_stream: bytes
+    metadata: list[tuple[str, str]]
+
+
+async def unary(channel: grpc.aio.Channel, message: bytes, until: float) -> list[float]:
+    """Ask by ModelInfer; raises `grpc.RpcError` if a call fails."""
+    call = channel.unary_unary(METHOD)
+    taken: list[float] = []
+    while (sent := time.perf_counter()) < until:
+        await call(message)
+        taken.append(time.perf_counter() - sent)
+    return taken
+
+
+async def stream(channel: grpc.aio.Channel, message: bytes, until: float) -> list[float]:
+    """Ask in one call of ModelStreamInfer; raises `grpc.RpcError` if it fails."""
+    call = channel.stream_stream(STREAM_METHOD)()
+    taken: list[float] = []
+    while (sent := time.perf_counter()) < until:
+        await call.write(message)
+        await call.read()
+        taken.append(time.perf_counter() - sent)
+    await call.done_writing()
+    await call.read()
+    return taken
+
 
 def measure(server: Server, bare: BareRun) -> list[Row]:
     """Take turns between the server and the echo."""
     message = _message()
-    answer, metadata = asyncio.run(_answer(server.grpc, message))
-    with _echo(len(answer), metadata) as (echo_pid, echo_address):
+    answer = asyncio.run(_answer(server.grpc, message))
+    with _echo(answer) as (echo_pid, echo_address):
         targets = {"ours": (server.pid, server.grpc), "echo": (echo_pid, echo_address)}
-        costs: dict[str, list[Cost]] = {name: [] for name in targets}
-        for _, address in targets.values():
-            ask(address, message, 1)
-        for _ in range(ROUNDS):
-            for name, (pid, address) in targets.items():
-                costs[name].append(cost(pid, partial(ask, address, message)))
-    ours, echo = median(costs["ours"]), median(costs["echo"])
+        calls, messages = (_costs(targets, message, client) for client in (unary, stream))
+    return _rows("gRPC raw", "request", calls, bare) + _rows("gRPC stream", "message", messages, bare)
+
+
+def _costs(targets: dict[str, tuple[int, str]], message: bytes, client: Client) -> dict[str, Cost]:
+    costs: dict[str, list[Cost]] = {name: [] for name in targets}
+    for _, address in targets.values():
+        ask(address, message, 1, client)
+    for _ in range(ROUNDS):
+        for name, (pid, address) in targets.items():
+            costs[name].append(cost(pid, partial(ask, address, message, client=client)))
+    return {name: median(rounds) for name, rounds in costs.items()}
+
+
+def _rows(what: str, unit: str, costs: dict[str, Cost], bare: BareRun) -> list[Row]:
+    ours, echo = costs["ours"], costs["echo"]
     return [
-        Row("gRPC raw, CPU per request", ours.cpu_us, "us", beside=f"{ours.cpu_us / bare.cpu_us:.1f}x bare run; {ours}"),
-        Row("bare grpc.aio echo, CPU per request", echo.cpu_us, "us", beside=str(echo)),
-        Row("gRPC raw / bare echo, CPU", ours.cpu_us / echo.cpu_us, "x", BUDGET),
+        Row(f"{what}, CPU per {unit}", ours.cpu_us, "us", beside=f"{ours.cpu_us / bare.cpu_us:.1f}x bare run; {ours}"),
+        Row(f"bare grpc.aio echo, CPU per {unit}", echo.cpu_us, "us", beside=str(echo)),
+        Row(f"{what} / bare echo, CPU", ours.cpu_us / echo.cpu_us, "x", BUDGET),
     ]
 
 
-def ask(address: str, message: bytes, seconds: float) -> Load:
-    """Ask for some seconds, one call at a time on each connection; raises `grpc.RpcError` if one fails."""
-    return asyncio.run(_ask(address, message, seconds))
+def ask(address: str, message: bytes, seconds: float, client: Client = unary) -> Load:
+    """Ask for some seconds, one message at a time on each connection; raises `grpc.RpcError` if one fails."""
+    return asyncio.run(_ask(address, message, seconds, client))
 
 
 def _message() -> bytes:
@@ -56,41 +102,35 @@ def _message() -> bytes:
     return bytes(request.SerializeToString())
 
 
-async def _answer(address: str, message: bytes) -> tuple[bytes, list[tuple[str, str]]]:
-    """Return what a call brings back: the echo is to send as much."""
+async def _answer(address: str, message: bytes) -> Answer:
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(METHOD)(message)
         answer: bytes = await call
         metadata: Any = await call.trailing_metadata()
-        return answer, [(str(key), str(value)) for key, value in metadata or ()]
+        (in_stream,) = [one async for one in channel.stream_stream(STREAM_METHOD)([message])]
+        if pb.ModelStreamInferResponse.FromString(in_stream).error_message:
+            raise RuntimeError("the server refused the message of a stream")
+        return Answer(answer, in_stream, [(str(key), str(value)) for key, value in metadata or ()])
 
 
-async def _ask(address: str, message: bytes, seconds: float) -> Load:
+async def _ask(address: str, message: bytes, seconds: float, client: Client) -> Load:
     async with contextlib.AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(grpc.aio.insecure_channel(address, options=_OPTIONS)) for _ in range(CONNECTIONS)]
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
         started = time.perf_counter()
-        taken = [t for one in await asyncio.gather(*(_ask_on_one(c, message, started + seconds) for c in channels)) for t in one]
+        taken = [t for one in await asyncio.gather(*(client(c, message, started + seconds) for c in channels)) for t in one]
         elapsed = time.perf_counter() - started
     p50, p99 = np.percentile(taken, (50, 99)) * 1e6
     return Load(len(taken), elapsed, float(p50), float(p99))
 
 
-async def _ask_on_one(channel: grpc.aio.Channel, message: bytes, until: float) -> list[float]:
-    call = channel.unary_unary(METHOD)
-    taken: list[float] = []
-    while (sent := time.perf_counter()) < until:
-        await call(message)
-        taken.append(time.perf_counter() - sent)
-    return taken
-
-
 @contextlib.contextmanager
-def _echo(size: int, metadata: list[tuple[str, str]]) -> Iterator[tuple[int, str]]:
+def _echo(answer: Answer) -> Iterator[tuple[int, str]]:
     """Run the echo on the server's core; yields its pid and address."""
     script = Path(__file__).with_name("grpc_echo.py")
     with pinned(cores()[0]):
-        command = [sys.executable, str(script), str(size), *(f"{key}={value}" for key, value in metadata)]
+        sizes = (str(len(answer.message)), str(len(answer.in_stream)))
+        command = [sys.executable, str(script), *sizes, *(f"{key}={value}" for key, value in answer.metadata)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None or not (port := process.stdout.readline().strip()):

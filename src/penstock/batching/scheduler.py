@@ -70,8 +70,10 @@ class Scheduler:
         """Tell whether the jobs fit, all of them: an empty queue takes anything, a full one nothing."""
         if not self.waiting_jobs:
             return True
-        rows = sum(job.rows for job in jobs)
-        size = sum(job.size_bytes for job in jobs)
+        rows = size = 0
+        for job in jobs:
+            rows += job.rows
+            size += job.size_bytes
         taken_at_once = len(self._free) * self.limits.max_rows
         return self.waiting_rows + rows <= self.limits.queue_rows + taken_at_once and self.waiting_bytes + size <= self.limits.queue_bytes
 
@@ -79,7 +81,9 @@ class Scheduler:
         """Queue the jobs of one request; ask `has_room` first."""
         for job in jobs:
             self._arrivals += 1
-            queue = self._queues.setdefault(job.key, [])
+            queue = self._queues.get(job.key)
+            if queue is None:
+                queue = self._queues[job.key] = []
             heapq.heappush(queue, (job.priority, job.due_ns, self._arrivals, job))
             heapq.heappush(self._deadlines, (job.deadline_ns, self._arrivals, job))
             self._count(job, +1)

@@ -83,25 +83,39 @@ class Work:
 
 
 def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows: int, slo_ns: int) -> list[Job]:
-    rows = schema.rows(request)
-    inputs = {tensor.name: tensor.array for tensor in request.inputs}
-    if rows <= max_rows or not schema.batched:
-        parts = [Part(inputs, rows)]
-    else:
-        starts = range(0, rows, max_rows)
-        parts = [Part({n: a[s : s + max_rows] for n, a in inputs.items()}, min(max_rows, rows - s)) for s in starts]
-    key, size = _key(request, schema), sum([tensor.size_bytes for tensor in request.inputs])
+    rows, size = schema.rows(request), 0
+    inputs = {}
+    for tensor in request.inputs:
+        inputs[tensor.name] = tensor.array
+        size += tensor.size_bytes
     deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
-    due_ns = min(request.arrived_ns + slo_ns, deadline_ns)
+    due_ns = request.arrived_ns + slo_ns
+    job = Job(
+        Part(inputs, rows),
+        _key(request, schema),
+        size_bytes=size,
+        due_ns=min(deadline_ns, due_ns),
+        deadline_ns=deadline_ns,
+        priority=request.priority,
+        work=work,
+    )
+    return _pieces(job, max_rows) if rows > max_rows and schema.batched else [job]
+
+
+def _pieces(job: Job, max_rows: int) -> list[Job]:
+    """Divide a job that is too long for one run."""
+    inputs, rows = job.part.inputs, job.rows
+    starts = range(0, rows, max_rows)
+    parts = [Part({n: a[s : s + max_rows] for n, a in inputs.items()}, min(max_rows, rows - s)) for s in starts]
     return [
         Job(
             part,
-            key,
-            size_bytes=size * part.rows // rows if rows else size,
-            due_ns=due_ns,
-            deadline_ns=deadline_ns,
-            priority=request.priority,
-            work=work,
+            job.key,
+            size_bytes=job.size_bytes * part.rows // rows,
+            due_ns=job.due_ns,
+            deadline_ns=job.deadline_ns,
+            priority=job.priority,
+            work=job.work,
         )
         for part in parts
     ]

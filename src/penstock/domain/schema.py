@@ -57,13 +57,17 @@ class ModelSchema:
 
     def check(self, request: InferenceRequest) -> None:
         """Raise `InvalidInput`, naming the tensor, the value seen and what is expected, unless the model can take the request."""
-        given = self._check_names(request.inputs)
-        for tensor in request.inputs:
-            _check_tensor(tensor, self.input_named[tensor.name])
-        if len(given) < len(self.inputs):
-            self._check_complete(given)
+        inputs = request.inputs
+        for tensor in inputs:
+            spec = self.input_named.get(tensor.name)
+            if spec is None:
+                raise InvalidInput(f"the model has no input {shown(tensor.name)}; it expects {_listing(self.inputs)}")
+            if tensor.datatype is not spec.datatype or not spec.fits(tensor.array.shape):
+                raise _mismatch(tensor, spec)
+        if len(inputs) != 1 or len(self.inputs) != 1:
+            self._check_names(inputs)
         if self.batched:
-            self._check_rows(request.inputs)
+            self._check_rows(inputs)
         if request.outputs:
             self._check_outputs(request.outputs)
 
@@ -71,17 +75,12 @@ class ModelSchema:
         """Return how many rows a checked request holds; 1 for a model without a batch dimension."""
         return int(request.inputs[0].array.shape[0]) if self.batched else 1
 
-    def _check_names(self, inputs: Sequence[Tensor]) -> set[str]:
+    def _check_names(self, inputs: Sequence[Tensor]) -> None:
         given: set[str] = set()
         for tensor in inputs:
-            if tensor.name not in self.input_named:
-                raise InvalidInput(f"the model has no input {shown(tensor.name)}; it expects {_listing(self.inputs)}")
             if tensor.name in given:
                 raise InvalidInput(f"the input {shown(tensor.name)} already exists in the request; give it once")
             given.add(tensor.name)
-        return given
-
-    def _check_complete(self, given: set[str]) -> None:
         missing = [name for name in self.required if name not in given]
         if missing:
             raise InvalidInput(f"missing required input(s) {', '.join(map(shown, missing))}; the model expects {_listing(self.inputs)}")
@@ -110,21 +109,11 @@ class ModelSchema:
                 raise InvalidInput(f"the output {shown(name)} already exists in the request; ask for it once")
 
 
-def _check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
+def _mismatch(tensor: Tensor, spec: TensorSpec) -> InvalidInput:
+    name, shape = shown(spec.name), list(tensor.array.shape)
     if tensor.datatype is not spec.datatype:
-        raise InvalidInput(f"the input {shown(spec.name)} has datatype {tensor.datatype.wire}, but the model expects {spec.datatype.wire}")
-    shape = tensor.array.shape
-    if shape != spec.shape and not _fits(shape, spec.shape):
-        raise InvalidInput(f"unexpected shape for input {shown(spec.name)}: received {list(shape)}, the model expects {list(spec.shape)}")
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    if len(shape) != len(wanted):
-        return False
-    for seen, want in zip(shape, wanted, strict=True):  # noqa: SIM110 - a generator costs more than the loop
-        if want not in (seen, -1):
-            return False
-    return True
+        return InvalidInput(f"the input {name} has datatype {tensor.datatype.wire}, but the model expects {spec.datatype.wire}")
+    return InvalidInput(f"unexpected shape for input {name}: received {shape}, the model expects {list(spec.shape)}")
 
 
 def _listing(specs: Sequence[TensorSpec]) -> str:

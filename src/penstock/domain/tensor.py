@@ -65,6 +65,14 @@ class TensorSpec:
     labels: tuple[str, ...] = ()
     """Class names by index, for outputs that a label file describes."""
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether a tensor of that shape is one of these."""
+        wanted = self.shape
+        # Most models fix everything but the batch, and comparing tuples costs less than a loop.
+        if shape[1:] == wanted[1:] and len(shape) == len(wanted):
+            return not wanted or wanted[0] in (-1, shape[0])
+        return len(shape) == len(wanted) and all(want in (-1, seen) for want, seen in zip(wanted, shape, strict=True))
+
 
 class Tensor(NamedTuple):
     """One named array of a request or an answer."""

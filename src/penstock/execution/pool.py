@@ -1,12 +1,14 @@
 """Worker threads of one device."""
 
+import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Final
 
-Task = Callable[[], None]
+Task = Callable[[], object]
 _HOPS: Final = 101
 
 
@@ -21,8 +23,19 @@ class DevicePool:
         self._threads = [threading.Thread(target=self._work, name=f"penstock-{name}-{index}", daemon=True) for index in range(threads)]
         for thread in self._threads:
             thread.start()
-        self.hop_ns = self._measured_hop_ns()
-        """What it takes a task to reach a thread and its end to be heard of, in nanoseconds, as measured at the start."""
+        self.hop_ns = 0
+        """What a task costs beside itself, in nanoseconds; 0 until it is measured."""
+
+    async def measure_hop(self) -> None:
+        """Set `hop_ns` to the median time that an empty task takes from the event loop to a thread and back."""
+        loop, times = asyncio.get_running_loop(), []
+        for _ in range(_HOPS):
+            back = asyncio.Event()
+            started = monotonic_ns()
+            self.submit(partial(loop.call_soon_threadsafe, back.set))
+            await back.wait()
+            times.append(monotonic_ns() - started)
+        self.hop_ns = sorted(times)[_HOPS // 2]
 
     def submit(self, task: Task) -> None:
         """Run the task on the next free thread; never blocks."""
@@ -34,20 +47,6 @@ class DevicePool:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
-
-    def _measured_hop_ns(self) -> int:
-        """Return the median time from here to a thread and back; blocks for some milliseconds.
-
-        A lock stands for the event loop, which has to be woken in the same way.
-        """
-        times = []
-        for _ in range(_HOPS):
-            back = threading.Event()
-            started = monotonic_ns()
-            self.submit(back.set)
-            back.wait()
-            times.append(monotonic_ns() - started)
-        return sorted(times)[_HOPS // 2]
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:

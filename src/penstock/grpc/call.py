@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -17,11 +17,10 @@ _M = TypeVar("_M", bound=Message)
 Metadata = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CallInfo:
+class CallInfo(NamedTuple):
     """What a call brings beside its message."""
 
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = MappingProxyType({})
     """By lower-case name; binary values are left out."""
     deadline_ns: int | None = None
     """When the caller stops waiting, on the monotonic clock."""
@@ -71,25 +70,34 @@ class Service(NamedTuple):
     streams: Mapping[str, StreamHandler] = {}
 
 
-class FutureReply:
-    """A reply whose end can be awaited."""
+class AwaitedReply:
+    """A reply whose end one party may await, now or once it is there."""
 
-    __slots__ = ("ended",)
+    __slots__ = ("_waiter", "ended")
 
     def __init__(self) -> None:
-        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.ended: Ended | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:
-        """Resolve the future, unless its waiter has gone."""
+        """End with an answer."""
         self._end(Ended(message, None, trailing))
 
     def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:
-        """Resolve the future with the error as its result: a waiter who has gone leaves no exception behind."""
+        """End with the reason why there is none."""
         self._end(Ended(b"", error, trailing))
 
     def _end(self, ended: Ended) -> None:
-        if not self.ended.done():
-            self.ended.set_result(ended)
+        self.ended = ended
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __await__(self) -> Generator[Any, None, Ended]:
+        # What has ended by now needs no future, and no turn of the event loop.
+        while self.ended is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            yield from self._waiter
+        return self.ended
 
 
 def parse(kind: type[_M], data: bytes) -> _M:

@@ -1,7 +1,7 @@
 """ModelInferRequest to `InferenceRequest`, `InferenceResponse` to ModelInferResponse.
 
-Open Inference Protocol, gRPC. Tensors come raw or typed and always leave raw: many clients read nothing else. Hardened
-to untrusted callers.
+Open Inference Protocol, gRPC. Tensors come raw or typed and always leave raw: many clients read nothing else. Raw ones
+pass protobuf by, in `wire/raw_request.py` and `wire/raw_response.py`. Hardened to untrusted callers.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
@@ -14,11 +14,16 @@ from penstock.domain.names import check_request_id, shown
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Datatype, Tensor, element_count
+from penstock.grpc.call import parse
 from penstock.wire import inference as pb
 from penstock.wire.classification import classify
 from penstock.wire.parameters import Value, apply_parameters, classes_asked, refuse_shared_memory
-from penstock.wire.raw import MAX_TENSORS, array_of, check_shape, datatype_named, raw_of, text_of
+from penstock.wire.raw import MAX_TENSORS, array_of, check_shape, datatype_named, text_of
+from penstock.wire.raw_request import RawRequest, read_raw_request
+from penstock.wire.raw_response import raw_response, raw_stream_response
 
+Message = pb.ModelInferRequest | RawRequest
+"""A request as protobuf's object, or as what was read past it."""
 Classes = Mapping[str, int]
 """How many classes are asked of which outputs, by the classification extension."""
 
@@ -43,18 +48,26 @@ _LARGEST_BYTES: Final = (1 << 31) - (1 << 20)
 """Of tensors in a message: protobuf's limit, less something for names and shapes."""
 
 
-def decode_head(message: pb.ModelInferRequest, request: InferenceRequest) -> None:
+def read(data: bytes) -> Message:
+    """Return the message that the bytes hold, or raise `InvalidInput`."""
+    return read_raw_request(data) or parse(pb.ModelInferRequest, data)
+
+
+def decode_head(message: Message, request: InferenceRequest) -> None:
     """Fill in which model is asked, and the message's id, or raise `InvalidInput` if that cannot be an id."""
     request.model = message.model_name
     request.version = message.model_version
-    request.client_id = check_request_id(message.id, "the request's id")
+    if message.id:
+        request.client_id = check_request_id(message.id, "the request's id")
 
 
-def decode_body(message: pb.ModelInferRequest, request: InferenceRequest) -> Classes:
+def decode_body(message: Message, request: InferenceRequest) -> Classes:
     """Fill in everything else; return the classes that are asked.
 
     Raises `InvalidInput` or `Unimplemented`. Arrays of raw contents are views of them.
     """
+    if isinstance(message, RawRequest):
+        return _decode_raw(message, request)
     if message.parameters:
         apply_parameters(_parameters(message.parameters), request)
     request.inputs = _inputs(message)
@@ -64,20 +77,16 @@ def decode_body(message: pb.ModelInferRequest, request: InferenceRequest) -> Cla
     return _classes(message.outputs)
 
 
-def encode(response: InferenceResponse, outputs: Sequence[Tensor], into: pb.ModelInferResponse) -> None:
-    """Fill the message with the answer: one raw entry for each output, in their order.
-
-    Raises `TooLarge` for what no message of protobuf can hold.
-    """
+def encode(response: InferenceResponse, outputs: Sequence[Tensor]) -> bytes:
+    """Return the answer as a ModelInferResponse; raises `TooLarge` for what no message of protobuf can hold."""
     _check_size(outputs)
-    into.model_name = response.version.name
-    into.model_version = response.version.version
-    into.id = response.client_id
-    for tensor in outputs:
-        into.outputs.add(name=tensor.name, datatype=tensor.datatype.wire, shape=tensor.array.shape)
-        # `tobytes` copies once, also what is not contiguous; protobuf takes nothing but `bytes`.
-        data = tensor.array.tobytes() if tensor.datatype.itemsize else bytes(raw_of(tensor))
-        into.raw_output_contents.append(data)
+    return raw_response(response.version.name, response.version.version, response.client_id, outputs)
+
+
+def encode_in_stream(response: InferenceResponse, outputs: Sequence[Tensor]) -> bytes:
+    """Return the same as a ModelStreamInferResponse, the last one to its request."""
+    _check_size(outputs)
+    return raw_stream_response(response.version.name, response.version.version, response.client_id, outputs)
 
 
 def classified(outputs: Iterable[Tensor], classes: Classes, schema: ModelSchema) -> list[Tensor]:
@@ -89,6 +98,13 @@ def _classified(tensor: Tensor, k: int, schema: ModelSchema) -> Tensor:
     if not k:
         return tensor
     return classify(tensor, k, schema.output_named[tensor.name].labels, batched=schema.batched)
+
+
+def _decode_raw(message: RawRequest, request: InferenceRequest) -> Classes:
+    each = zip(message.inputs, message.raw_input_contents, strict=True)
+    request.inputs = [Tensor(given.name, given.datatype, array_of(*given, data)) for given, data in each]
+    request.outputs = tuple(message.outputs)
+    return {}
 
 
 def _check_size(outputs: Sequence[Tensor]) -> None:

@@ -10,7 +10,7 @@ from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.tensor import Tensor
 from penstock.domain.ticket import Ticket
 from penstock.grpc import codec
-from penstock.grpc.call import CallInfo, CallReply, Metadata, parse, unexpected
+from penstock.grpc.call import CallInfo, CallReply, Metadata, unexpected
 from penstock.inference.predictor import Predictor
 from penstock.lifecycle.catalog import Catalog
 from penstock.wire import inference as pb
@@ -24,10 +24,11 @@ from penstock.wire.call import (
     server_timing,
 )
 from penstock.wire.classification import check_classification
-from penstock.wire.parameters import apply_call_options
+from penstock.wire.parameters import CALL_OPTIONS, apply_call_options
+from penstock.wire.raw_response import FINAL_RESPONSE
 
 _log = logging.getLogger(__name__)
-_FINAL: Final = "triton_final_response"
+_CALL_OPTIONS: Final = frozenset(CALL_OPTIONS)
 
 
 class Prediction:
@@ -58,9 +59,7 @@ class Prediction:
         self._reply.fail(error, ((REQUEST_ID, self.request.request_id),))
 
     def _encode(self, response: InferenceResponse) -> bytes:
-        message = pb.ModelInferResponse()
-        codec.encode(response, self._outputs(response), message)
-        return message.SerializeToString()
+        return codec.encode(response, self._outputs(response))
 
     def _outputs(self, response: InferenceResponse) -> list[Tensor]:
         if not self.classes:
@@ -92,15 +91,12 @@ class StreamPrediction(Prediction):
 
     def _tell_failed(self, message: pb.ModelInferResponse) -> None:
         message.model_name = self.request.model
-        message.parameters[_FINAL].bool_param = True
+        message.parameters[FINAL_RESPONSE].bool_param = True
         with suppress(PenstockError):  # the version may be gone by now
             message.model_version = self._catalog.find(self.request.model, self.request.version).identity.version
 
     def _encode(self, response: InferenceResponse) -> bytes:
-        message = pb.ModelStreamInferResponse()
-        codec.encode(response, self._outputs(response), message.infer_response)
-        message.infer_response.parameters[_FINAL].bool_param = True
-        return message.SerializeToString()
+        return codec.encode_in_stream(response, self._outputs(response))
 
 
 class Predictions:
@@ -142,7 +138,7 @@ class Predictions:
 
     def _read(self, data: bytes, call: CallInfo, prediction: Prediction) -> PenstockError | None:
         try:
-            self._decode(parse(pb.ModelInferRequest, data), call, prediction)
+            self._decode(codec.read(data), call, prediction)
         except PenstockError as error:
             return error
         except Exception:
@@ -150,11 +146,12 @@ class Predictions:
             return unexpected()
         return None
 
-    def _decode(self, message: pb.ModelInferRequest, call: CallInfo, prediction: Prediction) -> None:
+    def _decode(self, message: codec.Message, call: CallInfo, prediction: Prediction) -> None:
         request = prediction.request
         codec.decode_head(message, request)
         request.request_id = request.request_id or request_id_of(call.metadata.get(REQUEST_ID))
-        apply_call_options(call.metadata, request)
+        if not _CALL_OPTIONS.isdisjoint(call.metadata):
+            apply_call_options(call.metadata, request)
         prediction.classes = codec.decode_body(message, request)
         if prediction.classes:
             self._check_classes(prediction)

@@ -3,14 +3,15 @@
 import asyncio
 import errno
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
 from penstock.domain.clock import NS_PER_S, monotonic
-from penstock.grpc.call import CallInfo, Ended, FutureReply, Handler, Service, StreamHandler, unexpected
+from penstock.domain.errors import PenstockError
+from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, Service, StreamHandler, unexpected
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
@@ -36,7 +37,7 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
-        server = grpc.aio.server(handlers=[_generic(s) for s in self._services], options=_arguments(self._options))
+        server = grpc.aio.server(handlers=[_Methods(self._services)], options=_arguments(self._options))
         bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         await server.start()
         self._server = server
@@ -78,19 +79,58 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
         ) from error
 
 
-def _generic(service: Service) -> grpc.GenericRpcHandler:
-    """Return the service as grpcio takes it; without serializers, so that messages stay bytes."""
-    methods = {name: grpc.unary_unary_rpc_method_handler(_unary(handler)) for name, handler in service.unary.items()}
-    streams = {name: grpc.stream_stream_rpc_method_handler(_stream(handler)) for name, handler in service.streams.items()}
-    return grpc.method_handlers_generic_handler(service.name, {**methods, **streams})
+class _Methods:
+    """The methods of all services, looked up by grpcio as each call begins: it has the call's metadata at hand just then."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self._unary: dict[str, Handler] = {}
+        self._streams: dict[str, StreamHandler] = {}
+        for name, unary, streams in services:
+            self._unary |= {f"/{name}/{method}": handler for method, handler in unary.items()}
+            self._streams |= {f"/{name}/{method}": handler for method, handler in streams.items()}
+
+    def service(self, call: grpc.HandlerCallDetails) -> "_UnaryCall | _StreamCall | None":
+        """Return what answers the call, None for a method that nobody has; grpcio's name for it."""
+        if (handler := self._unary.get(call.method)) is not None:
+            return _UnaryCall(handler, call.invocation_metadata)
+        if (stream_handler := self._streams.get(call.method)) is not None:
+            return _StreamCall(stream_handler, call.invocation_metadata)
+        return None
 
 
-def _unary(handler: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    async def call(request: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpcio has no types
-        reply, work = FutureReply(), None
+class _Call:
+    """One call as grpcio takes it: without serializers, so that messages stay bytes."""
+
+    __slots__ = ("_metadata",)
+
+    request_streaming = response_streaming = False
+    request_deserializer = response_serializer = None
+
+    def __init__(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        self._metadata = metadata
+
+    def _info(self, context: Any) -> CallInfo:  # noqa: ANN401 - grpcio has no types
+        remaining_s = context.time_remaining()
+        metadata = {name: value for name, value in self._metadata if isinstance(value, str)}
+        deadline_ns = None if remaining_s is None else monotonic() + int(remaining_s * NS_PER_S)
+        return CallInfo(metadata, deadline_ns, context.peer())
+
+
+class _UnaryCall(_Call):
+    """A call of one message each way."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: Handler, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        super().__init__(metadata)
+        self._handler = handler
+
+    async def unary_unary(self, request: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpcio has no types
+        """Answer; grpcio's name for it."""
+        reply, work = AwaitedReply(), None
         try:
-            work = handler(request, _info(context), reply)
-            ended = await reply.ended
+            work = self._handler(request, self._info(context), reply)
+            ended = reply.ended or await reply
         except asyncio.CancelledError:  # the caller has left, or its deadline has passed
             if work is not None:
                 work.cancel()
@@ -98,36 +138,37 @@ def _unary(handler: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
         except Exception:
             _log.exception("a call failed unexpectedly")
             ended = Ended(error=unexpected())
-        await _finish(ended, context)
+        if ended.error is not None:
+            await _abort(ended.error, ended.trailing, context)
+        context.set_trailing_metadata(ended.trailing)
         return ended.message
 
-    return call
 
+class _StreamCall(_Call):
+    """A call whose messages stream both ways."""
 
-def _stream(handler: StreamHandler) -> Callable[[AsyncIterator[bytes], Any], Awaitable[None]]:
-    async def call(requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 - grpcio has no types
+    __slots__ = ("_handler",)
+
+    request_streaming = response_streaming = True
+
+    def __init__(self, handler: StreamHandler, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        super().__init__(metadata)
+        self._handler = handler
+
+    async def stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 - grpcio has no types
+        """Answer until the handler ends; grpcio's name for it."""
         try:
-            ended = await handler(requests, _info(context), context.write)
+            ended = await self._handler(requests, self._info(context), context.write)
         except grpc.aio.BaseError:  # the connection is gone; grpcio clears up
             raise
         except Exception:
             _log.exception("a stream failed unexpectedly")
             ended = Ended(error=unexpected())
-        await _finish(ended, context)
-
-    return call
-
-
-async def _finish(ended: Ended, context: Any) -> None:  # noqa: ANN401 - grpcio has no types
-    if ended.error is not None:
-        status = grpc.StatusCode[STATUS_OF[ended.error.code].name]
-        await context.abort(status, details_of(ended.error), (*ended.trailing, *retry_metadata(ended.error)))
-    if ended.trailing:
+        if ended.error is not None:
+            await _abort(ended.error, ended.trailing, context)
         context.set_trailing_metadata(ended.trailing)
 
 
-def _info(context: Any) -> CallInfo:  # noqa: ANN401 - grpcio has no types
-    remaining_s = context.time_remaining()
-    metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-    deadline_ns = None if remaining_s is None else monotonic() + int(remaining_s * NS_PER_S)
-    return CallInfo(metadata, deadline_ns, context.peer())
+async def _abort(error: PenstockError, trailing: Metadata, context: Any) -> None:  # noqa: ANN401 - grpcio has no types
+    status = grpc.StatusCode[STATUS_OF[error.code].name]
+    await context.abort(status, details_of(error), (*trailing, *retry_metadata(error)))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from penstock.domain.errors import PenstockError, Unavailable
-from penstock.grpc.call import CallInfo, Cancellable, Ended, FutureReply, Write
+from penstock.grpc.call import AwaitedReply, CallInfo, Cancellable, Ended, Write
 from penstock.grpc.predictions import Predictions
 from penstock.wire.call import REQUEST_ID, request_id_of
 
@@ -43,7 +43,7 @@ class InferStreams:
             stream.close()
 
 
-class _Slot(FutureReply):
+class _Slot(AwaitedReply):
     """The place of one answer in the order of answers."""
 
     __slots__ = ("work",)
@@ -61,10 +61,11 @@ class _Stream:
         self._call = call
         self._request_id = request_id
         self._true_status = call.metadata.get(_TRUE_STATUS, "").lower() == "true"
-        self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._slots: asyncio.Queue[_Slot | None] = asyncio.Queue()
         self._open: deque[_Slot] = deque()
+        self._read_or_over = asyncio.Event()
+        self._answered = asyncio.Event()
         self._started = 0
+        self._over = False
         self._closed = False
         self._reader: asyncio.Task[None] | None = None
 
@@ -95,25 +96,36 @@ class _Stream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         try:
             async for data in requests:
-                await self._room.acquire()
+                while len(self._open) >= MAX_IN_FLIGHT:
+                    self._answered.clear()
+                    await self._answered.wait()
                 self._start(data)
         finally:
-            self._slots.put_nowait(None)
+            self._over = True
+            self._read_or_over.set()
 
     def _start(self, data: bytes) -> None:
         slot = _Slot()
         self._open.append(slot)
-        self._slots.put_nowait(slot)
         request_id = f"{self._request_id}-{self._started}"
         self._started += 1
         slot.work = self._predictions.infer_in_stream(data, self._call, slot, request_id, true_status=self._true_status)
+        # The writer wakes last: by then a small model has answered, and there is nothing more to wait for.
+        self._read_or_over.set()
 
     async def _write(self, write: Write) -> PenstockError | None:
-        while (slot := await self._slots.get()) is not None:
-            ended = await slot.ended
+        while (slot := await self._oldest()) is not None:
+            ended = slot.ended or await slot
             if ended.error is not None:
                 return ended.error
             await write(ended.message)
             self._open.popleft()
-            self._room.release()
+            self._answered.set()
         return None
+
+    async def _oldest(self) -> _Slot | None:
+        """Return the slot whose turn it is, None once everything that was read is answered."""
+        while not self._open and not self._over:
+            self._read_or_over.clear()
+            await self._read_or_over.wait()
+        return self._open[0] if self._open else None

@@ -235,8 +235,9 @@ def _entries(document: Mapping[str, Any], key: str, *, required: bool) -> list[M
         raise InvalidInput(f"the request needs a list {key!r} with at least one tensor" if required else f"{key!r} must be a list")
     if len(entries) > MAX_TENSORS:
         raise InvalidInput(f"{key!r} has {len(entries)} entries; at most {MAX_TENSORS} are allowed")
-    if {*map(type, entries)} - {dict}:
-        raise InvalidInput(f"each entry of {key!r} must be an object")
+    for entry in entries:
+        if type(entry) is not dict:
+            raise InvalidInput(f"each entry of {key!r} must be an object")
     return entries
 
 

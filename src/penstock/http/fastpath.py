@@ -131,7 +131,8 @@ class FastPath(HttpToolsProtocol):
             return start + 2
         if stop < len(_BLANK_LINE):
             return self._await_head(data, start, now_ns)
-        head = self.gate.head(data[start:stop])
+        text = data[start:stop]
+        head = self.gate.heads.get(text) or self.gate.read(text)
         if head.call is None or self.gate.predictor is None:
             return self._pass_on(head, data, start, stop)
         exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)

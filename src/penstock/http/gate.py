@@ -46,23 +46,22 @@ class Gate:
         self.connections: Final[set[Watched]] = set()
         self.date_and_id = _date_and_id()
         """The lines of every answer up to the value of its request id."""
-        self._heads: dict[bytes, Head] = {}
+        self.heads: Final[dict[bytes, Head]] = {}
+        """The heads that were read before, by their bytes."""
         self._watching = False
         self._pause_s = watch_interval_s(options)
 
-    def head(self, text: bytes) -> Head:
-        """Return the head that the bytes hold; raises `Refusal`.
+    def read(self, text: bytes) -> Head:
+        """Return the head that the bytes hold, and keep it; raises `Refusal`.
 
-        Clients repeat themselves to the byte, so a head that was read before is looked up: that saves a quarter of a
-        small prediction. What is kept is bounded, and never a head that is refused.
+        Clients repeat themselves to the byte: looking up a head that was read before costs a tenth of reading it again. What is
+        kept is bounded, and never a head that is refused.
         """
-        head = self._heads.get(text)
-        if head is None:
-            head = read_head(text, self.options)
-            if len(self._heads) >= _MOST_HEADS:
-                self._heads.clear()
-            if len(text) <= _LONGEST_HEAD:
-                self._heads[text] = head
+        head = read_head(text, self.options)
+        if len(self.heads) >= _MOST_HEADS:
+            self.heads.clear()
+        if len(text) <= _LONGEST_HEAD:
+            self.heads[text] = head
         return head
 
     def enter(self, connection: Watched) -> bool:

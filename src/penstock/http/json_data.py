@@ -55,9 +55,10 @@ def _packed(datatype: Datatype, shape: tuple[int, ...], data: object) -> Array |
     `struct` checks types and ranges while it packs, in a third of the time that numpy takes for a list; only booleans it takes
     for numbers.
     """
-    size = element_count(shape)
-    packer = _packer(datatype.wire, size)
-    if packer is None or type(data) is not list or len(data) != size:
+    if type(data) is not list or not data or len(data) != element_count(shape):
+        return None
+    packer = _packer(datatype.wire, len(data))
+    if packer is None:
         return None
     try:
         array = np.ndarray(shape, datatype.dtype, packer.pack(*data))

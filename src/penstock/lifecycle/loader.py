@@ -90,7 +90,7 @@ class Loader:
         opened = await beside(lambda: self._open(model, listing))
         version.enter(VersionState.WARMING)
         warmed = await beside(lambda: _warm(opened))
-        lanes = self._lanes(opened)
+        lanes = await self._lanes(opened)
         limits, slo_ms = _limits(opened.options, warmed, lanes.count)
         batcher = Batcher(warmed.schema, limits, lanes, version.statistics, slo_ms=slo_ms, measured_ns=warmed.latency_ns)
         return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, warmed.latency_ns, warmed.notes)
@@ -113,14 +113,19 @@ class Loader:
         _check_placement(session, options)
         return session
 
-    def _lanes(self, opened: _Opened) -> SessionLanes:
+    async def _lanes(self, opened: _Opened) -> SessionLanes:
         devices = [parse_device(name) for name in opened.options.devices]
+        pools = [self._pool(device) for device in devices]
+        for pool in pools:
+            if not pool.hop_ns:
+                await pool.measure_hop()
         places = [
-            (session, self._pool(device))
-            for session, device in zip(opened.sessions, devices, strict=True)
+            (session, pool)
+            for session, device, pool in zip(opened.sessions, devices, pools, strict=True)
             for _ in range(_lane_count(opened.options, device))
         ]
-        return SessionLanes(places, self._pool(devices[0]).hop_ns if all(device.kind == "cpu" for device in devices) else 0)
+        on_cpu = all(device.kind == "cpu" for device in devices)
+        return SessionLanes(places, max(pool.hop_ns for pool in pools) if on_cpu else 0)
 
     def _pool(self, device: Device) -> DevicePool:
         if device not in self._pools:

@@ -37,12 +37,14 @@ def check_shape(shape: object, tensor: str) -> tuple[int, ...]:
         raise InvalidInput(f"the shape of {shown(tensor)} must be a list of integers, not {shown(repr(shape))}")
     if len(shape) > MAX_RANK:
         raise InvalidInput(f"the shape of {shown(tensor)} has {len(shape)} dimensions; at most {MAX_RANK} are allowed")
+    count = 1
     for dim in shape:
         if type(dim) is not int or dim < 0:
             raise InvalidInput(
                 f"the shape of {shown(tensor)} holds {shown(repr(dim))}; dimensions should be specified as integers of 0 or more"
             )
-    if element_count(shape) > _MAX_ELEMENTS:
+        count *= dim
+    if count > _MAX_ELEMENTS:
         raise InvalidInput(f"the shape {list(shape)} of {shown(tensor)} causes total element count to exceed maximum size")
     return tuple(shape)
 

@@ -324,9 +324,7 @@ def response(*outputs: Tensor) -> InferenceResponse:
 
 def encoded(answer: InferenceResponse) -> pb.ModelInferResponse:
     """Return the message of an answer, as a client reads it."""
-    message = pb.ModelInferResponse()
-    encode(answer, answer.outputs, message)
-    return pb.ModelInferResponse.FromString(message.SerializeToString())
+    return pb.ModelInferResponse.FromString(encode(answer, answer.outputs))
 
 
 @pytest.mark.parametrize("datatype", DATATYPES)

@@ -1,0 +1,137 @@
+"""ModelInferRequest without protobuf's objects: the messages that fast clients send, read in one pass over their bytes.
+
+That is: every tensor raw, no parameters, nothing unknown. All other messages, malformed ones first of all, are left to
+protobuf, which stays the judge of what is valid (Protocol Buffers, "Encoding"). Hardened to untrusted callers.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from penstock.domain.errors import InvalidInput
+from penstock.domain.tensor import Datatype
+from penstock.wire import inference as pb
+from penstock.wire.raw import ALIGNMENT, MAX_TENSORS, Buffer, check_shape, datatype_named
+
+# Tags: the number of a field, and the wire type of what begins with its length.
+_MODEL_NAME, _MODEL_VERSION, _ID, _INPUT, _OUTPUT, _RAW_INPUT = (number << 3 | 2 for number in (1, 2, 3, 5, 6, 7))
+_MORE: Final = 0x80
+"""Set in every byte of a varint but the last."""
+_LONGEST_LENGTH: Final = 5
+"""Bytes of the varint in which a field's length stands."""
+_LONGEST_REMEMBERED: Final = 256
+"""Bytes of a field that is no tensor's data: what callers make us remember is bounded."""
+_REMEMBERED: Final = 1024
+
+
+class Declared(NamedTuple):
+    """What a request says of an input."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    """Up to 32 dimensions, none negative."""
+
+
+class RawRequest:
+    """What a message holds, in the spelling of its fields."""
+
+    __slots__ = ("id", "inputs", "model_name", "model_version", "outputs", "raw_input_contents")
+
+    def __init__(self) -> None:
+        self.model_name = ""
+        self.model_version = ""
+        self.id = ""
+        self.inputs: list[Declared] = []
+        self.outputs: list[str] = []
+        self.raw_input_contents: list[Buffer] = []
+        """One for each input, of any length: views of the message where they lie as ONNX Runtime likes it, else copies."""
+
+
+def read_raw_request(data: bytes) -> RawRequest | None:
+    """Return what the message holds, or None where protobuf has to look at it."""
+    request = RawRequest()
+    try:
+        _read(data, request)
+    except (LookupError, UnicodeDecodeError, DecodeError, InvalidInput):
+        return None
+    raw, inputs, outputs = request.raw_input_contents, request.inputs, request.outputs
+    return request if 0 < len(raw) == len(inputs) <= MAX_TENSORS and len(outputs) <= MAX_TENSORS else None
+
+
+def _read(data: bytes, request: RawRequest) -> None:
+    """Fill the request; raises `LookupError` for what is not ours to read, and where the message ends too early."""
+    at, end = 0, len(data)
+    while at < end:
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size >= _MORE:
+            size, at = _length(data, at - 1)
+        start, at = at, at + size
+        if tag == _RAW_INPUT:
+            # A bytes object's own data starts at a multiple of the alignment, so the offset tells.
+            request.raw_input_contents.append(data[start:at] if start % ALIGNMENT else memoryview(data)[start:at])
+        elif size > _LONGEST_REMEMBERED:
+            raise LookupError(tag)
+        else:
+            _FIELDS[tag](request, data[start:at])
+    if at > end:
+        raise IndexError(at)
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Return the varint that begins there, and where it ends."""
+    value = 0
+    for position in range(_LONGEST_LENGTH):
+        byte = data[at + position]
+        value |= byte % _MORE << 7 * position
+        if byte < _MORE:
+            return value, at + position + 1
+    raise IndexError(at)
+
+
+def _model_name(request: RawRequest, data: bytes) -> None:
+    request.model_name = str(data, "utf-8")
+
+
+def _model_version(request: RawRequest, data: bytes) -> None:
+    request.model_version = str(data, "utf-8")
+
+
+def _id(request: RawRequest, data: bytes) -> None:
+    request.id = str(data, "utf-8")
+
+
+def _input(request: RawRequest, data: bytes) -> None:
+    request.inputs.append(_declared(data))
+
+
+def _output(request: RawRequest, data: bytes) -> None:
+    request.outputs.append(_asked(data))
+
+
+_FIELDS: Final[dict[int, Callable[[RawRequest, bytes], None]]] = {
+    _MODEL_NAME: _model_name,
+    _MODEL_VERSION: _model_version,
+    _ID: _id,
+    _INPUT: _input,
+    _OUTPUT: _output,
+}
+"""What takes the contents of a field, by its tag; where a field that counts once is there twice, the last one counts."""
+
+
+@lru_cache(_REMEMBERED)
+def _declared(data: bytes) -> Declared:
+    tensor = pb.ModelInferRequest.InferInputTensor.FromString(data)
+    if tensor.parameters or tensor.HasField("contents"):
+        raise LookupError(tensor.name)
+    return Declared(tensor.name, datatype_named(tensor.datatype, tensor.name), check_shape(tensor.shape[:], tensor.name))
+
+
+@lru_cache(_REMEMBERED)
+def _asked(data: bytes) -> str:
+    output = pb.ModelInferRequest.InferRequestedOutputTensor.FromString(data)
+    if output.parameters:
+        raise LookupError(output.name)
+    return str(output.name)
