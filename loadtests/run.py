@@ -1,180 +1,137 @@
-"""Runs load scenarios against a server of its own: `python loadtests/run.py [SCENARIO.toml]...`, by default all beside it.
+"""Runs load scenarios: `python loadtests/run.py [--scale 0.2] [SCENARIO.toml]...`, by default all in `scenarios/`.
 
-A scenario asks at a given rate whatever the answers do, as users who do not know of each other ask: a server that falls
-behind is not asked less. Latency counts from the moment at which a request was due.
+Each scenario has a server of its own. Its streams ask in an open loop, as `penstock bench` does, and are judged by its
+thresholds; then the server's ledger has to balance. All of them together take a minute and a half.
 
-Exit code: 0 all limits kept, 1 a limit broken, 2 a scenario that cannot be read, 3 an invalid measurement, since the
-generator itself did not keep up.
+Exit code: 0 all limits kept, 1 a limit broken, 2 a scenario that cannot be read or asked, 3 an invalid measurement, since
+the generator itself did not keep up.
 """
 
 import argparse
-import asyncio
-import importlib.util
-import math
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import Final, NamedTuple
 
-import httpx2
-import msgspec
-import numpy as np
+from ledger import imbalance, received
+from scenario import Phase, Scenario, Stream, read, scaled
+from scenario_server import Server, serving
+from slow_clients import SlowClients
 
-ROOT: Final = Path(__file__).parents[1]
-KEPT, BROKEN, UNREADABLE, INVALID = 0, 1, 2, 3
-LEAST_ACHIEVED: Final = 0.98
-_OK: Final = 200
-_GIVE_UP_S: Final = 30.0
-_WARM: Final = 20
+from penstock.bench.gate import BROKEN, INVALID, KEPT, Gate, carry_out
+from penstock.bench.payloads import bodies_of
+from penstock.bench.plan import CannotMeasure, Payload, Plan, Target
+from penstock.bench.report.text import aligned, measured_in_words, milliseconds, remarks
+from penstock.bench.result import Result
+from penstock.bench.run import ignore
+from penstock.bench.workers import Watch
+
+UNREADABLE: Final = 2
+_HEAD: Final = ("phase", "stream", "load", "sent", "failed", "p50", "p99", "")
+_VERDICTS: Final = {KEPT: "ok", BROKEN: "BROKEN", INVALID: "INVALID"}
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a run may show at most."""
+class Judged(NamedTuple):
+    """One stream of one phase, and what came of it."""
 
-    error_rate: float
-    p99_ms: float
-
-
-class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file."""
-
-    url: str
-    """The path that is asked."""
-    body: str
-    rate_per_s: float
-    duration_s: float
-    connections: int
-    limits: Limits
+    phase: Phase
+    stream: Stream
+    result: Result
+    cut_off: int
+    """How many slow clients beside it the server has cut off."""
 
     @property
-    def requests(self) -> int:
-        """How many requests are due."""
-        return max(1, round(self.rate_per_s * self.duration_s))
+    def broken(self) -> list[str]:
+        """The limits that were not kept, in words."""
+        found = [f"{one.threshold}: measured {measured_in_words(one)}" for one in self.result.verdicts if not one.kept]
+        if self.stream.refusals is not None:
+            surprises = (failure.kind for failure in self.result.total.failures if failure.kind not in self.stream.refusals)
+            found += [f"{kind}: only {', '.join(self.stream.refusals)} may refuse" for kind in surprises]
+        if self.cut_off < self.phase.least_cut_off:
+            found.append(f"{self.cut_off} slow clients were cut off, not {self.phase.least_cut_off}")
+        return found
+
+    @property
+    def code(self) -> int:
+        """The verdict; of an invalid measurement nothing else can be said."""
+        return INVALID if self.result.invalid else BROKEN if self.broken else KEPT
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its line of the table."""
+        figures, asked = self.result.figures, f"{self.stream.model} {self.stream.protocol}"
+        latencies = milliseconds(figures.p50_ms), milliseconds(figures.p99_ms)
+        shares = f"{figures.rate:.1%}", f"{figures.error_rate:.2%}"
+        return self.phase.name, asked, self.stream.load_in_words, *shares, *latencies, _VERDICTS[self.code]
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What a reader should know beside the line."""
+        name = f"{self.phase.name}, {self.stream.model} {self.stream.protocol}"
+        yield from (f"{name}: {note}" for note in (*(f"BROKEN: {limit}" for limit in self.broken), *remarks(self.result)))
 
 
-class Asked(NamedTuple):
-    """One request, in seconds after the start."""
-
-    due: float
-    sent: float
-    answered: float
-    ok: bool
-
-
-class Result(NamedTuple):
-    """What a run has shown."""
-
-    achieved: float
-    """The share of the requests that the generator sent before the run was over."""
-    error_rate: float
-    p50_ms: float
-    p99_ms: float
-
-    def exit_code(self, limits: Limits) -> int:
-        """Judge the run; of an invalid one nothing else can be said."""
-        if self.achieved < LEAST_ACHIEVED:
-            return INVALID
-        kept = self.error_rate <= limits.error_rate and self.p99_ms <= limits.p99_ms
-        return KEPT if kept else BROKEN
+def run(scenario: Scenario) -> int:
+    """Run one scenario and print what it shows; returns the exit code. Raises `CannotMeasure` if it cannot be asked."""
+    with serving(scenario) as server:
+        judged = [one for phase in scenario.phase for one in _phase(phase, server)]
+        wrong = _at_rest(server)
+        asked = received(server)
+    print("\n".join(aligned([_HEAD, *(one.row for one in judged)])))
+    notes = [*(note for one in judged for note in one.notes), wrong or f"the ledger balances over {asked:,} predictions"]
+    print("".join(f"  - {note}\n" for note in notes), flush=True)
+    return max(BROKEN if wrong else KEPT, *(one.code for one in judged))
 
 
-async def run(scenario: Scenario, address: str) -> Result:
-    """Send every request when it is due, and wait for what comes back."""
-    limits = httpx2.Limits(max_connections=scenario.connections, max_keepalive_connections=scenario.connections)
-    async with httpx2.AsyncClient(base_url=f"http://{address}", limits=limits, timeout=_GIVE_UP_S) as client:
-        for _ in range(_WARM):
-            await _ask(client, scenario)
-        start = time.perf_counter()
-        tasks = []
-        for number in range(scenario.requests):
-            due = number / scenario.rate_per_s
-            await asyncio.sleep(max(0.0, start + due - time.perf_counter()))
-            if time.perf_counter() - start > scenario.duration_s:
-                break
-            tasks.append(asyncio.create_task(_timed(client, scenario, start, due)))
-        achieved = len(tasks) / scenario.requests
-        if achieved < LEAST_ACHIEVED:  # whatever the answers are, they say nothing
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            return Result(achieved, math.nan, math.nan, math.nan)
-        return summarize(await asyncio.gather(*tasks), scenario)
+def _phase(phase: Phase, server: Server) -> list[Judged]:
+    """Run the streams of a phase at the same time, each from processes of its own."""
+    plans = [stream.plan(server.http, server.grpc, warmup_s=phase.warmup_s, duration_s=phase.duration_s) for stream in phase.stream]
+    with _slow_clients(phase, server) as slow, ThreadPoolExecutor(len(plans)) as pool:
+        results = list(pool.map(_measured, plans, phase.stream))
+    return [Judged(phase, stream, result, slow.cut_off) for stream, result in zip(phase.stream, results, strict=True)]
 
 
-def summarize(asked: list[Asked], scenario: Scenario) -> Result:
-    """Return the figures of a run. A request without an answer of 200 took forever, as far as percentiles are concerned."""
-    taken = np.array([(one.answered - one.due) * 1000 if one.ok else math.inf for one in asked])
-    in_time = sum(one.sent <= scenario.duration_s for one in asked) / scenario.requests
-    p50, p99 = np.percentile(taken, (50, 99), method="higher")
-    return Result(in_time, sum(not one.ok for one in asked) / len(asked), float(p50), float(p99))
+def _slow_clients(phase: Phase, server: Server) -> SlowClients:
+    """Return the slow clients of a phase, who ask the first stream's model."""
+    target, payload = Target(server.http, phase.stream[0].model), Payload(shapes=phase.stream[0].shapes)
+    return SlowClients(server.http, bodies_of(target, payload)[0] if phase.slow_clients else b"", phase.slow_clients)
 
 
-async def _timed(client: httpx2.AsyncClient, scenario: Scenario, start: float, due: float) -> Asked:
-    sent = time.perf_counter() - start
-    ok = await _ask(client, scenario)
-    return Asked(due, sent, time.perf_counter() - start, ok)
+def _measured(plan: Plan, stream: Stream) -> Result:
+    return carry_out(Gate(plan, stream.limits()), _unwatched)
 
 
-async def _ask(client: httpx2.AsyncClient, scenario: Scenario) -> bool:
+def _unwatched(title: str, span_s: float) -> AbstractContextManager[Watch]:
+    del title, span_s
+    return nullcontext(ignore)
+
+
+def _at_rest(server: Server) -> str:
+    """Return what is wrong with a server that has been asked, empty if nothing is."""
     try:
-        answer = await client.post(scenario.url, content=scenario.body, headers={"Content-Type": "application/json"})
-    except httpx2.HTTPError:
-        return False
-    return answer.status_code == _OK
+        return imbalance(server)
+    except OSError as error:
+        return f"BROKEN: the server does not tell its metrics: {error}\n{server.last_words()}"
 
 
-@contextmanager
-def serving() -> Iterator[str]:
-    """Serve the example registry; yields the address of the HTTP listener."""
-    processes = _load_file("server_process", ROOT / "tests" / "clients" / "server_process.py")
-    with (
-        tempfile.TemporaryDirectory(prefix="penstock-load-") as directory,
-        processes.running(ROOT / "examples" / "registry", Path(directory)) as server,
-    ):
-        yield server.http
-
-
-def _load_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be imported")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def report(name: str, scenario: Scenario, result: Result) -> str:
-    """Return one line of the table."""
-    verdict = {KEPT: "ok", BROKEN: "BROKEN", INVALID: "INVALID"}[result.exit_code(scenario.limits)]
-    errors = f"{result.error_rate:.2%} / {scenario.limits.error_rate:.2%}"
-    p99 = f"{result.p99_ms:.1f} / {scenario.limits.p99_ms:.0f} ms"
-    achieved = f"{result.achieved:.1%} of {scenario.rate_per_s:g}/s"
-    return f"{name:<20} {achieved:<20} {errors:<16} {result.p50_ms:>6.1f} ms  {p99:<18} {verdict}"
-
-
-def main() -> int:
-    """Run the scenarios one after the other, on one server."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios one after the other; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("scenarios", nargs="*", type=Path, default=sorted(Path(__file__).parent.glob("*.toml")))
+    parser.add_argument("scenarios", nargs="*", type=Path, default=sorted((Path(__file__).parent / "scenarios").glob("*.toml")))
+    parser.add_argument("--scale", type=float, default=1.0, help="makes all phases longer or shorter (default: 1)")
+    chosen = parser.parse_args(arguments)
+    codes = [KEPT]
     try:
-        scenarios = {path.stem: msgspec.toml.decode(path.read_bytes(), type=Scenario) for path in parser.parse_args().scenarios}
-    except (OSError, msgspec.MsgspecError) as error:
+        scenarios = {path.stem: scaled(read(path), chosen.scale) for path in chosen.scenarios}
+        for name, scenario in scenarios.items():
+            print(f"{name}: {scenario.about}", flush=True)
+            codes.append(run(scenario))
+    except (ValueError, CannotMeasure) as error:
         print(error, file=sys.stderr)
         return UNREADABLE
-    codes = []
-    print(f"{'Scenario':<20} {'Sent in time':<20} {'Errors / limit':<16} {'p50':>9}  {'p99 / limit':<18}")
-    with serving() as address:
-        for name, scenario in scenarios.items():
-            result = asyncio.run(run(scenario, address))
-            codes.append(result.exit_code(scenario.limits))
-            print(report(name, scenario, result), flush=True)
-    if INVALID in codes:
-        print(f"INVALID: the generator sent less than {LEAST_ACHIEVED:.0%} of the requests in time; run it on a machine with less to do")
-    return max(codes, default=KEPT)
+    return max(codes)
 
 
 if __name__ == "__main__":

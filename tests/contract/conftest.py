@@ -1,5 +1,10 @@
-"""One server for the suite, the real command, and a ledger that must balance after every module."""
+"""One server for the suite and each route, the real command, and a ledger that must balance after every module.
 
+The suite runs twice: over the fast path, and over the plain ASGI route. What is asked over gRPC, which has one route only,
+runs once; so does a module that says `ROUTES = ("fast",)`.
+"""
+
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +15,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, whatever pytest's import mode
 
+from connection import STRICT_BYTES
 from serving import Serve, Serving
 from transports import GrpcTransport, HttpTransport, Transport
 
+ROUTES = ("fast", "plain")
 MODELS = Path(__file__).parents[1] / "models"
+
+
+@pytest.hookimpl(trylast=True)  # after the marks, so that an id begins with its case
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Ask every test over each of its routes."""
+    metafunc.parametrize("server", getattr(metafunc.module, "ROUTES", ROUTES), indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what would ask the same over gRPC again."""
+    items[:] = [item for item in items if not ("-grpc" in item.name and item.name.endswith("-plain]"))]
 
 
 def fixture_module(name: str) -> ModuleType:
@@ -43,8 +61,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """A function that serves a registry with further settings; what it has started is stopped at the end."""
     started: list[Serving] = []
 
-    def begin(registry: Path, *settings: str) -> Serving:
-        serving = Serving(registry, tmp_path_factory.mktemp("server"))
+    def begin(registry: Path, *settings: str, route: str = "fast") -> Serving:
+        serving = Serving(registry, tmp_path_factory.mktemp("server"), route)
         started.append(serving)
         serving.start(*settings)
         return serving
@@ -67,15 +85,58 @@ def registry(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Pa
     for name in ("untouched", "changing"):
         models.write_configured_model(root, name, models.ADDSUB, 8, "version_policy: { all {} }")
         models.save(models.parse(models.ADDSUB_SWAPPED), root / name / "3")
+    models.write_configured_model(root, "aliased", models.ADDSUB, 8, "version_policy: { all {} }")
+    models.save(models.parse(models.ADDSUB_SWAPPED), root / "aliased" / "3")
+    (root / "aliased" / "aliases.json").write_text('{"champion": "1", "blue": "3"}')
     models.write_configured_model(root, "counted", models.ADDSUB, 8)
     models.write_configured_model(root, "counted_boom", models.BOOM, 0)
     return root
 
 
 @pytest.fixture(scope="session")
-def server(serve: Serve, registry: Path) -> Serving:
-    """The server of the suite."""
-    return serve(registry)
+def few(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Path:
+    """The few models that tests of connections ask, so that a server of their own starts quickly."""
+    root = tmp_path_factory.mktemp("few")
+    models.write_versioned_addsub(root)
+    models.write_slow(root)
+    models.write_configured_model(root, "id_fp32", models.identity("id_fp32", "float", "batch,n"), 8)
+    models.write_configured_model(root, "id_vec", models.identity("id_vec", "float", "n"), 0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def hasty(serve: Serve, few: Path) -> Serving:
+    """A server whose patience with slow clients ends in fractions of a second."""
+    patience = ("head_timeout_s=0.6", "body_timeout_s=0.6", "min_body_bytes_per_s=2000", "write_timeout_s=0.6", "keep_alive_s=0.25")
+    return serve(few, *(f"http.{setting}" for setting in patience), 'models.slow.warmup="off"')
+
+
+@pytest.fixture(scope="session")
+def strict(serve: Serve, few: Path) -> Serving:
+    """A server that takes bodies up to `STRICT_BYTES`, knows two names, and logs every prediction."""
+    limits = (f"http.max_body_bytes={STRICT_BYTES}", 'http.allowed_hosts=["localhost", "127.0.0.1"]', 'telemetry.access_log="all"')
+    return serve(few, *limits, 'models.slow.warmup="off"')
+
+
+@pytest.fixture
+def well(server: Serving, request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a case the server of the suite, and another one that was asked, live, are ready and answer."""
+    yield
+    server.assert_serving()
+    for name in {"hasty", "strict"} & set(request.fixturenames):
+        request.getfixturevalue(name).assert_serving()
+
+
+@pytest.fixture(scope="session")
+def servers(serve: Serve, registry: Path) -> Callable[[str], Serving]:
+    """A function that returns the server of a route, the same one whenever it is asked."""
+    return functools.cache(lambda route: serve(registry, route=route))
+
+
+@pytest.fixture(scope="session")
+def server(servers: Callable[[str], Serving], request: pytest.FixtureRequest) -> Serving:
+    """The server of the suite, by the route that a test runs over."""
+    return servers(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +19,11 @@ from transports import GrpcTransport, HttpTransport, Transport
 
 STARTS_WITHIN_S: Final = 60
 STOPS_WITHIN_S: Final = 40
+COMMANDS: Final[dict[str, list[str | Path]]] = {
+    "fast": [Path(sys.executable).with_name("penstock")],
+    "plain": [sys.executable, Path(__file__).with_name("plain_server.py")],
+}
+"""The two routes of a prediction over HTTP: the fast path, which is the product, and the application as plain ASGI."""
 OUTCOMES: Final = {"answered", "client_error", "shed", "expired", "cancelled", "failed"}
 GOOD: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
 """A question that every registry here can answer, with the model id_fp32."""
@@ -27,8 +33,12 @@ _T = TypeVar("_T")
 class Serving:
     """A running server. Start it with `start`, and end it with `stop`, which asserts that it ends well."""
 
-    def __init__(self, registry: Path, home: Path) -> None:
+    def __init__(self, registry: Path, home: Path, route: str = "fast", tls: ssl.SSLContext | None = None) -> None:
+        """Build; `tls` is what a client needs to know of a server that speaks it over HTTP."""
         self.registry: Final = registry
+        self.route: Final = route
+        self.tls: Final = tls
+        self.command: list[str | Path] = COMMANDS[route]
         self._home = home
         self._state = home / "state"
         self._log = home / "log"
@@ -37,11 +47,12 @@ class Serving:
     def start(self, *settings: str) -> None:
         """Start, with `key=value` settings, and return once every version is ready or failed."""
         ready = self._home / "ready.json"
-        command = [Path(sys.executable).with_name("penstock"), "serve", "--registry", self.registry]
+        command = [*self.command, "serve", "--registry", self.registry]
         command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready]
         for setting in (f"server.state_dir={self._state}", "registry.poll_s=0", *settings):
             command += ["--set", setting]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
+        environment["PYTHONHASHSEED"] = "0"  # two servers say `Allow: GET, HEAD` in the same order
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=self._home, env=environment)
         until(lambda: ready.exists() or self._process.poll() is not None, within_s=STARTS_WITHIN_S)
@@ -52,8 +63,9 @@ class Serving:
         self._connect()
 
     def _connect(self) -> None:
-        self.client: Final = httpx2.Client(base_url=f"http://{self.addresses['http']}", timeout=30)
-        self.admin: Final = httpx2.Client(base_url=f"http://{self.addresses['admin']}", timeout=60)
+        scheme, verify = ("https", self.tls) if self.tls else ("http", True)
+        self.client: Final = httpx2.Client(base_url=f"{scheme}://{self.addresses['http']}", timeout=30, verify=verify)
+        self.admin: Final = httpx2.Client(base_url=f"{scheme}://{self.addresses['admin']}", timeout=60, verify=verify)
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self.channel: Final = grpc.insecure_channel(self.addresses["grpc"], options=limits)
         self.http: Final = HttpTransport(self.client)
@@ -64,7 +76,15 @@ class Serving:
         """Ask the server to end, and assert that it does, with exit code 0."""
         for closable in (self.client, self.admin, self.channel):
             closable.close()
+        self.begin_to_stop()
+        self.assert_stopped()
+
+    def begin_to_stop(self) -> None:
+        """Ask the server to end; it drains first."""
         self._process.send_signal(signal.SIGTERM)
+
+    def assert_stopped(self) -> None:
+        """Assert that the server, which has been asked to, ends in time and with exit code 0."""
         try:
             assert self._process.wait(STOPS_WITHIN_S) == 0, self.log
         finally:
@@ -75,6 +95,11 @@ class Serving:
         if hasattr(self, "_process") and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -113,6 +138,10 @@ class Serving:
                 if sample.name == "penstock_outcomes_total":
                     ended[labels["protocol"], labels["model"], labels["outcome"]] += int(sample.value)
         return received, ended
+
+    def outcomes(self, model: str, outcome: str) -> int:
+        """Return how many predictions of a model over HTTP have ended so."""
+        return self.counters()[1]["http", model, outcome]
 
     def in_flight(self, model: str) -> int:
         """Return how many predictions of a model have been received and have not ended."""

@@ -328,7 +328,7 @@ def test_refused_request_id_is_replaced_by_one_of_ours(server: Serving) -> None:
 def limited(server: Serving, serve: Serve) -> Serving:
     """A server of the same registry that takes no more than 64 KiB."""
     limits = (f"http.max_body_bytes={LIMIT}", f"grpc.max_message_bytes={LIMIT}")
-    return serve(server.registry, *limits, 'models.slow.warmup="off"')
+    return serve(server.registry, *limits, 'models.slow.warmup="off"', route=server.route)
 
 
 @pytest.fixture(autouse=True)

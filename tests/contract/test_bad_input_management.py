@@ -18,6 +18,7 @@ from transports import FAMILY_OF, Answer, error_text, refusal_of
 
 from penstock.wire import inference as pb
 
+ROUTES: Final = ("fast",)  # management is the application's on either
 INVALID: Final = "INVALID_ARGUMENT"
 REFUSED: Final = "FAILED_PRECONDITION"
 

@@ -159,6 +159,8 @@ class Batcher:
         self._statistics.answered(tickets)
         for ticket in tickets:
             ticket.deliver()
+        for job in action.jobs:
+            job.work = None
 
     def _overloaded(self) -> Overloaded:
         scheduler, limits = self.scheduler, self.scheduler.limits

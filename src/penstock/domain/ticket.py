@@ -72,6 +72,7 @@ class Ticket:
         """Tell of the answer that was settled."""
         if self.response is None or self.lease is None:
             return
+        self.queue = None  # a cycle would keep the tensors until the garbage collector comes by
         self._on_end(self)
         self.lease.release()
         self.reply.answer(self.response)
@@ -94,6 +95,7 @@ class Ticket:
 
     def _end(self, outcome: Outcome) -> None:
         self.outcome = outcome
+        self.queue = None
         self.timeline.total_ns = self._clock() - self.request.arrived_ns
         # Counters move before the reply does: a client that asks for statistics right after its answer finds itself in them.
         self._on_end(self)

@@ -37,7 +37,7 @@ def sizes(max_rows: int) -> list[int]:
 
 def _measure(session: Session, schema: ModelSchema, rows: int, until: float) -> int:
     inputs = synthetic_inputs(schema, rows)
-    times = []
+    times: list[float] = []
     for _ in range(_RUNS):
         started = monotonic()
         # The watch over a limit is a thread of its own, which takes longer to start than a small model to run.

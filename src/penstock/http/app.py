@@ -123,7 +123,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for these"  # noqa: S101
     path = shown(request.url.path)
     if error.status_code == 405:  # noqa: PLR2004
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         refusal = MethodNotAllowed(f"Method Not Allowed: {path} takes {allowed}, not {shown(request.method)}")
         return error_response(refusal, {"allow": allowed})
     if b"%2f" in request.scope.get("raw_path", b"").lower():

@@ -127,6 +127,7 @@ class Exchange:
 
     def _finish(self, parts: list[Buffer]) -> None:
         self.answer_parts = parts
+        self._ticket = None  # which knows this exchange: a cycle would keep the tensors until the garbage collector comes by
         self._connection.answered(self)
 
 

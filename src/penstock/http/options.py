@@ -45,5 +45,5 @@ class HttpOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_connections: int = 16_384
     """The most connections of a listener; at most half of the file descriptors that the process may open."""
 
-    max_pipelined: int = 100
+    max_pipelined: int = 16
     """Requests of one connection that are taken in before the first of them is answered."""

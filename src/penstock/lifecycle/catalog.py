@@ -37,19 +37,17 @@ class ServedModel:
 
         Raises `InvalidInput` or `NotFound` for a reference that names nothing, `Unavailable` for a version that is not ready.
         """
-        number = self._resolve(reference)
+        number = self._resolve(reference) if reference else self.aliases.get(CHAMPION) or self._highest_ready()
         if number is None:
             raise self._nothing_ready()
         version = self.versions.get(number)
         if version is None:
             raise NotFound(f"version {number} of model {self.name!r} is not found; ready: {self._ready_listing()}")
-        if not version.ready:
+        if version.state is not VersionState.READY:
             raise Unavailable(f"version {number} of model {self.name!r} is not ready: {version.reason or version.state.lower()}")
         return version
 
-    def _resolve(self, reference: str) -> int | None:
-        if not reference:
-            return self.aliases[CHAMPION] if CHAMPION in self.aliases else self._highest_ready()
+    def _resolve(self, reference: str) -> int:
         if is_version_number(check_reference(reference)):
             return int(reference)
         if reference not in self.aliases:
@@ -96,7 +94,8 @@ class Catalog:
 
     def find(self, name: str, reference: str = "") -> ServedVersion:
         """Return the ready version that answers for a model and a reference; see `ServedModel.find`."""
-        return self.model(name).find(reference)
+        model = self.models.get(name) or self.model(name)
+        return model.find(reference)
 
     def lease(self, request: InferenceRequest, ticket: Ticket) -> ServedVersion:
         """Return the version that answers the request, kept loaded until the ticket ends."""
