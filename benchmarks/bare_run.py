@@ -2,13 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 from harness import Row, cores, example_row, pinned
 
-_WARM = 2_000
 _TIMES = 20_000
 
 
@@ -19,23 +18,23 @@ class BareRun(NamedTuple):
     p50_us: float
 
 
-def bare_run(model: Path) -> BareRun:
-    """Run the model alone, with one thread, as the server does."""
+def bare_run(model: Path, row: np.ndarray[Any, np.dtype[np.float32]] | None = None, times: int = _TIMES) -> BareRun:
+    """Run the model alone, with one thread, as the server does; its input is X, its output Y."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    row = {"X": example_row()}
+    inputs = {"X": example_row() if row is None else row}
     with pinned(cores()[0]):
-        for _ in range(_WARM):
-            session.run(["Y"], row)
+        for _ in range(times // 10):
+            session.run(["Y"], inputs)
         before = time.thread_time()
-        for _ in range(_TIMES):
-            session.run(["Y"], row)
-        cpu_us = (time.thread_time() - before) / _TIMES * 1e6
+        for _ in range(times):
+            session.run(["Y"], inputs)
+        cpu_us = (time.thread_time() - before) / times * 1e6
         taken = []
-        for _ in range(_WARM):
+        for _ in range(times // 10):
             started = time.perf_counter()
-            session.run(["Y"], row)
+            session.run(["Y"], inputs)
             taken.append(time.perf_counter() - started)
     return BareRun(cpu_us, float(np.median(taken)) * 1e6)
 

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -90,17 +91,37 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving_mlp(core: int) -> Iterator[Server]:
-    """Serve the 64-128-10 perceptron from a process on one core, with every setting at its default."""
+def serving(core: int, write_model: Callable[[Path], Path], *settings: str) -> Iterator[Server]:
+    """Serve a model from a process on one core; settings that are not given as `key=value` have their defaults."""
     processes = load_file("server_process", ROOT / "tests" / "clients" / "server_process.py")
-    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
-        load_file("build", ROOT / "tests" / "models" / "build.py").write_mlp(directory / "models")
-        with contextlib.ExitStack() as stack:
-            with pinned(core):
-                running = stack.enter_context(processes.running(directory / "models", directory))
-            model = directory / "models" / "mlp" / "1" / "model.onnx"
-            yield Server(running.process.pid, running.http, running.grpc, model)
+        model = write_model(directory / "models")
+        with pinned(core):
+            running = stack.enter_context(processes.running(directory / "models", directory, *settings))
+        yield Server(running.process.pid, running.http, running.grpc, model)
+
+
+def serving_mlp(core: int, *settings: str) -> contextlib.AbstractContextManager[Server]:
+    """Serve the 64-128-10 perceptron."""
+    return serving(core, _write_mlp, *settings)
+
+
+def _write_mlp(registry: Path) -> Path:
+    load_file("build", ROOT / "tests" / "models" / "build.py").write_mlp(registry)
+    return registry / "mlp" / "1" / "model.onnx"
+
+
+@contextlib.contextmanager
+def echoing(core: int, model: Path | None = None) -> Iterator[Server]:
+    """Run the baseline of HTTP on one core; see `http_echo.py`."""
+    command = [sys.executable, str(Path(__file__).with_name("http_echo.py")), *([str(model)] if model else [])]
+    with pinned(core), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None, "asked for"
+            yield Server(process.pid, f"127.0.0.1:{int(process.stdout.readline())}", "", model or Path())
+        finally:
+            process.terminate()
 
 
 def load_file(name: str, path: Path) -> ModuleType:

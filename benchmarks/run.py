@@ -1,4 +1,4 @@
-"""Runs every benchmark and prints a table: `python benchmarks/run.py [--write]`, about a minute and a half.
+"""Runs every benchmark and prints a table: `python benchmarks/run.py [--write]`, about three minutes.
 
 The server has a core of its own, and the generator another. With `--write`, the table also becomes
 docs/benchmarks/data-plane.md.
@@ -8,10 +8,15 @@ import argparse
 import datetime as dt
 from typing import Final
 
+import access_log
 import bare_run
+import connections
 import grpc_infer
+import http_image
 import http_infer
 import idle
+import json_tensor
+import long_run
 import one_client
 from harness import CONNECTIONS, ROOT, ROUND_S, ROUNDS, Row, cores, environment, pinned, serving_mlp
 from http_load import WITHOUT_WRK, WRK
@@ -38,10 +43,16 @@ def measure() -> list[Row]:
         bare = bare_run.bare_run(server.model)
         rows += bare_run.measure(bare)
         with pinned(generator_core):
-            rows += http_infer.measure(server, bare)
+            costs, seen = http_infer.measure(server, bare)
+            rows += seen
+            rows += connections.measure(server)
             rows += one_client.measure(server, bare)
             rows += grpc_infer.measure(server, bare)
-    return rows
+    with pinned(generator_core):
+        rows += access_log.measure()
+        rows += http_image.measure()
+        rows += long_run.measure(costs["binary"].cpu_us - bare.cpu_us)
+    return rows + json_tensor.measure()
 
 
 def table(rows: list[Row]) -> str:

@@ -5,7 +5,9 @@ imports nothing of ours): it runs as a script and under whatever name the tests 
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -182,6 +184,14 @@ def write_mlp(root: Path) -> None:
         values = random.normal(0.0, 0.1, shape).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
     save(model, root / "mlp" / "1")
+
+
+def write_graph(graph: str, path: Path, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+    """Write a graph in ONNX's text syntax, with weights by name."""
+    model = onnx.parser.parse_model(HEADER + graph)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in (weights or {}).items())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def write_external(root: Path) -> None:

@@ -1,0 +1,33 @@
+"""Whether many connections slow the server down: the rate on 128 and on 1,000 of them beside that on 32."""
+
+import statistics
+from typing import Final
+
+from harness import CONNECTIONS, ROUND_S, ROUNDS, Row, Server
+from http_infer import json_question
+from http_load import ask
+
+LEAST: Final = {128: 0.9, 1_000: 0.65}
+
+
+def measure(server: Server) -> list[Row]:
+    """Take turns between the counts."""
+    question = json_question(server)
+    rates: dict[int, list[float]] = {count: [] for count in (CONNECTIONS, *LEAST)}
+    for _ in range(ROUNDS):
+        for count, seen in rates.items():
+            load = ask(question, count, ROUND_S)
+            seen.append(load.requests / load.seconds)
+    medians = {count: statistics.median(seen) for count, seen in rates.items()}
+    usual = medians[CONNECTIONS]
+    return [
+        Row(
+            f"HTTP JSON, {count:,} connections / {CONNECTIONS}, rate",
+            medians[count] / usual,
+            "x",
+            least,
+            f"{medians[count]:,.0f}/s",
+            at_least=True,
+        )
+        for count, least in LEAST.items()
+    ]
