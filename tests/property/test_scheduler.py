@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from penstock.batching.job import Job, JobState, Key
 from penstock.batching.limits import BatchLimits
 from penstock.batching.scheduler import Dispatch, Scheduler
-from penstock.domain.batch import Part
 
 KEYS: Final = (Key(("Y",)), Key(("Y",), (("X", (2,)),)), Key(("Z",)))
 
@@ -41,7 +40,8 @@ class SchedulerLife(RuleBasedStateMachine):
         """A request of one or more jobs comes; it is queued if there is room, as the limits say."""
         jobs = [
             Job(
-                Part({}, data.draw(st.integers(0, self.limits.max_rows))),
+                {},
+                data.draw(st.integers(0, self.limits.max_rows)),
                 key,
                 size_bytes=data.draw(st.integers(0, 20)),
                 due_ns=self.now + data.draw(st.integers(0, 5)),

@@ -118,7 +118,7 @@ class Batcher:
     def _dispatch(self, action: Dispatch, now_ns: int) -> None:
         for job in action.jobs:
             _work(job).started(now_ns)
-        batch = Batch([job.part for job in action.jobs], action.jobs[0].key.outputs)
+        batch = Batch(action.jobs, action.jobs[0].key.outputs)
         if self._place.is_here(batch.rows):
             run = self._lanes.run_here(action.lane, batch)
             self._place.ran_here(batch.rows, run)

@@ -1,9 +1,10 @@
 """The unit that a scheduler queues: a request, or a part of a long one."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from penstock.domain.batch import Part, Run
+from penstock.domain.batch import Run
 from penstock.domain.errors import PenstockError
 from penstock.domain.request import NORMAL
 from penstock.domain.tensor import Array
@@ -45,11 +46,12 @@ class JobState(Enum):
 class Job:
     """Rows that run together or not at all."""
 
-    __slots__ = ("deadline_ns", "due_ns", "key", "outputs", "part", "priority", "rows", "size_bytes", "state", "work")
+    __slots__ = ("deadline_ns", "due_ns", "inputs", "key", "outputs", "priority", "rows", "size_bytes", "state", "work")
 
     def __init__(
         self,
-        part: Part,
+        inputs: Mapping[str, Array],
+        rows: int,
         key: Key,
         *,
         size_bytes: int = 0,
@@ -58,8 +60,8 @@ class Job:
         priority: int = NORMAL,
         work: "Owner | None" = None,
     ) -> None:
-        self.part = part
-        self.rows = part.rows
+        self.inputs = inputs
+        self.rows = rows
         self.key = key
         self.size_bytes = size_bytes
         self.due_ns = due_ns

@@ -86,7 +86,9 @@ class Scheduler:
                 queue = self._queues[job.key] = []
             heapq.heappush(queue, (job.priority, job.due_ns, self._arrivals, job))
             heapq.heappush(self._deadlines, (job.deadline_ns, self._arrivals, job))
-            self._count(job, +1)
+            self.waiting_jobs += 1
+            self.waiting_rows += job.rows
+            self.waiting_bytes += job.size_bytes
 
     def cancel(self, job: Job) -> None:
         """Forget a job that has not started; a running one is left alone."""

@@ -6,11 +6,11 @@ from functools import lru_cache
 import numpy as np
 
 from penstock.batching.job import Job, Key
-from penstock.domain.batch import Part, Run
+from penstock.domain.batch import Run
 from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
-from penstock.domain.tensor import Array, Tensor
+from penstock.domain.tensor import Array, Tensor, text_bytes
 from penstock.domain.ticket import Ticket
 
 NEVER_NS = 1 << 62
@@ -25,11 +25,23 @@ class Work:
         self, ticket: Ticket, schema: ModelSchema, *, queued_ns: int, max_rows: int, slo_ns: int, cancel: Callable[[Job], None]
     ) -> None:
         self.ticket = ticket
-        self.jobs = _divide(self, ticket.request, schema, max_rows, slo_ns)
         self._schema = schema
         self._queued_ns = queued_ns
         self._cancel = cancel
+        job = self._job(ticket.request, slo_ns)
+        self.jobs = _pieces(job, max_rows) if job.rows > max_rows and schema.batched else [job]
         self._unfinished = len(self.jobs)
+
+    def _job(self, request: InferenceRequest, slo_ns: int) -> Job:
+        inputs, size = {}, 0
+        for name, datatype, array in request.inputs:
+            inputs[name] = array
+            size += array.nbytes if datatype.itemsize else text_bytes(array)
+        deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
+        rows = request.inputs[0].array.shape[0] if self._schema.batched else 1
+        due_ns = min(request.arrived_ns + slo_ns, deadline_ns)
+        key = _key(request, self._schema)
+        return Job(inputs, rows, key, size_bytes=size, due_ns=due_ns, deadline_ns=deadline_ns, priority=request.priority, work=self)
 
     def withdraw(self, ticket: Ticket) -> None:  # noqa: ARG002 - the protocol's argument; a work has one ticket
         """Cancel the jobs that have not started."""
@@ -82,42 +94,20 @@ class Work:
         return np.concatenate(pieces)
 
 
-def _divide(work: Work, request: InferenceRequest, schema: ModelSchema, max_rows: int, slo_ns: int) -> list[Job]:
-    rows, size = schema.rows(request), 0
-    inputs = {}
-    for tensor in request.inputs:
-        inputs[tensor.name] = tensor.array
-        size += tensor.size_bytes
-    deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
-    due_ns = request.arrived_ns + slo_ns
-    job = Job(
-        Part(inputs, rows),
-        _key(request, schema),
-        size_bytes=size,
-        due_ns=min(deadline_ns, due_ns),
-        deadline_ns=deadline_ns,
-        priority=request.priority,
-        work=work,
-    )
-    return _pieces(job, max_rows) if rows > max_rows and schema.batched else [job]
-
-
 def _pieces(job: Job, max_rows: int) -> list[Job]:
     """Divide a job that is too long for one run."""
-    inputs, rows = job.part.inputs, job.rows
-    starts = range(0, rows, max_rows)
-    parts = [Part({n: a[s : s + max_rows] for n, a in inputs.items()}, min(max_rows, rows - s)) for s in starts]
     return [
         Job(
-            part,
+            {name: array[start : start + max_rows] for name, array in job.inputs.items()},
+            min(max_rows, job.rows - start),
             job.key,
-            size_bytes=job.size_bytes * part.rows // rows,
+            size_bytes=job.size_bytes * min(max_rows, job.rows - start) // job.rows,
             due_ns=job.due_ns,
             deadline_ns=job.deadline_ns,
             priority=job.priority,
             work=job.work,
         )
-        for part in parts
+        for start in range(0, job.rows, max_rows)
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +11,7 @@ from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.tensor import Array
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Protocol):
     """What one request contributes to a batch."""
 
     inputs: Mapping[str, Array]

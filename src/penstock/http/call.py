@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 from penstock.domain.errors import Internal, PenstockError, UnsupportedEncoding
 from penstock.domain.names import shown
-from penstock.domain.request import InferenceRequest, InferenceResponse
+from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
 from penstock.http import v1
 from penstock.http.codec import HEADER_LENGTH, MOST_DIGITS, Encode, Encoded, decode
 from penstock.http.inflate import CODINGS, PLAIN, inflated
 from penstock.lifecycle.catalog import Catalog
-from penstock.wire.call import REQUEST_ID, request_id_of
+from penstock.wire.call import REQUEST_ID, new_request_id, request_id_of
 from penstock.wire.parameters import CALL_OPTIONS, apply_call_options
 from penstock.wire.raw import Buffer
 
@@ -65,7 +65,7 @@ class PredictionCall:
 
         Raises `PenstockError`: a model that is not there is told before anything about the body.
         """
-        request.request_id = request_id_of(self.request_id)
+        request.request_id = new_request_id() if self.request_id is None else request_id_of(self.request_id)
         if self.options:
             apply_call_options(self.options, request)
         schema = catalog.find(self.model, self.version).schema
@@ -88,9 +88,8 @@ class PredictionCall:
             _log.exception("a body could not be decoded for a reason of ours")
             raise Internal("the server failed to read the request; its log tells more") from error
 
-    def encode(self, encode: Encode, response: InferenceResponse, compress_above_bytes: int) -> Encoded:
-        """Return the body of the answer, compressed if that is wanted and worth it; raises `PenstockError`."""
-        encoded = encode(response)
+    def compressed(self, encoded: Encoded, compress_above_bytes: int) -> Encoded:
+        """Return the body of the answer, compressed if that is wanted and worth it."""
         if self.answer_coding and sum(map(len, encoded.parts)) > compress_above_bytes:
             compressor = zlib.compressobj(1, wbits=_ZLIB_BITS[self.answer_coding])
             packed: list[Buffer] = [*map(compressor.compress, encoded.parts), compressor.flush()]

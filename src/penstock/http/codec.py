@@ -84,7 +84,9 @@ def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema)
 
 def encode_json(response: InferenceResponse) -> Encoded:
     """Return the body of an answer that is JSON alone: the form that most callers take."""
-    return Encoded([_document(response, [_json_output(tensor) for tensor in response.outputs])])
+    outputs = response.outputs
+    each = [_json_output(outputs[0])] if len(outputs) == 1 else [_json_output(tensor) for tensor in outputs]
+    return Encoded([_document(response, each)])
 
 
 def _document(response: InferenceResponse, outputs: list[bytes]) -> bytes:

@@ -93,12 +93,15 @@ class Exchange:
     def answer(self, response: InferenceResponse) -> None:
         """Write the answer; see `Reply`."""
         try:
-            self._finish(self._written(response))
+            self.answer_parts = self._written(response)
         except PenstockError as error:
             self.fail(error)
         except Exception:
             _log.exception("an answer could not be written for a reason of ours")
             self.fail(Internal("the server failed to write the answer; its log tells more"))
+        else:
+            self._ticket = None  # which knows this exchange: a cycle would keep the tensors until the garbage collector comes by
+            self._connection.answered(self)
 
     def fail(self, error: PenstockError) -> None:
         """Write the error; see `Reply`."""
@@ -112,7 +115,9 @@ class Exchange:
         gate = self._connection.gate
         if gate.admission.leaving and self._connection.is_last(self):
             self.keep_alive = False
-        encoded = self._call.encode(self._encode, response, gate.options.compress_above_bytes)
+        encoded = self._encode(response)
+        if self._call.answer_coding:
+            encoded = self._call.compressed(encoded, gate.options.compress_above_bytes)
         size = 0
         for part in encoded.parts:
             size += len(part)
@@ -127,7 +132,7 @@ class Exchange:
 
     def _finish(self, parts: list[Buffer]) -> None:
         self.answer_parts = parts
-        self._ticket = None  # which knows this exchange: a cycle would keep the tensors until the garbage collector comes by
+        self._ticket = None
         self._connection.answered(self)
 
 

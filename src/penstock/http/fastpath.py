@@ -99,7 +99,7 @@ class FastPath(HttpToolsProtocol):
         start, end = 0, len(data)
         try:
             while start < end and self._wait.phase is not Phase.END:
-                if self._body is None and self._must_wait():
+                if self._body is None and (self._pending or self._application_busy or self.flow.write_paused) and self._must_wait():
                     self._hold(data[start:])
                     return
                 start = self._take_head(data, start, now_ns) if self._body is None else self._take_body(self._body, data, start)
@@ -137,7 +137,7 @@ class FastPath(HttpToolsProtocol):
             return self._pass_on(head, data, start, stop)
         exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)
         self._pending.append(exchange)
-        self._wait.enter(Phase.ANSWER, now_ns)
+        self._wait.phase = Phase.ANSWER
         until = stop + head.content_length
         if until <= len(data) and head.is_plain and head.content_length <= self.gate.options.max_body_bytes:
             exchange.begin(now_ns)

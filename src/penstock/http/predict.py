@@ -46,7 +46,7 @@ class Predictions:
             return error_response(error, {REQUEST_ID: inference.request_id})
         try:
             response = await _unless_gone(request, self._predictor.predict(inference))
-            return _answered(response, call.encode(encode, response, self._options.compress_above_bytes))
+            return _answered(response, call.compressed(encode(response), self._options.compress_above_bytes))
         except PenstockError as error:
             return error_response(error, {REQUEST_ID: inference.request_id})
 

@@ -52,8 +52,10 @@ class Ledger:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
         if not request.arrived_ns:
             request.arrived_ns = self._clock()
-        self._account(request).received += 1
+        account = self._accounts.get((request.protocol, request.model)) or self._account(request)
+        account.received += 1
         ticket = Ticket(request, reply, self._book, self._clock)
+        ticket.account = account
         self._open.add(ticket)
         return ticket
 
@@ -94,14 +96,17 @@ class Ledger:
         if ticket.outcome is not Outcome.ANSWERED:
             self._book_failure(ticket)
             return
-        self._account(ticket.request).answered += 1
+        account = ticket.account
+        assert isinstance(account, Account), "opened here"  # noqa: S101
+        account.answered += 1
         if self._observe_answers:
             self._observe(ticket, "OK")
 
     def _book_failure(self, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
+        assert isinstance(ticket.account, Account), "opened here"  # noqa: S101
         request, status = ticket.request, status_of(ticket)
-        self._account(request).failures[ticket.outcome] += 1
+        ticket.account.failures[ticket.outcome] += 1
         if isinstance(ticket.lease, ServedVersion):
             ticket.lease.statistics.failed(ticket, status)
         else:

@@ -26,6 +26,8 @@ class ServedModel:
     """Whether an operator has unloaded the model."""
     problem: str = ""
     """What is wrong with the model as a whole, such as an unreadable settings file."""
+    _found: dict[str, ServedVersion] = field(default_factory=dict)
+    """What was found for a reference; only what is ready ever is."""
 
     @property
     def ready_versions(self) -> list[int]:
@@ -37,6 +39,17 @@ class ServedModel:
 
         Raises `InvalidInput` or `NotFound` for a reference that names nothing, `Unavailable` for a version that is not ready.
         """
+        found = self._found.get(reference)
+        if found is not None and found.state is VersionState.READY:
+            return found
+        found = self._found[reference] = self._searched(reference)
+        return found
+
+    def forget(self) -> None:
+        """Look again at the next request: a version has become ready, an alias has moved, or something is gone."""
+        self._found.clear()
+
+    def _searched(self, reference: str) -> ServedVersion:
         number = self._resolve(reference) if reference else self.aliases.get(CHAMPION) or self._highest_ready()
         if number is None:
             raise self._nothing_ready()

@@ -223,6 +223,7 @@ class Manager:
         version.load_s = time.monotonic() - started
         version.become_ready(readiness)
         model.versions[found.number] = version
+        model.forget()
         _log.info("%s is ready after %.2f s%s", version.identity, version.load_s, _remarks(readiness.notes))
         if old is not None and old.ready:
             self._spawn(old.drain())
@@ -249,6 +250,7 @@ class Manager:
                 model.aliases[alias] = number
         for alias in set(model.aliases) - set(listing.aliases):
             del model.aliases[alias]
+        model.forget()
 
     def _is_ready(self, model: ServedModel, number: int) -> bool:
         version = model.versions.get(number)
@@ -265,6 +267,7 @@ class Manager:
         for number, version in list(model.versions.items()):
             if version.state is VersionState.FAILED:
                 del model.versions[number]
+                model.forget()
             elif version.ready and version.reason:
                 version.fingerprint = None
 

@@ -226,7 +226,11 @@ async def served(serve: Serve) -> AsyncIterator[Served]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Return the gate behind which `gated` runs: on threads, since a run that waits on the event loop would stop the test."""
-    monkeypatch.setattr(DevicePool, "_measured_hop_ns", lambda _: 0)
+
+    async def unmeasured(_: DevicePool) -> None:
+        """Leave the hop at 0."""
+
+    monkeypatch.setattr(DevicePool, "measure_hop", unmeasured)
     return Gate()
 
 

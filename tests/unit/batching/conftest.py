@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from penstock.batching.job import Job, Key
-from penstock.domain.batch import Part
 
 MakeJob = Callable[..., Job]
 
@@ -15,6 +14,6 @@ def make_job() -> MakeJob:
     """Return a function that makes a job of so many rows."""
 
     def make(rows: int = 1, key: str = "Y", **fields: int) -> Job:
-        return Job(Part({}, rows), Key((key,)), **fields)
+        return Job({}, rows, Key((key,)), **fields)
 
     return make

@@ -1,15 +1,25 @@
 """Stacking parts and splitting what comes out."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
 
-from penstock.domain.batch import Batch, Part, Run
+from penstock.domain.batch import Batch, Run
 from penstock.domain.errors import ModelFailed
-from penstock.domain.tensor import DATATYPES
+from penstock.domain.tensor import DATATYPES, Array
 
 DTYPES = sorted({row.dtype.str for row in DATATYPES.values()})
+
+
+class Part(NamedTuple):
+    """Rows of one request."""
+
+    inputs: Mapping[str, Array]
+    rows: int
 
 
 @given(

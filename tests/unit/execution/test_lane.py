@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from penstock.domain.batch import Batch, Part, Run
+from penstock.domain.batch import Batch, Run
 from penstock.domain.errors import Internal, ModelFailed
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array, TensorSpec
@@ -16,6 +17,13 @@ from penstock.execution.pool import DevicePool
 
 FP32 = DATATYPES["FP32"]
 SCHEMA = ModelSchema((TensorSpec("X", FP32, (-1, 1)),), (TensorSpec("Y", FP32, (-1, 1)),), batched=True)
+
+
+class Part(NamedTuple):
+    """Rows of one request."""
+
+    inputs: Mapping[str, Array]
+    rows: int
 
 
 def batch(*tags: float) -> Batch:

@@ -99,8 +99,10 @@ def test_warm_up_runs_and_measures_every_size(fake_session: MakeSession) -> None
     assert list(table) == [1, 4, 2]
     assert note is None
     asked = [len(inputs["X"]) for inputs, _, _ in session.asked]  # type: ignore[attr-defined]
-    assert asked == [1] * 3 + [4] * 3 + [2] * 3
-    assert all(limit is not None and limit <= 60 for _, _, limit in session.asked)  # type: ignore[attr-defined]
+    assert asked == [1] * 4 + [4] * 4 + [2] * 4
+    limits = [limit for _, _, limit in session.asked]  # type: ignore[attr-defined]
+    assert all(limit is not None and limit <= 60 for limit in limits[::4]), "the first run of a size is watched"
+    assert not any(limits[1:4]), "runs that are known to be short are not: the watch would be measured with them"
 
 
 def test_warm_up_of_a_model_without_batch_runs_one_size(fake_session: MakeSession) -> None:
