@@ -2,12 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from bare_run import bare_run
-from harness import ROOT, ROUNDS, Row, cores, cost, load_file, median, serving
+from harness import ROOT, ROUNDS, Row, Server, cores, cost, load_file, median, serving
 from http_load import Question, ask
 
 FACTOR: Final = 1.03
@@ -28,15 +28,28 @@ def write_model(registry: Path) -> Path:
     return path
 
 
+def question(server: Server, *, as_json: bool = False) -> Question:
+    """Return a prediction of one row, its tensors behind a JSON head or in it."""
+    tensor: dict[str, object] = {"name": "X", "shape": [1, 1024], "datatype": "FP32"}
+    if as_json:
+        body = orjson.dumps({"inputs": [tensor | {"data": [round(float(value), 6) for value in _row()[0]]}]})
+        return Question(server.http, "/v2/models/wide/infer", {"Content-Type": "application/json"}, body)
+    tensor["parameters"] = {"binary_data_size": _row().nbytes}
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return Question(server.http, "/v2/models/wide/infer", headers, head + _row().tobytes())
+
+
 def measure(plane_us: float) -> list[Row]:
     """Return the CPU of a row beside the bare run's; `plane_us` is what a request costs around a small model, in microseconds."""
-    row = np.random.default_rng(11).normal(size=(1, 1024)).astype(np.float32)
     with serving(cores()[0], write_model) as server:
-        bare = bare_run(server.model, row, times=500)
-        tensor = {"name": "X", "shape": [1, 1024], "datatype": "FP32", "parameters": {"binary_data_size": row.nbytes}}
-        head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
-        question = Question(server.http, "/v2/models/wide/infer", {"Inference-Header-Content-Length": str(len(head))}, head + row.tobytes())
-        ask(question, _CONNECTIONS, 1)
-        ours = median([cost(server.pid, partial(ask, question, _CONNECTIONS)) for _ in range(ROUNDS)])
+        bare = bare_run(server.model, _row(), times=500)
+        asked = question(server)
+        ask(asked, _CONNECTIONS, 1)
+        ours = median([cost(server.pid, partial(ask, asked, _CONNECTIONS)) for _ in range(ROUNDS)])
     budget = FACTOR * bare.cpu_us + plane_us
     return [Row("2 ms model, CPU per row", ours.cpu_us, "us", budget, f"bare run {bare.cpu_us:,.0f} us, {ours}")]
+
+
+def _row() -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(11).normal(size=(1, 1024)).astype(np.float32)

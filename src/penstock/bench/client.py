@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from penstock.bench.plan import Target
-
 
 class Failure(NamedTuple):
     """Why a request has no answer, or none that is worth anything."""
@@ -30,15 +28,3 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Close every connection; those who still wait hear nothing more."""
-
-
-def client_of(target: Target) -> Client:
-    """Return a client of the target's protocol."""
-    if target.protocol.is_grpc:
-        # grpcio takes long to import, and a process that speaks HTTP does without.
-        from penstock.bench.grpc_client import GrpcClient, GrpcStreamClient  # noqa: PLC0415 - see above
-
-        return GrpcClient(target) if target.protocol == "grpc" else GrpcStreamClient(target)
-    from penstock.bench.http_client import HttpClient  # noqa: PLC0415 - see above
-
-    return HttpClient(target)

@@ -12,7 +12,8 @@ import msgspec
 import uvloop
 
 from penstock.bench.arrivals import Closed
-from penstock.bench.client import Client, client_of
+from penstock.bench.client import Client
+from penstock.bench.clients import client_of
 from penstock.bench.cpu import waited_s
 from penstock.bench.loops import loop_of, share_of
 from penstock.bench.messages import Go, Job, Ready, Refused, packed, to_worker

@@ -51,8 +51,6 @@ class FastPath(HttpToolsProtocol):
         self._owes_continue = False
         self._application_busy = False
 
-    # What the transport calls
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it if there are too many."""
         super().connection_made(transport)
@@ -88,12 +86,8 @@ class FastPath(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close as soon as what was asked is answered."""
-        if self._application_busy:
+        if self._application_busy or not self._pending:
             super().shutdown()
-        elif not self._pending:
-            self.transport.close()
-
-    # Requests
 
     def _receive(self, data: bytes, now_ns: int) -> None:
         start, end = 0, len(data)
@@ -207,14 +201,11 @@ class FastPath(HttpToolsProtocol):
         super().data_received(data[start:stop])
         if self.gate.admission.leaving:
             self.cycle.keep_alive = False
-        self._wait.since_ns = monotonic()
-        self._wait.phase = Phase.ANSWER
-        if head.chunked or head.content_length:
-            self._wait.phase = Phase.BODY
+        has_body = head.chunked or head.content_length > 0
+        self._wait.enter(Phase.BODY if has_body else Phase.ANSWER, monotonic())
+        if has_body:
             self._body = ChunkedBody(limit, keep=False) if head.chunked else UnwantedBody(head.content_length)
         return stop
-
-    # Answers
 
     def answered(self, exchange: Exchange | None) -> None:  # noqa: ARG002 - whose answer it is does not matter: the first goes first
         """Write what can be written, in the order of the requests."""
@@ -249,8 +240,6 @@ class FastPath(HttpToolsProtocol):
         """Wait for the next request, if nothing is left of the last one."""
         if self._wait.phase is Phase.ANSWER and not self._pending and not self._application_busy:
             self._wait.enter(Phase.REQUEST, monotonic())
-
-    # Ends
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, after everything that could, and end the connection."""

@@ -267,7 +267,6 @@ class Manager:
         for number, version in list(model.versions.items()):
             if version.state is VersionState.FAILED:
                 del model.versions[number]
-                model.forget()
             elif version.ready and version.reason:
                 version.fingerprint = None
 
