@@ -47,13 +47,13 @@ class Echoing(asyncio.Protocol):
         """Gather the body, and answer it when it is whole."""
         if not self._left:
             head, _, data = data.partition(b"\r\n\r\n")
-            self._left = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            self._left = int(head.lower().split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
         self._parts.append(data)
         self._left -= len(data)
         if not self._left:
             body = b"".join(self._parts)
             self._parts = []
-            self._answer(bytes(memoryview(body)))
+            self._answer(body)
 
     def _answer(self, body: bytes) -> None:
         size = 4 * int(np.prod(SIDE))

