@@ -9,6 +9,8 @@ from penstock.domain.batch import Run
 _RECENT: Final = 0.2
 """Weight of the newest run in a mean."""
 _DRIFT: Final = 1.01
+_UNKNOWN_NS: Final = 1e18
+"""Longer than any hop: a size that nobody has run yet is tried on a thread."""
 
 
 class RunPlace:
@@ -28,7 +30,7 @@ class RunPlace:
     def ran_here(self, rows: int, run: Run) -> None:
         """Learn from a run on the event loop: the mean of recent ones."""
         before = self._expected(rows)
-        self._expected_ns[rows] = run.infer_ns if before == _UNKNOWN_NS else before + _RECENT * (run.infer_ns - before)
+        self._expected_ns[rows] = before + _RECENT * (run.infer_ns - before)
 
     def ran_there(self, rows: int, run: Run) -> None:
         """Learn from a run on a thread: the shortest of recent ones, since a thread that is done also waits for the interpreter."""
@@ -40,6 +42,3 @@ class RunPlace:
             larger = bisect_left(self._sizes, rows)
             known = self._measured_ns[self._sizes[larger]] if larger < len(self._sizes) else _UNKNOWN_NS
         return known
-
-
-_UNKNOWN_NS: Final = 1e18

@@ -10,7 +10,7 @@ from penstock.domain.batch import Run
 from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
-from penstock.domain.tensor import Array, Tensor, text_bytes
+from penstock.domain.tensor import Array, Tensor
 from penstock.domain.ticket import Ticket
 
 NEVER_NS = 1 << 62
@@ -33,12 +33,10 @@ class Work:
         self._unfinished = len(self.jobs)
 
     def _job(self, request: InferenceRequest, slo_ns: int) -> Job:
-        inputs, size = {}, 0
-        for name, datatype, array in request.inputs:
-            inputs[name] = array
-            size += array.nbytes if datatype.itemsize else text_bytes(array)
+        inputs = {tensor.name: tensor.array for tensor in request.inputs}
+        size = sum([tensor.size_bytes for tensor in request.inputs])
         deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
-        rows = request.inputs[0].array.shape[0] if self._schema.batched else 1
+        rows = self._schema.rows(request)
         due_ns = min(request.arrived_ns + slo_ns, deadline_ns)
         key = _key(request, self._schema)
         return Job(inputs, rows, key, size_bytes=size, due_ns=due_ns, deadline_ns=deadline_ns, priority=request.priority, work=self)

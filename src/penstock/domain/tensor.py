@@ -85,12 +85,9 @@ class Tensor(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Bytes that the array's elements take in memory, for BYTES the text alone."""
-        return int(self.array.nbytes) if self.datatype.itemsize else text_bytes(self.array)
-
-
-def text_bytes(array: Array) -> int:
-    """Return about how many bytes the text of a BYTES tensor takes."""
-    return sum(len(item) + 4 for item in array.flat)
+        if self.datatype.itemsize:
+            return int(self.array.nbytes)
+        return sum(len(item) + 4 for item in self.array.flat)
 
 
 def element_count(shape: tuple[int, ...] | list[int]) -> int:

@@ -33,15 +33,13 @@ class Ticket:
     Lives on the event loop. What comes after the end is ignored: a batch may finish after its caller has left.
     """
 
-    __slots__ = ("_clock", "_on_end", "account", "arm", "error", "lease", "outcome", "queue", "reply", "request", "response", "timeline")
+    __slots__ = ("_clock", "_on_end", "arm", "error", "lease", "outcome", "queue", "reply", "request", "response", "timeline")
 
     def __init__(self, request: InferenceRequest, reply: Reply, on_end: Callable[["Ticket"], None], clock: Clock) -> None:
         self.request = request
         self.reply = reply
         self.timeline = Timeline()
         self.arm = "stable"
-        self.account: object = None
-        """Where the ledger books the end."""
         self.lease: Lease | None = None
         self.queue: Queue | None = None
         self.outcome: Outcome | None = None

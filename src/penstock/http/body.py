@@ -2,9 +2,8 @@
 
 from starlette.requests import ClientDisconnect, Request
 
-from penstock.domain.errors import Cancelled, UnsupportedEncoding
-from penstock.domain.names import shown
-from penstock.http.inflate import CODINGS, PLAIN, inflated, too_large
+from penstock.domain.errors import Cancelled
+from penstock.http.inflate import PLAIN, check_coding, inflated, too_large
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -14,8 +13,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     inflate, `Cancelled` if the client leaves before its end.
     """
     coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in CODINGS:
-        raise UnsupportedEncoding(f"the content encoding {shown(coding)} is not supported; use gzip, deflate or none")
+    check_coding(coding)
     body = await received(request, limit)
     return body if coding in PLAIN else inflated(body, limit)
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from penstock.domain.errors import Internal, PenstockError, UnsupportedEncoding
-from penstock.domain.names import shown
+from penstock.domain.errors import Internal, PenstockError
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
 from penstock.http import v1
-from penstock.http.codec import HEADER_LENGTH, MOST_DIGITS, Encode, Encoded, decode
-from penstock.http.inflate import CODINGS, PLAIN, inflated
+from penstock.http.codec import HEADER_LENGTH, Encode, Encoded, decode, is_length
+from penstock.http.inflate import PLAIN, check_coding, inflated
 from penstock.lifecycle.catalog import Catalog
 from penstock.wire.call import REQUEST_ID, new_request_id, request_id_of
 from penstock.wire.parameters import CALL_OPTIONS, apply_call_options
@@ -53,8 +52,7 @@ class PredictionCall:
     @property
     def json_bytes(self) -> int:
         """How many bytes the caller says stand in front of raw tensors; 0 if it does not say so, or not well."""
-        text = self.header_length or ""
-        return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else 0
+        return int(self.header_length) if self.header_length is not None and is_length(self.header_length) else 0
 
     def opened(self, arrived_ns: int) -> InferenceRequest:
         """Return the request as far as the head tells; its id comes with `begin`."""
@@ -69,8 +67,7 @@ class PredictionCall:
         if self.options:
             apply_call_options(self.options, request)
         schema = catalog.find(self.model, self.version).schema
-        if self.coding not in CODINGS:
-            raise UnsupportedEncoding(f"the content encoding {shown(self.coding)} is not supported; use gzip, deflate or none")
+        check_coding(self.coding)
         return schema
 
     def decode(self, body: Buffer, request: InferenceRequest, schema: ModelSchema, limit: int) -> Encode:

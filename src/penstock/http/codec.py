@@ -19,7 +19,7 @@ from penstock.wire.parameters import apply_parameters, classes_asked, refuse_sha
 from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shape, datatype_named, raw_of
 
 HEADER_LENGTH: Final = "inference-header-content-length"
-MOST_DIGITS: Final = 10
+_MOST_DIGITS: Final = 10
 OCTETS: Final = "application/octet-stream"
 
 
@@ -121,10 +121,13 @@ def _apply_parameters(document: Mapping[str, Any], request: InferenceRequest) ->
     return parameters.get("binary_data_output") is True
 
 
-def _json_bytes(header_length: str | None, body_bytes: int) -> int:
-    if header_length is None:
-        return body_bytes
-    if not header_length.isascii() or not header_length.isdecimal() or len(header_length) > MOST_DIGITS:
+def is_length(text: str) -> bool:
+    """Tell whether the value of Inference-Header-Content-Length is a length."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def _json_bytes(header_length: str, body_bytes: int) -> int:
+    if not is_length(header_length):
         raise InvalidInput(f"Inference-Header-Content-Length is {shown(header_length)}; it should be a number in range 0 to {body_bytes}")
     length = int(header_length)
     if length > body_bytes:
@@ -133,7 +136,7 @@ def _json_bytes(header_length: str | None, body_bytes: int) -> int:
 
 
 def _client_id(document: Mapping[str, Any]) -> str:
-    identifier = document.get("id", "")
+    identifier = document["id"]
     if not isinstance(identifier, str):
         raise InvalidInput(f"the request's id must be a string, not {shown(repr(identifier))}")
     return check_request_id(identifier, "the request's id")

@@ -1,7 +1,7 @@
 """Errors as HTTP answers."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 from starlette.responses import Response
@@ -36,7 +36,14 @@ def error_response(error: PenstockError, headers: Mapping[str, str] | None = Non
     return Response(error_body(error), STATUS[error.code], {**error_hints(error), **(headers or {})}, JSON)
 
 
-def error_body(error: PenstockError) -> bytes:
+class Told(Protocol):
+    """What an error says."""
+
+    message: str
+    code: ErrorCode
+
+
+def error_body(error: Told) -> bytes:
     """Return the body that tells of an error: `{"error": text, "code": code}`."""
     return orjson.dumps({"error": error.message, "code": error.code.value})
 

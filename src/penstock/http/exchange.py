@@ -11,8 +11,8 @@ from penstock.domain.ticket import Ticket
 from penstock.http.call import PredictionCall
 from penstock.http.codec import HEADER_LENGTH, OCTETS
 from penstock.http.errors import JSON, STATUS, error_body, error_hints, header_lines
-from penstock.http.framing import Body, ChunkedBody, SizedBody, UnwantedBody
-from penstock.http.gate import Gate
+from penstock.http.framing import Body, ChunkedBody, SizedBody
+from penstock.http.gate import Gate, error_answer
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
 from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, new_request_id, server_timing
@@ -27,7 +27,7 @@ class Connection(Protocol):
 
     gate: Gate
 
-    def answered(self, exchange: "Exchange") -> None:
+    def answered(self) -> None:
         """Hear that the answer of an exchange can be written."""
 
     def is_last(self, exchange: "Exchange") -> bool:
@@ -63,7 +63,7 @@ class Exchange:
         wanted = self._schema is not None
         if head.chunked:
             return ChunkedBody(limit, keep=wanted)
-        return SizedBody(head.content_length, self._call.json_bytes) if wanted else UnwantedBody(head.content_length)
+        return SizedBody(head.content_length, self._call.json_bytes, keep=wanted)
 
     def complete(self, body: Buffer) -> None:
         """Take the whole body and start the prediction."""
@@ -93,27 +93,26 @@ class Exchange:
     def answer(self, response: InferenceResponse) -> None:
         """Write the answer; see `Reply`."""
         try:
-            self.answer_parts = self._written(response)
+            parts = self._written(response)
         except PenstockError as error:
             self.fail(error)
         except Exception:
             _log.exception("an answer could not be written for a reason of ours")
             self.fail(Internal("the server failed to write the answer; its log tells more"))
         else:
-            self._ticket = None  # which knows this exchange: a cycle would keep the tensors until the garbage collector comes by
-            self._connection.answered(self)
+            self._finish(parts)
 
     def fail(self, error: PenstockError) -> None:
         """Write the error; see `Reply`."""
         hints = error_hints(error)
-        if hints.get("connection") == "close" or (self._connection.gate.admission.leaving and self._connection.is_last(self)):
+        if hints.get("connection") == "close" or self._is_farewell():
             self.keep_alive = False
         headers = {**hints, REQUEST_ID: self._request.request_id}
-        self._finish(self._connection.gate.error_answer(STATUS[error.code], error_body(error), headers, keep_alive=self.keep_alive))
+        self._finish(error_answer(STATUS[error.code], error_body(error), headers, keep_alive=self.keep_alive))
 
     def _written(self, response: InferenceResponse) -> list[Buffer]:
         gate = self._connection.gate
-        if gate.admission.leaving and self._connection.is_last(self):
+        if self._is_farewell():
             self.keep_alive = False
         encoded = self._encode(response)
         if self._call.answer_coding:
@@ -130,10 +129,14 @@ class Exchange:
         )
         return [head, *encoded.parts]
 
+    def _is_farewell(self) -> bool:
+        """Tell whether the server is leaving and owes this connection nothing more."""
+        return self._connection.gate.admission.leaving and self._connection.is_last(self)
+
     def _finish(self, parts: list[Buffer]) -> None:
         self.answer_parts = parts
-        self._ticket = None
-        self._connection.answered(self)
+        self._ticket = None  # which knows this exchange: a cycle would keep the tensors until the garbage collector comes by
+        self._connection.answered()
 
 
 class Refused:

@@ -17,8 +17,8 @@ from uvicorn.server import ServerState
 from penstock.domain.clock import monotonic
 from penstock.domain.errors import ErrorCode, InvalidInput, TooLarge
 from penstock.http.exchange import Exchange, Refused
-from penstock.http.framing import Body, ChunkedBody, UnwantedBody
-from penstock.http.gate import Gate
+from penstock.http.framing import Body, ChunkedBody, SizedBody
+from penstock.http.gate import Gate, refusal_answer
 from penstock.http.head import Head, Refusal, check_sizes, check_start
 from penstock.http.inflate import too_large
 from penstock.http.wait import Phase, Wait
@@ -204,10 +204,10 @@ class FastPath(HttpToolsProtocol):
         has_body = head.chunked or head.content_length > 0
         self._wait.enter(Phase.BODY if has_body else Phase.ANSWER, monotonic())
         if has_body:
-            self._body = ChunkedBody(limit, keep=False) if head.chunked else UnwantedBody(head.content_length)
+            self._body = ChunkedBody(limit, keep=False) if head.chunked else SizedBody(head.content_length, keep=False)
         return stop
 
-    def answered(self, exchange: Exchange | None) -> None:  # noqa: ARG002 - whose answer it is does not matter: the first goes first
+    def answered(self) -> None:
         """Write what can be written, in the order of the requests."""
         pending = self._pending
         while pending and (parts := pending[0].answer_parts) is not None:
@@ -251,9 +251,9 @@ class FastPath(HttpToolsProtocol):
         if self._application_busy and self.cycle.response_started:
             self.transport.close()
             return
-        self._pending.append(Refused(self.gate.refusal_answer(refusal)))
+        self._pending.append(Refused(refusal_answer(refusal)))
         self._wait.enter(Phase.END, monotonic())
-        self.answered(None)
+        self.answered()
 
     def _too_large(self, error: TooLarge) -> None:
         if self._exchange is None:

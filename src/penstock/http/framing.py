@@ -1,11 +1,10 @@
 """A request's body on its way in: of a known length, or in chunks."""
 
 import re
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from penstock.domain.names import shown
-from penstock.http.head import Refusal
+from penstock.http.head import malformed
 from penstock.http.inflate import too_large
 from penstock.wire.raw import ALIGNMENT, Buffer
 
@@ -36,10 +35,10 @@ class SizedBody:
 
     __slots__ = ("_length", "_view", "complete", "received")
 
-    def __init__(self, length: int, json_bytes: int = 0) -> None:
-        """Make room; the raw tensors behind the first `json_bytes` bytes start aligned, so that nobody has to copy them."""
+    def __init__(self, length: int, json_bytes: int = 0, *, keep: bool = True) -> None:
+        """Make room, if the contents are wanted; the raw tensors behind `json_bytes` bytes start aligned, so that nobody copies them."""
         lead = -json_bytes % ALIGNMENT
-        self._view = memoryview(bytearray(lead + length))[lead:]
+        self._view = memoryview(bytearray(lead + length))[lead:] if keep else None
         self._length = length
         self.received = 0
         self.complete = not length
@@ -48,36 +47,15 @@ class SizedBody:
         """Take what belongs to the body and return where it ends in the data."""
         stop = min(len(data), start + self._length - self.received)
         until = self.received + stop - start
-        self._view[self.received : until] = memoryview(data)[start:stop]
+        if self._view is not None:
+            self._view[self.received : until] = memoryview(data)[start:stop]
         self.received = until
         self.complete = until == self._length
         return stop
 
     def whole(self) -> Buffer:
         """Return the buffer."""
-        return self._view
-
-
-class UnwantedBody:
-    """A body of known length whose request is refused already; nothing of it is kept."""
-
-    __slots__ = ("_length", "complete", "received")
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self.received = 0
-        self.complete = not length
-
-    def feed(self, data: bytes, start: int) -> int:
-        """Skip what belongs to the body and return where it ends in the data."""
-        stop = min(len(data), start + self._length - self.received)
-        self.received += stop - start
-        self.complete = self.received == self._length
-        return stop
-
-    def whole(self) -> Buffer:
-        """Return nothing."""
-        return b""
+        return b"" if self._view is None else self._view
 
 
 class ChunkedBody:
@@ -120,12 +98,12 @@ class ChunkedBody:
         stop = data.find(b"\n", start) + 1
         line = self._line + (data[start:stop] if stop else data[start:])
         if len(line) > _LONGEST_LINE:
-            raise _malformed("a line of its chunked body is too long")
+            raise malformed("a line of its chunked body is too long")
         if not stop:
             self._line = line
             return len(data)
         if not line.endswith(b"\r\n"):
-            raise _malformed("a line of its chunked body does not end with CRLF")
+            raise malformed("a line of its chunked body does not end with CRLF")
         self._line = b""
         self._read(line[:-2])
         return stop
@@ -133,7 +111,7 @@ class ChunkedBody:
     def _size(self, line: bytes) -> None:
         digits = line.partition(b";")[0].rstrip(b" \t")
         if not digits or len(digits) > _MOST_HEX or not _HEX.issuperset(digits):
-            raise _malformed(f"the chunk size {shown(digits.decode('latin-1'))} is not hexadecimal")
+            raise malformed(f"the chunk size {shown(digits.decode('latin-1'))} is not hexadecimal")
         self._left = int(digits, 16)
         self.received += self._left
         if self.received > self._limit:
@@ -143,17 +121,13 @@ class ChunkedBody:
 
     def _end_of_chunk(self, line: bytes) -> None:
         if line:
-            raise _malformed("a chunk is longer than its size says")
+            raise malformed("a chunk is longer than its size says")
         self._read = self._size
 
     def _trailer(self, line: bytes) -> None:
         self._trailers += 1
         if self._trailers > _MOST_TRAILERS:
-            raise _malformed("its chunked body has too many trailers")
+            raise malformed("its chunked body has too many trailers")
         if line and _FIELD.fullmatch(line) is None:
-            raise _malformed("its chunked body does not end with trailers and a blank line")
+            raise malformed("its chunked body does not end with trailers and a blank line")
         self.complete = not line
-
-
-def _malformed(why: str) -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, f"the bytes are no valid HTTP request: {why}")

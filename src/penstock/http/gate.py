@@ -2,14 +2,13 @@
 
 import asyncio
 import resource
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
 
-import orjson
-
 from penstock.domain.clock import monotonic
-from penstock.http.errors import JSON, header_lines
+from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
 from penstock.inference.admission import Admission
@@ -76,20 +75,6 @@ class Gate:
         """Forget a connection."""
         self.connections.discard(connection)
 
-    def error_answer(self, status: int, body: bytes, headers: dict[str, str], *, keep_alive: bool) -> list[Buffer]:
-        """Return the bytes of an answer that tells of an error."""
-        request_id = headers.pop(REQUEST_ID, "")
-        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-        given = self.date_and_id + request_id.encode() + b"\r\n" if request_id else _date_line()
-        lasting = headers if keep_alive else {**headers, "connection": "close"}
-        lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
-        return [b"%b%b%b\r\n" % (line, given, lines), body]
-
-    def refusal_answer(self, refusal: Refusal) -> list[Buffer]:
-        """Return the bytes of the last answer of a connection: to a request that could not be read."""
-        body = orjson.dumps({"error": refusal.message, "code": refusal.code.value})
-        return self.error_answer(refusal.status, body, dict(_HINTS.get(refusal.status, {})), keep_alive=False)
-
     def _watch(self) -> None:
         """Look at every connection now and then: one timer for all costs less than one for each request."""
         self._watching = bool(self.connections)
@@ -99,6 +84,18 @@ class Gate:
         now_ns = monotonic()
         for connection in list(self.connections):
             connection.watch(now_ns)
+
+
+def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> list[Buffer]:
+    """Return the bytes of an answer that tells of an error."""
+    lasting = headers if keep_alive else {**headers, "connection": "close"}
+    lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
+    return [b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, HTTPStatus(status).phrase.encode(), _date_line(), lines), body]
+
+
+def refusal_answer(refusal: Refusal) -> list[Buffer]:
+    """Return the bytes of the last answer of a connection: to a request that could not be read."""
+    return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
 
 
 def watch_interval_s(options: HttpOptions) -> float:

@@ -107,10 +107,10 @@ def _feed(parser: httptools.HttpRequestParser, text: bytes) -> None:
         return
     except httptools.HttpParserInvalidMethodError as error:
         if _ASKS.match(text) is None:
-            raise _malformed("it does not start with a method, a path and HTTP/1.1") from error
+            raise malformed("it does not start with a method, a path and HTTP/1.1") from error
         raise _not_allowed(text.split(b" ", 1)[0].decode()) from error
     except httptools.HttpParserError as error:
-        raise _malformed(str(error)) from error
+        raise malformed(str(error)) from error
 
 
 def _check_headers(headers: list[tuple[str, str]], version: str, options: HttpOptions) -> None:
@@ -121,10 +121,10 @@ def _check_headers(headers: list[tuple[str, str]], version: str, options: HttpOp
             raise _too_long(f"the header {shown(name)} has more than {options.max_header_bytes} bytes")
     hosts = [value for name, value in headers if name == "host"]
     if len(hosts) > 1 or (version == "1.1" and not hosts):
-        raise _malformed(f"it has {len(hosts)} Host headers; send exactly one")
+        raise malformed(f"it has {len(hosts)} Host headers; send exactly one")
     codings = [value.strip().lower() for name, value in headers if name == "transfer-encoding"]
     if codings not in ([], ["chunked"]):
-        raise _malformed(f"the transfer encoding {shown(', '.join(codings))} is not understood; use chunked or a Content-Length")
+        raise malformed(f"the transfer encoding {shown(', '.join(codings))} is not understood; use chunked or a Content-Length")
 
 
 def _is_served(host: str, options: HttpOptions) -> bool:
@@ -134,7 +134,7 @@ def _is_served(host: str, options: HttpOptions) -> bool:
 
 def _content_length(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > _MOST_DIGITS:
-        raise _malformed(f"the Content-Length {shown(text)} is no length")
+        raise malformed(f"the Content-Length {shown(text)} is no length")
     return int(text)
 
 
@@ -147,7 +147,7 @@ def _expects_continue(expectation: str) -> bool:
 def _upgrade(method: str) -> Refusal:
     if method == "CONNECT":
         return _not_allowed(method)
-    return _malformed("it asks to upgrade to another protocol, which is not offered; send it without Upgrade")
+    return malformed("it asks to upgrade to another protocol, which is not offered; send it without Upgrade")
 
 
 def _not_allowed(method: str) -> Refusal:
@@ -155,7 +155,8 @@ def _not_allowed(method: str) -> Refusal:
     return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, text, ErrorCode.METHOD_NOT_ALLOWED)
 
 
-def _malformed(why: str) -> Refusal:
+def malformed(why: str) -> Refusal:
+    """Return the refusal of bytes that no one can tell the meaning of."""
     return Refusal(HTTPStatus.BAD_REQUEST, f"the bytes are no valid HTTP request: {why}")
 
 

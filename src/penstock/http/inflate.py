@@ -3,13 +3,20 @@
 import zlib
 from typing import Final
 
-from penstock.domain.errors import InvalidInput, TooLarge
+from penstock.domain.errors import InvalidInput, TooLarge, UnsupportedEncoding
+from penstock.domain.names import shown
 from penstock.wire.raw import Buffer
 
 PLAIN: Final = frozenset({"", "identity"})
-CODINGS: Final = PLAIN | {"gzip", "deflate"}
-"""The content encodings that are understood."""
+"""The content encodings that leave a body as it is."""
+_CODINGS: Final = PLAIN | {"gzip", "deflate"}
 _DETECT: Final = 47  # zlib's window bits for "gzip or zlib, whichever it is"
+
+
+def check_coding(coding: str) -> None:
+    """Raise `UnsupportedEncoding` for a content encoding that is not understood."""
+    if coding not in _CODINGS:
+        raise UnsupportedEncoding(f"the content encoding {shown(coding)} is not supported; use gzip, deflate or none")
 
 
 def inflated(body: Buffer, limit: int) -> bytes:

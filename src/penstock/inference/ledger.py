@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Final
 
 from penstock.domain.clock import Clock, monotonic
@@ -52,10 +53,9 @@ class Ledger:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
         if not request.arrived_ns:
             request.arrived_ns = self._clock()
-        account = self._accounts.get((request.protocol, request.model)) or self._account(request)
+        account = self._account(request)
         account.received += 1
-        ticket = Ticket(request, reply, self._book, self._clock)
-        ticket.account = account
+        ticket = Ticket(request, reply, partial(self._book, account), self._clock)
         self._open.add(ticket)
         return ticket
 
@@ -85,33 +85,32 @@ class Ledger:
             ticket.fail(error)
 
     def _account(self, request: InferenceRequest) -> Account:
-        key = request.protocol, request.model if request.model in self._known else OTHER
+        key = request.protocol, self._label(request)
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account()
         return account
 
-    def _book(self, ticket: Ticket) -> None:
+    def _label(self, request: InferenceRequest) -> str:
+        return request.model if request.model in self._known else OTHER
+
+    def _book(self, account: Account, ticket: Ticket) -> None:
         self._open.discard(ticket)
         if ticket.outcome is not Outcome.ANSWERED:
-            self._book_failure(ticket)
+            self._book_failure(account, ticket)
             return
-        account = ticket.account
-        assert isinstance(account, Account), "opened here"  # noqa: S101
         account.answered += 1
         if self._observe_answers:
             self._observe(ticket, "OK")
 
-    def _book_failure(self, ticket: Ticket) -> None:
+    def _book_failure(self, account: Account, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
-        assert isinstance(ticket.account, Account), "opened here"  # noqa: S101
         request, status = ticket.request, status_of(ticket)
-        ticket.account.failures[ticket.outcome] += 1
+        account.failures[ticket.outcome] += 1
         if isinstance(ticket.lease, ServedVersion):
             ticket.lease.statistics.failed(ticket, status)
         else:
-            model = request.model if request.model in self._known else OTHER
-            self.unversioned[request.protocol, model, status] += 1
+            self.unversioned[request.protocol, self._label(request), status] += 1
         self._observe(ticket, status)
 
 

@@ -40,7 +40,7 @@ class ServedModel:
         Raises `InvalidInput` or `NotFound` for a reference that names nothing, `Unavailable` for a version that is not ready.
         """
         found = self._found.get(reference)
-        if found is not None and found.state is VersionState.READY:
+        if found is not None and found.ready:
             return found
         found = self._found[reference] = self._searched(reference)
         return found
@@ -50,29 +50,25 @@ class ServedModel:
         self._found.clear()
 
     def _searched(self, reference: str) -> ServedVersion:
-        number = self._resolve(reference) if reference else self.aliases.get(CHAMPION) or self._highest_ready()
+        number = self._resolve(reference)
         if number is None:
             raise self._nothing_ready()
         version = self.versions.get(number)
         if version is None:
             raise NotFound(f"version {number} of model {self.name!r} is not found; ready: {self._ready_listing()}")
-        if version.state is not VersionState.READY:
+        if not version.ready:
             raise Unavailable(f"version {number} of model {self.name!r} is not ready: {version.reason or version.state.lower()}")
         return version
 
-    def _resolve(self, reference: str) -> int:
-        if is_version_number(check_reference(reference)):
+    def _resolve(self, reference: str) -> int | None:
+        if not check_reference(reference):
+            ready = self.ready_versions
+            return self.aliases.get(CHAMPION, ready[-1] if ready else None)
+        if is_version_number(reference):
             return int(reference)
         if reference not in self.aliases:
             raise NotFound(f"model {self.name!r} has no alias {shown(reference)}; it has: {', '.join(sorted(self.aliases)) or 'none'}")
         return self.aliases[reference]
-
-    def _highest_ready(self) -> int | None:
-        highest = None
-        for number, version in self.versions.items():
-            if version.state is VersionState.READY and (highest is None or number > highest):
-                highest = number
-        return highest
 
     def _nothing_ready(self) -> NotFound | Unavailable:
         if any(version.state in _COMING for version in self.versions.values()):
@@ -107,8 +103,7 @@ class Catalog:
 
     def find(self, name: str, reference: str = "") -> ServedVersion:
         """Return the ready version that answers for a model and a reference; see `ServedModel.find`."""
-        model = self.models.get(name) or self.model(name)
-        return model.find(reference)
+        return self.model(name).find(reference)
 
     def lease(self, request: InferenceRequest, ticket: Ticket) -> ServedVersion:
         """Return the version that answers the request, kept loaded until the ticket ends."""
