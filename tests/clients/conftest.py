@@ -5,7 +5,6 @@ The clients' pins differ from ours (protobuf 6 for one), so they live in `.venv-
 """
 
 import ast
-import importlib.util
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -23,16 +22,6 @@ SCRIPT_LIMIT_S: Final = 120
 
 Verdicts = dict[str, str | None]
 """For each check of a script, None or the traceback of its failure."""
-
-
-def load(path: Path) -> ModuleType:
-    """Return the module in a file that stands alone."""
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def checks_of(script: str) -> list[str]:
@@ -57,12 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def server_process() -> ModuleType:
-    """Return the module that starts servers."""
-    return load(Path(__file__).parent / "server_process.py")
-
-
-@pytest.fixture(scope="session")
 def examples(server_process: ModuleType) -> Iterator[Any]:
     """Return a server of the example models."""
     with (
@@ -73,10 +56,10 @@ def examples(server_process: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def conformance(server_process: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Return a server of the models that the conformance cases name."""
     registry = tmp_path_factory.mktemp("conformance")
-    load(ROOT / "tests" / "models" / "build.py").build_registry(registry)
+    models.build_registry(registry)
     with server_process.own_directory() as directory, server_process.running(registry, directory) as server:
         yield server
 

@@ -5,7 +5,6 @@ runs once; so does a module that says `ROUTES = ("fast",)`.
 """
 
 import functools
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,6 @@ from serving import Serve, Serving
 from transports import GrpcTransport, HttpTransport, Transport
 
 ROUTES = ("fast", "plain")
-MODELS = Path(__file__).parents[1] / "models"
 
 
 @pytest.hookimpl(trylast=True)  # after the marks, so that an id begins with its case
@@ -32,28 +30,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what would ask the same over gRPC again."""
     items[:] = [item for item in items if not ("-grpc" in item.name and item.name.endswith("-plain]"))]
-
-
-def fixture_module(name: str) -> ModuleType:
-    """Return a script of tests/models as a module."""
-    spec = importlib.util.spec_from_file_location(f"fixture_models_{name}", MODELS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """The builder of the fixture models."""
-    return fixture_module("build")
-
-
-@pytest.fixture(scope="session")
-def broken() -> ModuleType:
-    """The builder of the models that must not become ready."""
-    return fixture_module("broken")
 
 
 @pytest.fixture(scope="session")

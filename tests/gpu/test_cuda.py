@@ -1,6 +1,5 @@
 """A CUDA device answers like the CPU, says what runs on it, and is refused when too little does."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +18,6 @@ from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.version import Readiness, ServedVersion
 from penstock.registry.directory import DirectoryRegistry
 
-MODELS = Path(__file__).parents[1] / "models" / "build.py"
 PROVIDER = "CUDAExecutionProvider"
 
 pytestmark = [
@@ -35,21 +33,10 @@ pytestmark = [
 ]
 
 
-def build() -> ModuleType:
-    """Return the module that writes the tests' models."""
-    spec = importlib.util.spec_from_file_location("models_of_gpu_tests", MODELS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registry(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Path:
     """Write the perceptron, which CUDA takes whole, and a model of strings, of which it takes nothing."""
     root = tmp_path_factory.mktemp("registry")
-    models = build()
     models.write_mlp(root)
     models.save(models.parse(models.identity("texts", "string", "batch,n")), root / "texts" / "1")
     return root

@@ -1,7 +1,6 @@
 """The manager over a real directory and real tiny models: what is wanted becomes true, and what serves goes on serving."""
 
 import asyncio
-import importlib.util
 import logging
 import shutil
 import threading
@@ -29,31 +28,8 @@ from penstock.lifecycle.states import VersionState
 from penstock.registry.directory import DirectoryRegistry
 from penstock.registry.source import RegistryUnreachable, Snapshot
 
-MODELS = Path(__file__).parents[1] / "models"
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
 pytestmark = pytest.mark.asyncio
-
-
-def module_at(name: str) -> ModuleType:
-    """Return a module of the fixture models."""
-    spec = importlib.util.spec_from_file_location(f"fixture_{name}", MODELS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """Return the builders of good models."""
-    return module_at("build")
-
-
-@pytest.fixture(scope="session")
-def broken() -> ModuleType:
-    """Return the builders of broken models."""
-    return module_at("broken")
 
 
 def request_for(name: str, reference: str = "") -> InferenceRequest:

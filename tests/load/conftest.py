@@ -1,7 +1,6 @@
 """Servers in processes of their own, and a mixed crowd of clients that checks every answer."""
 
 import asyncio
-import importlib.util
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -20,7 +19,6 @@ import pytest
 
 from penstock.wire import inference as pb
 
-TESTS: Final = Path(__file__).parents[1]
 INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 LOAD: Final = "/inference.GRPCInferenceService/RepositoryModelLoad"
 LENGTH_HEADER: Final = "inference-header-content-length"
@@ -28,28 +26,6 @@ SETTLE_S: Final = 20
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Serve = Callable[..., AbstractContextManager[Any]]
-
-
-def load(path: Path) -> ModuleType:
-    """Return the module in a file that stands alone."""
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """Return the module that builds the fixture models."""
-    return load(TESTS / "models" / "build.py")
-
-
-@pytest.fixture(scope="session")
-def server_process() -> ModuleType:
-    """Return the module that starts servers."""
-    return load(TESTS / "clients" / "server_process.py")
 
 
 @pytest.fixture

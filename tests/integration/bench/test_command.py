@@ -1,12 +1,12 @@
 """`penstock bench` as a user calls it, against our own server and against stand-ins."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,14 +22,9 @@ def bench(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProc
 
 
 @pytest.fixture(name="server", scope="module")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def _server(tmp_path_factory: pytest.TempPathFactory, server_process: ModuleType) -> Iterator[Any]:
     """Our server with the example models."""
-    spec = importlib.util.spec_from_file_location("server_process", ROOT / "tests" / "clients" / "server_process.py")
-    assert spec is not None
-    assert spec.loader is not None
-    processes = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(processes)
-    with processes.running(ROOT / "examples" / "registry", tmp_path_factory.mktemp("bench")) as server:
+    with server_process.running(ROOT / "examples" / "registry", tmp_path_factory.mktemp("bench")) as server:
         yield server
 
 

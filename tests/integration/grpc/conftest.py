@@ -1,7 +1,6 @@
 """A real grpc.aio server in this process, on a free port, over a small real catalog."""
 
 import asyncio
-import importlib.util
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -37,7 +36,6 @@ from penstock.registry.directory import DirectoryRegistry
 from penstock.wire import inference as pb
 
 SERVICE: Final = "inference.GRPCInferenceService"
-MODELS: Final = Path(__file__).parents[2] / "models" / "build.py"
 AUTHORIZED: Final = (("authorization", "Bearer secret"),)
 
 
@@ -153,17 +151,6 @@ class Served:
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """Return the module that builds the fixture models."""
-    spec = importlib.util.spec_from_file_location("fixture_models", MODELS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

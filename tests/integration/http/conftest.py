@@ -1,6 +1,5 @@
 """Servers of a few models, and the connections of the contract's tests to ask them with."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,24 +9,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 
-MODELS: Final = Path(__file__).parents[2] / "models" / "build.py"
 
 FILL: Final = """fill (int64[1] n) => (float[m] Y)
 {
     Y = ConstantOfShape <value = float[1] {1.5}> (n)
 }"""
 """A short question with an answer as long as one likes."""
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """The builder of the fixture models."""
-    spec = importlib.util.spec_from_file_location("fixture_models_build", MODELS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

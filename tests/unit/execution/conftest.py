@@ -1,6 +1,5 @@
 """Tiny real models, and a session that does what a test says."""
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,6 @@ from penstock.domain.tensor import Array
 from penstock.execution.devices import Device
 from penstock.execution.session import OrtSession, SessionSettings
 
-MODELS = Path(__file__).parents[2] / "models" / "build.py"
 OpenGraph = Callable[..., OrtSession]
 Answer = Callable[[Mapping[str, Array]], list[Array]]
 
@@ -33,17 +31,6 @@ class FakeSession:
 
     def close(self) -> None:
         """Nothing to free."""
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """Return the module that builds the fixture models."""
-    spec = importlib.util.spec_from_file_location("fixture_models", MODELS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

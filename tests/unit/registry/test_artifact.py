@@ -1,7 +1,6 @@
 """From a version's directory to verified files."""
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,31 +12,8 @@ from penstock.domain.errors import BadArtifact, LoadRefused, PenstockError
 from penstock.domain.model import ModelArtifact, ModelVersion
 from penstock.registry.artifact import open_artifact
 
-MODELS = Path(__file__).parents[2] / "models"
 Publish = Callable[..., None]
 IDENTITY = ModelVersion("m", "1")
-
-
-def module_at(name: str) -> ModuleType:
-    """Return a module of the fixture models."""
-    spec = importlib.util.spec_from_file_location(f"fixture_{name}", MODELS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """Return the builders of good models."""
-    return module_at("build")
-
-
-@pytest.fixture(scope="session")
-def broken() -> ModuleType:
-    """Return the builders of broken models."""
-    return module_at("broken")
 
 
 @pytest.fixture

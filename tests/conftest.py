@@ -1,0 +1,39 @@
+"""What tests in any directory use: the scripts under tests/ that stand alone, as modules."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+TESTS: Final = Path(__file__).parent
+
+
+def load(path: Path) -> ModuleType:
+    """Return the module in a file that stands alone."""
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def models() -> ModuleType:
+    """Return the builders of the fixture models."""
+    return load(TESTS / "models" / "build.py")
+
+
+@pytest.fixture(scope="session")
+def broken() -> ModuleType:
+    """Return the builders of the models that must not become ready."""
+    return load(TESTS / "models" / "broken.py")
+
+
+@pytest.fixture(scope="session")
+def server_process() -> ModuleType:
+    """Return the module that starts servers."""
+    return load(TESTS / "clients" / "server_process.py")
