@@ -6,13 +6,16 @@ Run it as `python docs/generate.py`. A page is a function that returns its text,
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from penstock.batching.actions import Reason
+from penstock.batching.history import ERROR_BUCKETS_PERCENT
+from penstock.batching.room import Shortage
 from penstock.cli.main import commands
 from penstock.config.origins import written
 from penstock.config.schema import ROOT
@@ -22,7 +25,8 @@ from penstock.domain.errors import ErrorCode, PenstockError
 from penstock.domain.outcome import OUTCOME_OF
 from penstock.grpc.errors import STATUS_OF
 from penstock.http.errors import STATUS
-from penstock.telemetry.metrics import FAMILIES, Family
+from penstock.telemetry.family import Family
+from penstock.telemetry.metrics import FAMILIES
 from penstock.telemetry.statistics import BATCH_BUCKETS, DURATION_BUCKETS_S
 
 REFERENCE: Final = Path(__file__).parent / "reference"
@@ -72,7 +76,8 @@ _ERRORS_FOOT: Final = """
 ## Coming back
 
 `OVERLOADED` and `UNAVAILABLE` carry `retry-after` in seconds over HTTP; for an overload it is computed from what waits
-and from how long runs take. gRPC tells of an overload in `grpc-retry-pushback-ms`. `UNSUPPORTED_ENCODING` carries
+and from how long runs take, for a model whose device fails from when it is tried again. gRPC tells of an overload in
+`grpc-retry-pushback-ms`, and never of an `UNAVAILABLE`: that may be asked of another server at once. `UNSUPPORTED_ENCODING` carries
 `accept-encoding`, `UNAUTHENTICATED` carries `www-authenticate`, `METHOD_NOT_ALLOWED` carries `allow`.
 
 `CANCELLED` is never seen by anybody but the log and the metrics: its caller has left.
@@ -100,7 +105,12 @@ _METRICS_LABELS: Final = """
 | `protocol` | `http`, `grpc` |
 | `route` | the arm that answered: `stable`, `pinned`, or `""` where no version was chosen |
 | `status` | `OK`, `CANCELLED`, or the [code](errors.md) of an error |
-| `reason` | `queue_full` (`OVERLOADED`), `deadline` (`DEADLINE_EXCEEDED`), `shed` (`UNAVAILABLE`), `too_large` (`TOO_LARGE`) |
+| `reason` of rejected | `queue_full` (`OVERLOADED`), `deadline` (`DEADLINE_EXCEEDED`), `shed` (`UNAVAILABLE`), `too_large` (`TOO_LARGE`) |
+| `reason` of batches | {reasons}: [why a batch started](../guides/batching.md#why-a-batch-started) |
+| `result` | `ok`, `failed` |
+| `shortage` | {shortages}: [what a refused request would have needed more of](../guides/batching.md#what-a-refusal-means) |
+| `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
+| `device` | a device of the version, such as `cpu` or `cuda:0` |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
 """
 
@@ -117,6 +127,10 @@ answered. Each request of a batch is charged the full time of its batch.
 | refused or failed, by model | `sum by (model) (rate(penstock_outcomes_total{outcome!="answered"}[5m]))` |
 | 99th percentile | `histogram_quantile(0.99, sum by (le, model) (rate(penstock_request_duration_seconds_bucket[5m])))` |
 | mean batch | `rate(nv_inference_count[1m]) / rate(nv_inference_exec_count[1m])` |
+| padding, as a part of what is run | `rate(penstock_padding_total[5m]) / rate(penstock_run_size_total[5m])` |
+| how good the predicted times are | `histogram_quantile(0.5, sum by (le, model) (rate(penstock_run_error_ratio_bucket[5m])))` |
+| batches by why they started | `sum by (model, reason) (rate(penstock_batches_total[5m]))` |
+| what is refused, and why | `sum by (model, shortage) (rate(penstock_refusals_total[5m]))` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """
 
@@ -142,12 +156,18 @@ def metrics_page() -> str:
     """Return the page of all metrics: name, kind, labels and meaning, and the values of the labels."""
     outcomes = ", ".join(f"`{outcome}`" for outcome in dict.fromkeys(OUTCOME_OF.values()))
     tables = [_family_table(title, prefix) for title, prefix in (("Penstock", "penstock_"), ("Triton", "nv_"))]
-    labels = f"{_METRICS_LABELS.rstrip()}\n| `outcome` | `answered`, {outcomes} |"
+    labels = _METRICS_LABELS.format(reasons=_listed(Reason), shortages=_listed(Shortage))
+    labels = f"{labels.rstrip()}\n| `outcome` | `answered`, {outcomes} |"
     buckets = (
         f"## Buckets\n\nDurations, in seconds: {', '.join(f'{edge:g}' for edge in DURATION_BUCKETS_S)}.\n\n"
-        f"Rows of a run: {', '.join(map(str, BATCH_BUCKETS))}.\n"
+        f"Rows of a run: {', '.join(map(str, BATCH_BUCKETS))}.\n\n"
+        f"Error of a predicted time, as a part of it: {', '.join(f'{edge / 100:g}' for edge in ERROR_BUCKETS_PERCENT)}.\n"
     )
     return "\n".join([_generated(_METRICS_HEAD), *tables, labels.lstrip(), f"\n{buckets}{_METRICS_FOOT}"])
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

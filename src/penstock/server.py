@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -38,6 +38,7 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.tuner import Tuner
 from penstock.lifecycle.version import ServedVersion
 from penstock.registry.directory import DirectoryRegistry
 from penstock.registry.source import RegistryUnreachable
@@ -63,6 +64,8 @@ class VersionSummary(NamedTuple):
     state: VersionState
     reason: str
     load_s: float
+    tuned: Mapping[str, object]
+    """Settings that a plan of `penstock tune` decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,8 @@ class House:
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...]) -> None:
         self.settings: Final = settings
         self.catalog: Final = Catalog()
-        registry = DirectoryRegistry(_registry_path(settings.registry.uri), require_manifest=settings.registry.require_manifest)
-        loader = Loader(registry, settings.defaults, settings.models)
+        registry = _registry(settings)
+        loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
         self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=is_json(settings.telemetry))
@@ -160,6 +163,13 @@ def check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
     """Load and warm everything without listening. Raises `StartError`."""
     set_up_logs(settings.telemetry)
     return uvloop.run(_check(settings, wanted))
+
+
+def tuner(settings: Settings) -> Tuner:
+    """Return what measures the models of the registry, without serving them. Raises `StartError`."""
+    set_up_logs(settings.telemetry)
+    registry = _registry(settings)
+    return Tuner(registry, Loader(registry, settings.defaults, settings.models), Path(settings.server.state_dir))
 
 
 async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
@@ -295,13 +305,15 @@ def _token(settings: Settings) -> AdminToken:
         ) from error
 
 
-def _registry_path(uri: str) -> Path:
+def _registry(settings: Settings) -> DirectoryRegistry:
+    uri, require_manifest = settings.registry.uri, settings.registry.require_manifest
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         raise StartError(f"the registry {uri} is of a kind that is not known: use a path or a file: URI")
-    return Path(unquote(parts.path)) if parts.scheme else Path(uri)
+    return DirectoryRegistry(Path(unquote(parts.path)) if parts.scheme else Path(uri), require_manifest=require_manifest)
 
 
 def _summary(version: ServedVersion) -> VersionSummary:
     identity = version.identity
-    return VersionSummary(identity.name, identity.version, version.state, version.reason, version.load_s)
+    tuned = version.readiness.tuned if version.ready else {}
+    return VersionSummary(identity.name, identity.version, version.state, version.reason, version.load_s, tuned)

@@ -36,7 +36,7 @@ def test_full_queue_refuses_at_once(transport: Transport, server: Serving) -> No
 
 @pytest.mark.parametrize("transport", [pytest.param(t, id=f"C64-{t}") for t in TRANSPORTS], indirect=True)
 def test_request_that_waits_too_long_is_never_run(transport: Transport, server: Serving) -> None:
-    """Behind two others of 300 ms each, 5 ms are over before its turn comes, however slow the machine is."""
+    """Behind two others of 300 ms each, 5 ms are over before its turn comes: refused on arrival once the model's speed is known."""
     until(lambda: server.in_flight("slow") == 0)
     before = executions(server)
 
@@ -45,6 +45,6 @@ def test_request_that_waits_too_long_is_never_run(transport: Transport, server: 
         until(lambda: server.in_flight("slow") == 2)
         late = transport.infer("slow", {**ONE_ROW, "parameters": {"timeout": 5_000}})
 
-    assert late.family == "DEADLINE_EXCEEDED"
+    assert late.family in {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
     assert [other.result().family for other in others] == ["OK", "OK"]
     assert executions(server) - before == 2

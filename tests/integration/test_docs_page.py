@@ -3,70 +3,20 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
 from urllib.request import urlopen
 
 import pytest
-import uvicorn
+from browser import Browse, needs_chromium
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from penstock.http.docs import CONTENT_SECURITY_POLICY, routes
-
-CHROMIUM: Final = Path("/usr/bin/chromium")
-OPTIONS: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=10000",
-    "--dump-dom",
-)
-BROKEN: Final = ("Uncaught", "Content Security Policy", "TrustedHTML", "TrustedScript", "SyntaxError", "Failed to load")
-
-needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
-
-Browse = Callable[[str], "Page"]
-
-
-class Page(HTMLParser):
-    """What the browser shows at the end: the text of each element that has an id, and what its console said."""
-
-    def __init__(self, source: str, console: str) -> None:
-        super().__init__()
-        self.texts: dict[str, str] = {}
-        self.tags: set[str] = set()
-        self.console = [line for line in console.splitlines() if "CONSOLE" in line]
-        self._open: list[str | None] = []
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the element; void elements hold no text."""
-        self.tags.add(tag)
-        if tag not in {"meta", "link", "input", "rect", "path"}:
-            self._open.append(dict(attrs).get("id"))
-
-    def handle_endtag(self, tag: str) -> None:
-        """Leave the element."""
-        if tag not in {"meta", "link", "input", "rect", "path"}:
-            self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        """Add the text to every open element that has an id."""
-        for name in filter(None, self._open):
-            self.texts[name] = self.texts.get(name, "") + data
+from penstock.http.docs import routes
+from penstock.http.static import CONTENT_SECURITY_POLICY
 
 
 def stand_in(name: str, tensor: str = "features") -> Starlette:
@@ -106,27 +56,6 @@ def stand_in(name: str, tensor: str = "features") -> Starlette:
     )
 
 
-@pytest.fixture(name="serve")
-def _serve() -> Iterator[Callable[[Starlette], str]]:
-    """Serve an app on a free port until the test ends; return its address."""
-    servers: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def serve(app: Starlette) -> str:
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread))
-        while not server.started:
-            time.sleep(0.005)
-        host, port = server.servers[0].sockets[0].getsockname()
-        return f"http://{host}:{port}"
-
-    yield serve
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join(timeout=10)
-
-
 @pytest.fixture(name="base_url", scope="module")
 def _base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real server of the example registry."""
@@ -140,18 +69,6 @@ def _base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             time.sleep(0.02)
         yield f"http://{json.loads(ready.read_text())['addresses']['http']}"
         process.terminate()
-
-
-@pytest.fixture(name="browse")
-def _browse(tmp_path: Path) -> Browse:
-    """A browser that opens an address and waits until nothing moves any more."""
-
-    def browse(address: str) -> Page:
-        command = [str(CHROMIUM), *OPTIONS, f"--user-data-dir={tmp_path}", address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return Page(done.stdout, done.stderr)
-
-    return browse
 
 
 @needs_chromium
@@ -211,14 +128,14 @@ def test_page_keeps_its_own_policy(base_url: str, browse: Browse) -> None:
     """Nothing that the page does, sending included, is refused by the policy it is served with."""
     page = browse(base_url + "/docs#model=iris&run=1")
 
-    assert not [line for line in page.console if any(word in line for word in BROKEN)]
+    assert not page.complaints
 
 
 @needs_chromium
-def test_names_of_a_model_stay_text(serve: Callable[[Starlette], str], browse: Browse) -> None:
+def test_names_of_a_model_stay_text(serve_app: Callable[[Starlette], str], browse: Browse) -> None:
     """Markup in the name of a model or a tensor is shown as it is written."""
     markup = "<img src=x onerror=alert(1)>"
-    page = browse(serve(stand_in(markup, tensor=markup)) + "/docs")
+    page = browse(serve_app(stand_in(markup, tensor=markup)) + "/docs")
 
     assert markup in page.texts["models"]
     assert page.texts["model-name"] == markup

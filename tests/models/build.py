@@ -124,6 +124,43 @@ MLP = """mlp (float[batch,64] X) => (float[batch,10] Y)
     Y = Gemm (hidden, W2, b2)
 }"""
 
+# One layer of attention: an output with the tokens' length, one without, and neither hears of what the mask hides.
+ENCODER = """encoder (int64[batch,length] tokens, int64[batch,length] mask)
+    => (float[batch,length,WIDTH] hidden, float[batch,WIDTH] pooled)
+<int64[1] along = {1}, int64[1] across = {2}, float one = {1.0}, float far = {-1e9}>
+{
+    embedded = Gather (table, tokens)
+    queries = MatMul (embedded, Wq)
+    keys = MatMul (embedded, Wk)
+    values = MatMul (embedded, Wv)
+    turned = Transpose <perm = [0, 2, 1]> (keys)
+    scores = MatMul (queries, turned)
+    real = Cast <to = 1> (mask)
+    absent = Sub (one, real)
+    distance = Mul (absent, far)
+    away = Unsqueeze (distance, along)
+    heard = Add (scores, away)
+    weights = Softmax <axis = -1> (heard)
+    hidden = MatMul (weights, values)
+    column = Unsqueeze (real, across)
+    kept = Mul (hidden, column)
+    total = ReduceSum <keepdims = 0> (kept, along)
+    count = ReduceSum <keepdims = 1> (real, along)
+    pooled = Div (total, count)
+}"""
+
+ENCODER_PAD = """[pad.tokens]
+axis = 1
+value = 0
+mask = "mask"
+"""
+
+# Wrong to pad: the mean over a row's length counts the padding.
+PLAIN_MEAN = """plain_mean (float[batch,n] X) => (float[batch] Y)
+{
+    Y = ReduceMean <axes = [1], keepdims = 0> (X)
+}"""
+
 EXTERNAL = """external (float[batch,4] X) => (float[batch,4] Y)
 {
     Y = Add (X, W)
@@ -184,6 +221,15 @@ def write_mlp(root: Path) -> None:
         values = random.normal(0.0, 0.1, shape).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
     save(model, root / "mlp" / "1")
+
+
+def write_encoder(root: Path, name: str = "encoder", width: int = 16) -> None:
+    """Write an encoder of 50 words, with seeded random weights and the declaration of how its tokens are padded."""
+    random = np.random.default_rng(11)
+    shapes = {"table": (50, width), "Wq": (width, width), "Wk": (width, width), "Wv": (width, width)}
+    weights = {key: random.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
+    write_graph(ENCODER.replace("WIDTH", str(width)), root / name / "1" / "model.onnx", weights)
+    (root / name / "model.toml").write_text(ENCODER_PAD)
 
 
 def write_graph(graph: str, path: Path, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:

@@ -1,17 +1,22 @@
 """Random lives of a scheduler: whatever happens, in whatever order, these things hold."""
 
-from collections.abc import Callable
 from typing import Final
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.batching.job import Job, JobState, Key
+from penstock.batching.actions import Blame, Check, Dispatch, Expire, Lost, Reason
+from penstock.batching.job import GONE, RUNNING, WAITING, Job, Key
+from penstock.batching.lane_kind import LaneKind
+from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
-from penstock.batching.scheduler import Dispatch, Scheduler
+from penstock.batching.scheduler import Scheduler
+from penstock.batching.share import DeviceShare
 
 KEYS: Final = (Key(("Y",)), Key(("Y",), (("X", (2,)),)), Key(("Z",)))
+SLO_NS: Final = 400
+MOST_BYTES: Final = 50
 
 
 class SchedulerLife(RuleBasedStateMachine):
@@ -22,172 +27,244 @@ class SchedulerLife(RuleBasedStateMachine):
         self.now = 0
         self.waiting: dict[Job, int] = {}
         """Jobs that wait, with the number of their arrival."""
-        self.rerun: set[Job] = set()
-        """Those among them that ran before, in a batch that failed."""
-        self.running: dict[int, tuple[Job, ...]] = {}
+        self.suspects: set[Job] = set()
+        """Jobs that ran in a batch that failed, until they end."""
+        self.running: dict[int, Dispatch] = {}
+        self.checking: set[int] = set()
+        self.broken: set[int] = set()
+        self.alone: set[Job] = set()
+        """Jobs that failed alone and have not been told yet."""
         self.ends: dict[Job, str] = {}
         self.arrivals = 0
-        self.forbidden_mates: dict[Job, set[Job]] = {}
+        self.runs: dict[Job, int] = {}
 
-    @initialize(lanes=st.integers(1, 3), max_rows=st.integers(1, 6), queue_rows=st.integers(1, 12), together=st.booleans())
-    def begin(self, lanes: int, max_rows: int, queue_rows: int, together: bool) -> None:
-        """Draw the limits."""
-        self.limits = BatchLimits(max_rows, queue_rows, 50, together)
-        self.scheduler = Scheduler(self.limits, lanes)
+    @initialize(
+        lanes=st.integers(1, 3),
+        max_rows=st.integers(1, 6),
+        queue_rows=st.sampled_from([None, 4, 12]),
+        together=st.booleans(),
+        independent=st.booleans(),
+        can_check=st.booleans(),
+        alpha=st.integers(1, 30),
+        beta=st.integers(1, 10),
+        known=st.booleans(),
+        shared=st.booleans(),
+    )
+    def begin(  # noqa: PLR0917
+        self,
+        lanes: int,
+        max_rows: int,
+        queue_rows: int | None,
+        together: bool,
+        independent: bool,
+        can_check: bool,
+        alpha: int,
+        beta: int,
+        known: bool,
+        shared: bool,
+    ) -> None:
+        """Draw the limits, and how fast the model is."""
+        self.limits = BatchLimits(max_rows, queue_rows, MOST_BYTES, together)
+        self.can_check = can_check
+        self.latency = LatencyModel({rows: alpha + beta * rows for rows in (1, 2, 4, 6)} if known else None)
+        kind = LaneKind(lanes, self.latency, independent=independent)
+        if shared:
+            kind.tenant = DeviceShare(lanes).join(lambda: None)
+        self.scheduler = Scheduler(self.limits, [kind], slo_ns=SLO_NS, can_check=can_check)
 
     @rule(data=st.data(), count=st.integers(1, 3), key=st.sampled_from(KEYS))
     def arrive(self, data: st.DataObject, count: int, key: Key) -> None:
-        """A request of one or more jobs comes; it is queued if there is room, as the limits say."""
+        """A request of one or more jobs comes; it is queued whole or refused whole, and bounds hold."""
+        deadline_ns = data.draw(st.sampled_from([1 << 62, self.now + data.draw(st.integers(1, 600))]))
+        due_ns = min(self.now + SLO_NS, deadline_ns)
         jobs = [
             Job(
                 {},
                 data.draw(st.integers(0, self.limits.max_rows)),
                 key,
                 size_bytes=data.draw(st.integers(0, 20)),
-                due_ns=self.now + data.draw(st.integers(0, 5)),
-                deadline_ns=data.draw(st.sampled_from([1 << 62, self.now + data.draw(st.integers(1, 9))])),
+                due_ns=due_ns,
+                deadline_ns=deadline_ns,
                 priority=data.draw(st.integers(0, 2)),
             )
             for _ in range(count)
         ]
-        free = self.scheduler.lanes - len(self.running)
-        rows = sum(job.rows for job in [*self.waiting, *jobs])
-        size = sum(job.size_bytes for job in [*self.waiting, *jobs])
-        expected = not self.waiting or (rows <= self.limits.queue_rows + free * self.limits.max_rows and size <= self.limits.queue_bytes)
-        assert self.scheduler.has_room(jobs) == expected
-        if expected:
-            self.scheduler.arrive(jobs)
-            for job in jobs:
-                self.arrivals += 1
-                self.waiting[job] = self.arrivals
+        nobody = not self.waiting
+        refusal = self.scheduler.arrive(jobs, self.now)
+        if refusal is not None:
+            assert not nobody or deadline_ns < 1 << 62 or self.broken, "an empty queue takes anything that can be in time"
+            assert refusal.wait_ns >= 0
+            return
+        for job in jobs:
+            self.arrivals += 1
+            self.waiting[job] = self.arrivals
+        size = sum(job.size_bytes for job in self.waiting)
+        assert nobody or size <= MOST_BYTES
 
     @precondition(lambda self: self.waiting or self.running)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         """A caller leaves; a running job stays."""
-        running = [job for jobs in self.running.values() for job in jobs]
+        running = [job for run in self.running.values() for job in run.jobs]
         job = data.draw(st.sampled_from([*self.waiting, *running]))
         self.scheduler.cancel(job)
         if job in self.waiting:
             self._end(job, "cancelled")
 
-    @rule(passed=st.integers(0, 6))
+    @rule(passed=st.integers(0, 60))
     def tick(self, passed: int) -> None:
         """Time passes and the scheduler decides."""
         self.now += passed
         for action in self.scheduler.tick(self.now):
-            if isinstance(action, Dispatch):
-                self._dispatched(action)
-            else:
-                assert action.job.deadline_ns <= self.now
-                self._end(action.job, "expired")
+            match action:
+                case Dispatch():
+                    self._dispatched(action)
+                case Expire(job=job):
+                    assert job.deadline_ns <= self.now + (0 if self.latency.cold else self.latency.bound(self.limits.max_rows))
+                    self._end(job, "expired")
+                case Blame(job=job) | Lost(job=job):
+                    self.alone.remove(job)
+                    self._ended(job, "failed")
+                case Check(lane=lane):
+                    assert self.can_check
+                    assert lane not in self.running
+                    self.checking.add(lane)
         assert all(job.deadline_ns > self.now for job in self.waiting)
-        assert not self.waiting or len(self.running) == self.scheduler.lanes, "a lane is free and a job waits"
         self._check_wakeup()
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data())
-    def batch_done(self, data: st.DataObject) -> None:
-        """A run ends well, or the run of a single job fails for good."""
-        lane = data.draw(st.sampled_from(sorted(self.running)))
-        jobs = self.running.pop(lane)
-        self.scheduler.batch_done(lane, jobs)
-        for job in jobs:
+    @rule(data=st.data(), took=st.integers(0, 40))
+    def succeed(self, data: st.DataObject, took: int) -> None:
+        """A run ends well."""
+        self.now += took
+        run = self.running.pop(data.draw(st.sampled_from(sorted(self.running))))
+        self.scheduler.done(run, self.now)
+        for job in run.jobs:
             self._ended(job, "done")
 
-    @precondition(lambda self: any(len(jobs) > 1 for jobs in self.running.values()))
+    @precondition(lambda self: self.running)
     @rule(data=st.data())
-    def batch_failed(self, data: st.DataObject) -> None:
-        """A run of several jobs fails: they wait again, in two halves that never meet again."""
-        lane = data.draw(st.sampled_from(sorted(lane for lane, jobs in self.running.items() if len(jobs) > 1)))
-        jobs = self.running.pop(lane)
-        self.scheduler.batch_failed(lane, jobs)
-        middle = len(jobs) // 2
-        for half, other in ((jobs[:middle], jobs[middle:]), (jobs[middle:], jobs[:middle])):
-            for job in half:
-                self.rerun.add(job)
-                self.forbidden_mates.setdefault(job, set()).update(other)
-                self.waiting[job] = 0
+    def fail(self, data: st.DataObject) -> None:
+        """A run fails: several jobs wait again, a single one waits for its verdict."""
+        run = self.running.pop(data.draw(st.sampled_from(sorted(self.running))))
+        self.scheduler.failed(run, self.now)
+        if len(run.jobs) == 1:
+            self.alone.add(run.jobs[0])
+            return
+        for job in run.jobs:
+            self.suspects.add(job)
+            self.waiting[job] = 0
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """A run ends early because all its callers have left."""
+        run = self.running.pop(data.draw(st.sampled_from(sorted(self.running))))
+        self.scheduler.dropped(run, self.now)
+        for job in run.jobs:
+            self._ended(job, "cancelled")
+
+    @precondition(lambda self: self.checking)
+    @rule(data=st.data(), sound=st.booleans())
+    def check(self, data: st.DataObject, sound: bool) -> None:
+        """The stored input has run in a lane."""
+        lane = data.draw(st.sampled_from(sorted(self.checking)))
+        self._checked(lane, sound)
+
+    @rule()
+    def close(self) -> None:
+        """The version drains."""
+        self.scheduler.close()
 
     @invariant()
     def counters_are_true(self) -> None:
         """Counters are the sums over what waits; zero when nothing does."""
         if not hasattr(self, "scheduler"):
             return
-        scheduler = self.scheduler
-        assert scheduler.waiting_jobs == len(self.waiting)
-        assert scheduler.waiting_rows == sum(job.rows for job in self.waiting)
-        assert scheduler.waiting_bytes == sum(job.size_bytes for job in self.waiting)
-        assert scheduler.running == len(self.running)
+        backlog = self.scheduler.backlog
+        assert backlog.jobs == len(self.waiting)
+        assert backlog.rows == sum(job.rows for job in self.waiting)
+        assert backlog.size_bytes == sum(job.size_bytes for job in self.waiting)
+        assert backlog.cost_of == [sum(job.cost for job in self.waiting if job.priority == priority) for priority in range(3)]
+        assert self.scheduler.running == len(self.running)
 
     @invariant()
     def states_are_true(self) -> None:
         """Each job is in one place."""
-        assert all(job.state is JobState.WAITING for job in self.waiting)
-        assert all(job.state is JobState.RUNNING for jobs in self.running.values() for job in jobs)
-        assert all(job.state is JobState.GONE for job in self.ends)
+        assert all(job.state == WAITING for job in self.waiting)
+        assert all(job.state == RUNNING for run in self.running.values() for job in run.jobs)
+        assert all(job.state == GONE for job, end in self.ends.items() if end != "failed")
 
     def teardown(self) -> None:
         """Let everything finish: each job that was queued has exactly one end, and nothing is left."""
         if not hasattr(self, "scheduler"):
             return
-        while self.running or self.waiting:
+        for _ in range(10_000):
+            if not (self.running or self.waiting or self.checking or self.alone):
+                break
             for lane in list(self.running):
-                jobs = self.running.pop(lane)
-                self.scheduler.batch_done(lane, jobs)
-                for job in jobs:
+                run = self.running.pop(lane)
+                self.scheduler.done(run, self.now)
+                for job in run.jobs:
                     self._ended(job, "done")
-            self.tick(0)
+            for lane in list(self.checking):
+                self._checked(lane, sound=True)
+            wakeup = self.scheduler.next_wakeup_ns
+            self.tick(0 if wakeup is None or self.running else max(0, wakeup - self.now))
         assert len(self.ends) == self.arrivals
-        assert self.scheduler.next_wakeup_ns is None
         self.counters_are_true()
 
-    def _dispatched(self, action: Dispatch) -> None:
-        jobs = action.jobs
+    def _checked(self, lane: int, sound: bool) -> None:
+        self.checking.remove(lane)
+        self.scheduler.checked(lane, self.now, sound=sound)
+        (self.broken.discard if sound else self.broken.add)(lane)
+
+    def _dispatched(self, run: Dispatch) -> None:
+        jobs = run.jobs
         assert jobs, "an empty batch"
-        assert 0 <= action.lane < self.scheduler.lanes
-        assert action.lane not in self.running, "a busy lane"
+        assert run.lane not in self.running, "a busy lane"
+        assert run.lane not in self.checking | self.broken, "a lane under suspicion"
         assert len(set(jobs)) == len(jobs)
         assert len({job.key for job in jobs}) == 1
-        assert sum(job.rows for job in jobs) <= self.limits.max_rows
+        assert run.rows == sum(job.rows for job in jobs) <= self.limits.max_rows
         assert len(jobs) == 1 or (self.limits.together and all(job.rows for job in jobs))
         assert all(job in self.waiting for job in jobs), "a job that does not wait"
-        again = self.rerun.intersection(jobs)
-        assert not again or again == set(jobs), "a rerun beside new jobs"
-        assert not any(self.forbidden_mates.get(job, set()).intersection(jobs) for job in jobs)
+        again = self.suspects.intersection(jobs)
+        assert again == (set(jobs) if run.reason is Reason.RERUN else set()), "a rerun beside new jobs"
         if not again:
             self._check_order(jobs)
         for job in jobs:
             del self.waiting[job]
-            self.rerun.discard(job)
-        self.running[action.lane] = jobs
+            self.runs[job] = self.runs.get(job, 0) + 1
+            assert self.runs[job] <= 5, "a job runs at most once for each halving of six"
+        self.running[run.lane] = run
 
-    def _check_order(self, jobs: tuple[Job, ...]) -> None:
-        """The batch is the head of its queue, and no other queue's head was more urgent."""
-        urgency: Callable[[Job], tuple[int, int, int]] = lambda job: (job.priority, job.due_ns, self.waiting[job])  # noqa: E731
-        new = [job for job in self.waiting if job not in self.rerun]
-        assert jobs[0] is min(new, key=urgency)
-        queue = sorted((job for job in new if job.key == jobs[0].key), key=urgency)
-        assert list(jobs) == queue[: len(jobs)]
-        if self.limits.together and jobs[0].rows and (left := queue[len(jobs) :]) and left[0].rows:
-            assert sum(job.rows for job in jobs) + left[0].rows > self.limits.max_rows, "room for one more was left"
+    def _check_order(self, jobs: list[Job]) -> None:
+        """The batch is the head of its line."""
+        new = [job for job in self.waiting if job not in self.suspects]
+        line = sorted((job for job in new if job.key == jobs[0].key), key=lambda job: (job.due_ns, self.waiting[job]))
+        assert list(jobs) == line[: len(jobs)]
 
     def _check_wakeup(self) -> None:
         wakeup = self.scheduler.next_wakeup_ns
-        assert wakeup == min((job.deadline_ns for job in self.waiting), default=None)
+        first = min((job.deadline_ns for job in self.waiting), default=1 << 62)
         assert wakeup is None or wakeup > self.now
-        heaps = len(self.scheduler._deadlines) + sum(map(len, self.scheduler._queues.values()))
-        assert heaps <= 4 * (2 * len(self.waiting) + 64)
+        assert first == 1 << 62 or (wakeup is not None and wakeup <= first), "a deadline would pass unseen"
+        idle = not self.running and not self.checking and len(self.broken) < self.scheduler.lanes
+        assert not (self.waiting and idle) or wakeup is not None, "rows wait before idle lanes and nobody is woken"
+        queues = self.scheduler._queues
+        entries = len(queues._deadlines) + sum(map(len, queues._lines.values()))
+        assert entries <= 4 * (2 * len(self.waiting) + 64)
 
     def _end(self, job: Job, end: str) -> None:
         del self.waiting[job]
-        self.rerun.discard(job)
         self._ended(job, end)
 
     def _ended(self, job: Job, end: str) -> None:
         assert job not in self.ends, f"a second end: {self.ends.get(job)} and {end}"
+        self.suspects.discard(job)
         self.ends[job] = end
 
 
 TestSchedulerLife = SchedulerLife.TestCase
-TestSchedulerLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSchedulerLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

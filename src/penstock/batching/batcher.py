@@ -2,31 +2,34 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
-from penstock.batching.job import Job, Owner
+from penstock.batching.actions import Blame, Check, Dispatch, Expire, Lost, Verdict
+from penstock.batching.history import BatchHistory
+from penstock.batching.job import RUNNING, Job
+from penstock.batching.lane_kind import LaneKind
 from penstock.batching.limits import BatchLimits
-from penstock.batching.place import RunPlace
-from penstock.batching.scheduler import Dispatch, Expire, Scheduler
-from penstock.batching.work import Work
+from penstock.batching.room import Refusal, Shortage
+from penstock.batching.scheduler import Scheduler
+from penstock.batching.work import LongWork, TicketJob, Work
 from penstock.domain.batch import Batch, Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S, Clock, monotonic
-from penstock.domain.errors import DeadlineExceeded, Overloaded
+from penstock.domain.errors import DeadlineExceeded, Internal, OutOfMemory, Overloaded, PenstockError, Unavailable
+from penstock.domain.halt import Halt
+from penstock.domain.padded_batch import PaddedBatch
 from penstock.domain.schema import ModelSchema
 from penstock.domain.ticket import Ticket
 from penstock.telemetry.statistics import VersionStatistics
 
-_RECENT = 0.2  # weight of the newest run in the mean that `Retry-After` is computed from
-
 
 class Lanes(Protocol):
-    """Concurrent runs of one session."""
+    """Concurrent runs of one version's sessions."""
 
-    count: int
-    hop_ns: int
-    """What it takes to run on another thread and to hear of it: a shorter run is better done on the event loop."""
+    stored: Batch | None
+    """The warm-up input, which every sound lane can run; None if the model takes no synthetic input."""
 
     def run_here(self, lane: int, batch: Batch) -> Run:
         """Run the batch at once, on the event loop."""
@@ -45,17 +48,23 @@ class Batcher:
         self,
         schema: ModelSchema,
         limits: BatchLimits,
+        kinds: Sequence[LaneKind],
         lanes: Lanes,
         statistics: VersionStatistics,
         *,
         slo_ms: float,
-        measured_ns: Mapping[int, int] | None = None,
         clock: Clock = monotonic,
     ) -> None:
-        """`measured_ns` is what warm-up runs took, by rows."""
         self.schema: Final = schema
         self.slo_ms: Final = slo_ms
-        self.scheduler: Final = Scheduler(limits, lanes.count)
+        self.history: Final = BatchHistory()
+        self.refusals: Final[Counter[Shortage]] = Counter()
+        """Requests that were not taken in, by what they would have needed more of."""
+        self.expired: Final[Counter[str]] = Counter()
+        """Jobs that left the queue without a run: the deadline had "passed", or keeping it was "hopeless"."""
+        self._slo_ns = int(slo_ms * NS_PER_MS)
+        self.scheduler: Final = Scheduler(limits, kinds, slo_ns=self._slo_ns, can_check=lanes.stored is not None)
+        self._max_rows = limits.max_rows if schema.batched else math.inf
         self._lanes = lanes
         self._statistics = statistics
         self._clock = clock
@@ -63,29 +72,43 @@ class Batcher:
         self._turn_due = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_ns = 0
-        self._run_ns = 0.0
-        self._slo_ns = int(slo_ms * NS_PER_MS)
-        self._place = RunPlace(lanes.hop_ns, measured_ns or {})
+        self._running: dict[int, Halt] = {}
 
     def arrive(self, ticket: Ticket) -> None:
-        """Queue the ticket's rows, or raise `Overloaded` or `DeadlineExceeded` at once."""
+        """Queue the ticket's rows, or raise `Overloaded`, `Unavailable` or `DeadlineExceeded` at once."""
         deadline_ns, now_ns = ticket.request.deadline_ns, self._clock()
         if deadline_ns is not None and deadline_ns <= now_ns:
             raise DeadlineExceeded("the deadline had passed before the request was queued; it was not executed")
         scheduler = self.scheduler
-        most = scheduler.limits.max_rows
-        work = Work(ticket, self.schema, queued_ns=now_ns, max_rows=most, slo_ns=self._slo_ns, cancel=scheduler.cancel)
-        if not scheduler.has_room(work.jobs):
-            raise self._overloaded()
-        ticket.queue = work
-        scheduler.arrive(work.jobs)
-        self._decide_soon()
+        work = Work(ticket, self.schema, slo_ns=self._slo_ns, cancel=self._withdraw)
+        if work.rows > self._max_rows:
+            long = LongWork(work, scheduler.limits.max_rows, self._withdraw)
+            refusal, ticket.queue = scheduler.arrive(long.jobs, now_ns), long
+        else:
+            refusal, ticket.queue = scheduler.arrive((work,), now_ns), work
+        if refusal is not None:
+            ticket.queue = None
+            raise self._refused(refusal)
+        self.decide_soon()
 
-    def _decide_soon(self) -> None:
+    def decide_soon(self) -> None:
         """Let all requests that are read in this turn of the loop meet before the scheduler decides."""
         if not self._turn_due:
             self._turn_due = True
             self._loop.call_soon(self._turn)
+
+    def close(self) -> None:
+        """Let nothing wait for company any more; the version drains."""
+        self.scheduler.close()
+        self.decide_soon()
+
+    def leave(self) -> None:
+        """Give up the claims on devices; the version is unloaded."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for kind in self.scheduler.kinds:
+            if kind.tenant is not None:
+                kind.tenant.leave()
 
     def _turn(self) -> None:
         self._turn_due = False
@@ -94,85 +117,132 @@ class Batcher:
             if isinstance(action, Dispatch):
                 self._dispatch(action, now_ns)
             else:
-                self._expire(action, now_ns)
+                self._follow(action, now_ns)
         self._set_alarm(now_ns)
 
     def _set_alarm(self, now_ns: int) -> None:
+        """Wake in time. An alarm that has become too early is left alone: most wait for a deadline that is met long before."""
         wakeup_ns = self.scheduler.next_wakeup_ns
-        if self._alarm is not None and wakeup_ns != self._alarm_ns:
+        if wakeup_ns is None or (self._alarm is not None and self._alarm_ns <= wakeup_ns):
+            return
+        if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
-        if self._alarm is None and wakeup_ns is not None:
-            self._alarm_ns = wakeup_ns
-            self._alarm = self._loop.call_later((wakeup_ns - now_ns) / NS_PER_S, self._ring)
+        self._alarm_ns = wakeup_ns
+        self._alarm = self._loop.call_later((wakeup_ns - now_ns) / NS_PER_S, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
         self._turn()
 
-    def _expire(self, action: Expire, now_ns: int) -> None:
-        work = _work(action.job)
-        waited_ms = (now_ns - work.ticket.request.arrived_ns) / NS_PER_MS
-        work.failed(DeadlineExceeded(f"the deadline passed after {waited_ms:.0f} ms in the queue; it was not executed"))
+    def _follow(self, action: Expire | Verdict, now_ns: int) -> None:
+        match action:
+            case Expire(job=job):
+                self.expired["passed" if job.deadline_ns <= now_ns else "hopeless"] += 1
+                _owner(job).failed(_too_late(job, now_ns))
+            case Blame(job=job):
+                _owner(job).failed(job.error or Internal("the run of this request failed for no known reason"))
+            case Lost(job=job):
+                _owner(job).failed(
+                    Unavailable("the model cannot run on its device at the moment: even its warm-up input fails; try again later")
+                )
+            case Check(lane=lane):
+                self._check(lane)
+
+    def _check(self, lane: int) -> None:
+        assert self._lanes.stored is not None, "a scheduler asks for checks only where there is something to run"  # noqa: S101
+        self._lanes.run(lane, self._lanes.stored, partial(self._checked, lane))
+
+    def _checked(self, lane: int, run: Run) -> None:
+        self.scheduler.checked(lane, self._clock(), sound=run.error is None)
+        self.decide_soon()
 
     def _dispatch(self, action: Dispatch, now_ns: int) -> None:
         for job in action.jobs:
-            _work(job).started(now_ns)
-        batch = Batch(action.jobs, action.jobs[0].key.outputs)
-        if self._place.is_here(batch.rows):
-            run = self._lanes.run_here(action.lane, batch)
-            self._place.ran_here(batch.rows, run)
-            self._finished(action, batch.rows, run)
+            timeline = _owner(job).ticket.timeline
+            timeline.queue_ns = timeline.queue_ns or now_ns - job.queued_ns
+        batch = self._batch(action)
+        if action.here:
+            self._ended(action, self._lanes.run_here(action.lane, batch))
         else:
-            self._lanes.run(action.lane, batch, partial(self._ran_there, action, batch.rows))
+            batch.halt = self._running[action.lane] = Halt()
+            self._lanes.run(action.lane, batch, partial(self._ended, action))
 
-    def _ran_there(self, action: Dispatch, rows: int, run: Run) -> None:
-        self._place.ran_there(rows, run)
-        self._finished(action, rows, run)
+    def _batch(self, action: Dispatch) -> Batch:
+        outputs, padding = action.jobs[0].key.outputs, self.schema.padding
+        if action.length and padding is not None:
+            return PaddedBatch(action.jobs, outputs, padding, action.length, action.run_rows)
+        return Batch(action.jobs, outputs, action.run_rows)
 
-    def _finished(self, action: Dispatch, rows: int, run: Run) -> None:
-        self._run_ns += _RECENT * (run.total_ns - self._run_ns)
-        if run.error is not None and len(action.jobs) > 1:
-            self.scheduler.batch_failed(action.lane, action.jobs)
-            self._drop_ended(action)
-        else:
-            self.scheduler.batch_done(action.lane, action.jobs)
-            self._end(action, rows, run)
-        self._decide_soon()
-
-    def _drop_ended(self, action: Dispatch) -> None:
-        """Run nothing again for a caller who has left, or who has been refused already."""
-        for job in action.jobs:
-            if _work(job).ticket.outcome is not None:
-                self.scheduler.cancel(job)
-
-    def _end(self, action: Dispatch, rows: int, run: Run) -> None:
-        if run.error is not None:
-            _work(action.jobs[0]).failed(run.error)
-            return
+    def _ended(self, action: Dispatch, run: Run) -> None:
+        """Hear of a run's end: the lane is free, and its jobs have outputs, an error, or nobody who waits for them."""
+        self._running.pop(action.lane, None)
         now_ns = self._clock()
+        if run.error is None:
+            self._answer(action, run, now_ns)
+        elif all(_owner(job).ticket.outcome is not None for job in action.jobs):
+            self.scheduler.dropped(action, now_ns)
+        else:
+            self._failed(action, run.error, now_ns)
+        self.history.add(action, now_ns, failed=run.error is not None)
+        if self.scheduler.busy:
+            self.decide_soon()
+
+    def _answer(self, action: Dispatch, run: Run, now_ns: int) -> None:
+        self.scheduler.done(action, now_ns)
+        kind = self.scheduler.kind_of(action.lane)
+        kind.ran(action, run)
         each = zip(action.jobs, run.outputs, strict=True)
-        settled = [_work(job).finished(job, outputs, run, rows, now_ns) for job, outputs in each]
+        settled = [_owner(job).finished(outputs, run, action.rows, now_ns) for job, outputs in each]
         tickets = [ticket for ticket in settled if ticket is not None]
         # Counters move before the replies do: a client that asks for statistics right after its answer finds itself in them.
-        self._statistics.executed(rows, run)
+        self._statistics.executed(action.rows, run)
         self._statistics.answered(tickets)
         for ticket in tickets:
             ticket.deliver()
+
+    def _failed(self, action: Dispatch, error: PenstockError, now_ns: int) -> None:
         for job in action.jobs:
-            job.work = None
+            job.error = error
+        self.scheduler.failed(action, now_ns, out_of_memory=isinstance(error, OutOfMemory))
+        for verdict in self.scheduler.verdicts(now_ns):
+            self._follow(verdict, now_ns)
+        for job in action.jobs:  # nothing runs again for a caller who has left
+            if _owner(job).ticket.outcome is not None:
+                self.scheduler.cancel(job)
 
-    def _overloaded(self) -> Overloaded:
-        scheduler, limits = self.scheduler, self.scheduler.limits
-        batches = math.ceil(scheduler.waiting_rows / max(1, limits.max_rows))
-        wait_s = batches * self._run_ns / NS_PER_S / scheduler.lanes
-        return Overloaded(
-            f"the queue of this model is full: {scheduler.waiting_rows} rows wait, the limits are {limits.queue_rows} rows and "
-            f"{limits.queue_bytes} bytes; try again later or send less at once",
-            retry_after_s=max(1.0, math.ceil(wait_s)),
-        )
+    def _withdraw(self, job: Job) -> None:
+        """Take a job out of the queue; a run whose callers have all left is ended."""
+        self.scheduler.cancel(job)
+        if job.state != RUNNING:
+            return
+        for lane, halt in self._running.items():
+            mates = self.scheduler.kind_of(lane).running[lane].jobs
+            if job in mates and all(_owner(mate).ticket.outcome is not None for mate in mates):
+                halt.ask()
+
+    def _refused(self, refusal: Refusal) -> PenstockError:
+        self.refusals[refusal.shortage] += 1
+        backlog, limits, retry_s = self.scheduler.backlog, self.scheduler.limits, max(1.0, math.ceil(refusal.wait_ns / NS_PER_S))
+        match refusal.shortage:
+            case Shortage.LANES:
+                return Unavailable("the model cannot run on its device at the moment: even its warm-up input fails", retry_after_s=retry_s)
+            case Shortage.BYTES:
+                why = f"{backlog.size_bytes} bytes of input wait, the limit is {limits.queue_bytes}"
+            case Shortage.ROWS:
+                elements = limits.max_elements is not None and limits.queue_rows is None
+                waiting = f"{backlog.cost} elements" if elements else f"{backlog.rows} rows"
+                why = f"{waiting} wait, the limit is {self.scheduler.room_rows}"
+            case Shortage.TIME:
+                why = f"{backlog.rows} rows wait, and the answer would come {refusal.wait_ns / NS_PER_MS:.0f} ms too late"
+        return Overloaded(f"the queue of this model is full: {why}; try again later or send less at once", retry_after_s=retry_s)
 
 
-def _work(job: Job) -> Owner:
-    assert job.work is not None, "a batcher queues only jobs of its own"  # noqa: S101
-    return job.work
+def _owner(job: Job) -> TicketJob:
+    """Return a job as what the batcher has queued: it queues only jobs of tickets."""
+    return cast(TicketJob, job)
+
+
+def _too_late(job: Job, now_ns: int) -> DeadlineExceeded:
+    waited_ms = (now_ns - job.queued_ns) / NS_PER_MS
+    passed = "passed" if job.deadline_ns <= now_ns else "would have passed before a run could end,"
+    return DeadlineExceeded(f"the deadline {passed} after {waited_ms:.0f} ms in the queue; it was not executed")

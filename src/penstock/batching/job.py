@@ -1,14 +1,16 @@
 """The unit that a scheduler queues: a request, or a part of a long one."""
 
 from collections.abc import Mapping
-from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from penstock.domain.batch import Run
 from penstock.domain.errors import PenstockError
 from penstock.domain.request import NORMAL
 from penstock.domain.tensor import Array
-from penstock.domain.ticket import Ticket
+
+NEVER_NS: Final = 1 << 62
+"""Later than any deadline."""
+WAITING, RUNNING, GONE = range(3)
+"""Where a job is in its life. Plain integers: the queue compares them several times for each row."""
 
 
 class Key(NamedTuple):
@@ -17,36 +19,36 @@ class Key(NamedTuple):
     outputs: tuple[str, ...]
     """The outputs asked for."""
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """The inputs given and their dimensions beyond the first."""
+    """The inputs given and their dimensions beyond the first; -1 where padding makes them equal."""
+    length: int = 1
+    """The longest that a row may be: the length of its bucket. Rows that are never padded count as one element."""
 
 
-class Owner(Protocol):
-    """What a job is a part of, and what hears of its fate; a scheduler never looks at it."""
+class Line(Protocol):
+    """What a job stands in."""
 
-    ticket: Ticket
-
-    def started(self, now_ns: int) -> None:
-        """Hear that the job runs."""
-
-    def finished(self, job: "Job", outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
-        """Take the job's outputs; returns the ticket if it now has an answer to deliver."""
-
-    def failed(self, error: PenstockError) -> None:
-        """Hear that the job will have no outputs."""
-
-
-class JobState(Enum):
-    """Where a job is in its life."""
-
-    WAITING = 0
-    RUNNING = 1
-    GONE = 2
+    rows: int
 
 
 class Job:
     """Rows that run together or not at all."""
 
-    __slots__ = ("deadline_ns", "due_ns", "inputs", "key", "outputs", "priority", "rows", "size_bytes", "state", "work")
+    __slots__ = (
+        "cost",
+        "deadline_ns",
+        "due_ns",
+        "error",
+        "inputs",
+        "key",
+        "length",
+        "line",
+        "number",
+        "priority",
+        "queued_ns",
+        "rows",
+        "size_bytes",
+        "state",
+    )
 
     def __init__(
         self,
@@ -54,21 +56,30 @@ class Job:
         rows: int,
         key: Key,
         *,
+        length: int = 0,
         size_bytes: int = 0,
         due_ns: int = 0,
-        deadline_ns: int = 1 << 62,
+        deadline_ns: int = NEVER_NS,
         priority: int = NORMAL,
-        work: "Owner | None" = None,
     ) -> None:
         self.inputs = inputs
         self.rows = rows
         self.key = key
+        self.length = length
+        """The length of the rows where they may be padded to that of others; 0 where they may not."""
+        self.cost = rows * key.length
+        """The elements that the rows take in a run of their bucket; the rows themselves where they are never padded."""
         self.size_bytes = size_bytes
         self.due_ns = due_ns
         """When the answer should be there: orders the queue, never expires the job."""
         self.deadline_ns = deadline_ns
         """When nobody waits any more: the job expires, unless it is running."""
         self.priority = priority
-        self.work = work
-        self.state = JobState.WAITING
-        self.outputs: list[Array] = []
+        self.state = WAITING
+        self.number = 0
+        """The order of arrival, which decides among equals."""
+        self.queued_ns = 0
+        self.error: PenstockError | None = None
+        """What the last run of the job failed with."""
+        self.line: Line | None = None
+        """Where the job stands; None once it has been taken."""

@@ -1,210 +1,273 @@
 """A pure state machine that decides which jobs run next, in which lane.
 
-No clock, no I/O, no threads: time comes in as integer nanoseconds, decisions go out as actions. The rule of this first form is
-greedy: as soon as a lane is free it takes everything compatible up to the limit, earliest due first. It adapts by itself, since
-batches grow while lanes are busy (mean batch = lambda * alpha / (1 - lambda * beta) for a run of alpha + beta * b; Inoue,
-"Queueing analysis of GPU-based inference servers with dynamic batching", 2019).
+No clock, no I/O, no threads: time comes in as integer nanoseconds, decisions go out as actions. A free lane takes what waits, earliest
+due first, up to the batch that measurement and target allow; batches grow by themselves while lanes are busy (mean batch
+`lambda alpha / (1 - lambda beta)` for a run of `alpha + beta b`; Inoue, "Queueing analysis of GPU-based inference servers with dynamic
+batching", 2019). It waits for company only where that pays, and drops what could not end in time.
 """
 
-import heapq
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from penstock.batching.job import Job, JobState, Key
+from penstock.batching.actions import Action, Blame, Check, Dispatch, Expire, Lost, Reason, Verdict
+from penstock.batching.backlog import Backlog
+from penstock.batching.incidents import Incidents
+from penstock.batching.job import GONE, NEVER_NS, Job
+from penstock.batching.lane_kind import LaneKind
 from penstock.batching.limits import BatchLimits
-
-_Entry = tuple[int, int, int, Job]  # priority, due, arrival: first in, first out among equals
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Run these jobs together in this lane."""
-
-    lane: int
-    jobs: tuple[Job, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """Tell the caller that the job's time has run out; it was not executed."""
-
-    job: Job
-
-
-Action = Dispatch | Expire
+from penstock.batching.line import Line
+from penstock.batching.overload import Overload
+from penstock.batching.queues import Queues
+from penstock.batching.room import Refusal, Room, Shortage
+from penstock.batching.selection import Selection
+from penstock.batching.sizing import Sizing
 
 
 class Scheduler:
     """The queues of one model version and the lanes that serve them."""
 
-    def __init__(self, limits: BatchLimits, lanes: int) -> None:
+    def __init__(self, limits: BatchLimits, kinds: Sequence[LaneKind], *, slo_ns: int, can_check: bool = False) -> None:
+        """`kinds` come in order of preference. With `can_check`, no job is blamed for failing alone before its lane was checked."""
         self.limits: Final = limits
-        self.lanes: Final = lanes
-        self.waiting_rows = 0
-        self.waiting_jobs = 0
-        self.waiting_bytes = 0
-        self._free = list(range(lanes - 1, -1, -1))
-        self._queues: dict[Key, list[_Entry]] = {}
-        self._deadlines: list[tuple[int, int, Job]] = []
-        self._again: deque[tuple[Job, ...]] = deque()
-        self._arrivals = 0
-        self._gone = 0  # cancelled and expired jobs that heaps may still hold
+        self.kinds: Final = tuple(kinds)
+        self.slo_ns: Final = slo_ns
+        self.lanes: Final = sum(kind.count for kind in kinds)
+        self._queues = Queues()
+        self._room = Room(limits, self.kinds, self._queues.backlog, slo_ns)
+        self._overload = Overload(slo_ns * 3 // 4)
+        self._incidents = Incidents(can_check=can_check)
+        self._sizing = Sizing(limits, slo_ns)
+        self._selection = Selection(limits, slo_ns, self._queues)
+        self._arrived_rows = 0
+        self._wake_ns = NEVER_NS
+        self._kind_of = [kind for kind in kinds for _ in range(kind.count)]
+        for lane in reversed(range(self.lanes)):
+            self._kind_of[lane].free.append(lane)
+        self._room.refresh()
 
     def __repr__(self) -> str:
-        return f"<Scheduler {self.waiting_rows} rows waiting, {self.running} of {self.lanes} lanes running>"
+        return f"<Scheduler {self.backlog.rows} rows waiting, {self.running} of {self.lanes} lanes running>"
+
+    @property
+    def backlog(self) -> Backlog:
+        """What waits, in numbers."""
+        return self._queues.backlog
 
     @property
     def running(self) -> int:
         """Lanes that run a batch."""
-        return self.lanes - len(self._free)
+        return sum([len(kind.running) for kind in self.kinds])
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the queue does not empty, whatever the latency model says."""
+        return self._overload.active
+
+    @property
+    def broken_lanes(self) -> int:
+        """Lanes that could not even run the stored input, and were not sound since."""
+        return self._incidents.broken
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to decide about."""
+        return bool(self.backlog.jobs) or not self._incidents.quiet
+
+    def close(self) -> None:
+        """Let nothing wait for company any more: the version drains."""
+        self._sizing.closing = True
 
     @property
     def next_wakeup_ns(self) -> int | None:
-        """When `tick` must be called although nothing happens: the earliest deadline of a waiting job."""
-        self._prune_deadlines()
-        return self._deadlines[0][0] if self._deadlines else None
+        """When `tick` must be called although nothing happens: a deadline, the end of a wait, or a broken lane to be tried again."""
+        deadline_ns = self._queues.first_deadline_ns()
+        wake_ns = min(self._wake_ns, self._sizing.wake_ns, self._incidents.wake_ns, NEVER_NS if deadline_ns is None else deadline_ns)
+        return None if wake_ns >= NEVER_NS else wake_ns
 
-    def has_room(self, jobs: Sequence[Job]) -> bool:
-        """Tell whether the jobs fit, all of them: an empty queue takes anything, a full one nothing."""
-        if not self.waiting_jobs:
-            return True
-        rows = size = 0
-        for job in jobs:
-            rows += job.rows
-            size += job.size_bytes
-        taken_at_once = len(self._free) * self.limits.max_rows
-        return self.waiting_rows + rows <= self.limits.queue_rows + taken_at_once and self.waiting_bytes + size <= self.limits.queue_bytes
+    @property
+    def room_rows(self) -> int:
+        """The rows that may wait whatever the target; elements, where rows are padded and `queue_rows` is not set."""
+        return self._room.sure
 
-    def arrive(self, jobs: Sequence[Job]) -> None:
-        """Queue the jobs of one request; ask `has_room` first."""
-        for job in jobs:
-            self._arrivals += 1
-            queue = self._queues.get(job.key)
-            if queue is None:
-                queue = self._queues[job.key] = []
-            heapq.heappush(queue, (job.priority, job.due_ns, self._arrivals, job))
-            heapq.heappush(self._deadlines, (job.deadline_ns, self._arrivals, job))
-            self.waiting_jobs += 1
-            self.waiting_rows += job.rows
-            self.waiting_bytes += job.size_bytes
+    def kind_of(self, lane: int) -> LaneKind:
+        """Return the kind of a lane."""
+        return self._kind_of[lane]
+
+    def arrive(self, jobs: Sequence[Job], now_ns: int) -> Refusal | None:
+        """Queue the jobs of one request, all of them, or say why not."""
+        if self._incidents.broken == self.lanes:
+            return Refusal(Shortage.LANES, self._incidents.sound_in(now_ns))
+        refusal = self._room.refusal(jobs, now_ns, overloaded=self._overload.active)
+        if refusal is None:
+            for job in jobs:
+                job.queued_ns = now_ns
+                self._arrived_rows += job.rows
+                self._queues.push(job)
+        return refusal
 
     def cancel(self, job: Job) -> None:
         """Forget a job that has not started; a running one is left alone."""
-        if job.state is JobState.WAITING:
-            job.state = JobState.GONE
-            self._count(job, -1)
-            self._gone += 1
-            if self._gone > 2 * self.waiting_jobs + 64:
-                self._compact()
+        self._queues.cancel(job)
 
-    def batch_done(self, lane: int, jobs: Sequence[Job]) -> None:
+    def done(self, run: Dispatch, now_ns: int) -> None:
         """Free the lane; the jobs have their outputs."""
-        self._free.append(lane)
-        for job in jobs:
-            job.state = JobState.GONE
+        self._ended(run, now_ns)
+        self._kind_of[run.lane].latency.observe(run.cost, now_ns - run.begins_ns, now_ns)
+        self._incidents.passed(run)
+        for job in run.jobs:
+            job.state = GONE
 
-    def batch_failed(self, lane: int, jobs: Sequence[Job]) -> None:
-        """Free the lane and run both halves of the batch again, so that only the offending request fails.
+    def failed(self, run: Dispatch, now_ns: int, *, out_of_memory: bool = False) -> None:
+        """Free the lane and find the offender: halves run again until it stands alone."""
+        self._ended(run, now_ns)
+        if out_of_memory:
+            self._kind_of[run.lane].memory_rows = max(1, run.cost // 2)
+        if len(run.jobs) > 1:
+            for job in run.jobs:
+                self._queues.push_again(job)
+        self._incidents.failed(run)
 
-        Call `batch_done` for a single job that failed: it has nobody left to be told apart from.
-        """
-        self._free.append(lane)
-        middle = len(jobs) // 2
-        for half in (tuple(jobs[:middle]), tuple(jobs[middle:])):
-            self._again.append(half)
-            for job in half:
-                job.state = JobState.WAITING
-                self._count(job, +1)
-                self._arrivals += 1
-                heapq.heappush(self._deadlines, (job.deadline_ns, self._arrivals, job))
+    def dropped(self, run: Dispatch, now_ns: int) -> None:
+        """Free the lane of a run that was ended early, or failed when nobody waited for it any more."""
+        self._ended(run, now_ns)
+        self._incidents.dropped(run)
+        for job in run.jobs:
+            job.state = GONE
+
+    def checked(self, lane: int, now_ns: int, *, sound: bool) -> None:
+        """Hear how the stored input of a `Check` fared; a lane that is not sound rests for a while."""
+        self._incidents.checked(lane, now_ns, sound=sound)
+        if sound:
+            self._kind_of[lane].free.append(lane)
 
     def tick(self, now_ns: int) -> list[Action]:
         """Decide: expire what is too late, then fill the free lanes."""
-        actions: list[Action] = list(self._expired(now_ns))
-        while self._free and self.waiting_jobs:
-            jobs = self._take_again() or self._take()
-            actions.append(Dispatch(self._free.pop(), jobs))
+        if self._arrived_rows:
+            self._sizing.rate.arrived(self._arrived_rows, now_ns)
+            self._arrived_rows = 0
+        self._wake_ns = self._sizing.wake_ns = NEVER_NS
+        actions: list[Action] = [Expire(job) for job in self._queues.expired(now_ns)]
+        while self.backlog.jobs and (run := self._rerun(now_ns) or self._next(actions, now_ns)) is not None:
+            actions.append(run)
+        actions += self.verdicts(now_ns)
+        if not self.backlog.jobs:
+            self._rest()
+        self._room.refresh()
         return actions
 
-    def _expired(self, now_ns: int) -> list[Expire]:
-        expired = []
-        while self._deadlines and self._deadlines[0][0] <= now_ns:
-            job = heapq.heappop(self._deadlines)[2]
-            if job.state is JobState.WAITING:
-                self.cancel(job)
-                expired.append(Expire(job))
-        return expired
+    def _rest(self) -> None:
+        self._overload.emptied()
+        for kind in self.kinds:
+            if kind.tenant is not None:
+                kind.tenant.rest()
 
-    def _take_again(self) -> tuple[Job, ...]:
-        while self._again:
-            jobs = tuple(job for job in self._again.popleft() if job.state is JobState.WAITING)
-            if jobs:
-                return self._started(jobs)
-        return ()
-
-    def _take(self) -> tuple[Job, ...]:
-        key = self._most_urgent()
-        if key is None:
-            return ()
-        queue = self._queues[key]
-        jobs = [heapq.heappop(queue)[3]]
-        rows = jobs[0].rows
-        while self.limits.together and rows and (head := self._head(queue)) is not None:
-            if not head.rows or rows + head.rows > self.limits.max_rows:
-                break
-            rows += head.rows
-            jobs.append(heapq.heappop(queue)[3])
-        if not queue:
-            del self._queues[key]
-        return self._started(tuple(jobs))
-
-    def _most_urgent(self) -> Key | None:
-        if len(self._queues) == 1:  # the usual case, without building a list of heads
-            (key,) = self._queues
-            return key if self._head(self._queues[key]) is not None else self._forget(key)
-        heads = [(queue[0][:3], key) for key, queue in list(self._queues.items()) if self._head(queue) or self._forget(key)]
-        return min(heads, key=lambda head: head[0])[1] if heads else None
-
-    def _forget(self, key: Key) -> Key | None:
-        del self._queues[key]
+    def _next(self, actions: list[Action], now_ns: int) -> Dispatch | None:
+        """Return the next run, None if nothing can or should start now; what is dropped on the way joins the actions."""
+        for _, line, head in self._queues.in_order():
+            kind = self._kind_for(head, now_ns)
+            if kind is None:
+                return None
+            run = self._form(line, head, kind, actions, now_ns)
+            if run is not None:
+                return run
         return None
 
-    def _head(self, queue: list[_Entry]) -> Job | None:
-        while queue and queue[0][3].state is not JobState.WAITING:
-            heapq.heappop(queue)
-        return queue[0][3] if queue else None
+    def _kind_for(self, head: Job, now_ns: int) -> LaneKind | None:
+        """Return the preferred kind if it has a free lane, else another that would end in time where the preferred one would not."""
+        preferred = self.kinds[0]
+        if self._has_lane(preferred, now_ns):
+            return preferred
+        for kind in self.kinds[1:]:
+            if kind.free and self._spills(head, preferred, kind, now_ns):
+                return kind
+        return None
 
-    def _started(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
-        rows = size = 0
-        for job in jobs:
-            job.state = JobState.RUNNING
-            rows += job.rows
-            size += job.size_bytes
-        self.waiting_jobs -= len(jobs)
-        self.waiting_rows -= rows
-        self.waiting_bytes -= size
-        return jobs
+    def _has_lane(self, kind: LaneKind, now_ns: int) -> bool:
+        if not kind.staged or not kind.running:
+            return bool(kind.free)
+        # Sealing the next batch before it is needed would keep later rows out of it.
+        ready_ns = kind.next_end(now_ns) - int(kind.prepare_ns)
+        if kind.free and ready_ns > now_ns:
+            self._wake_ns = min(self._wake_ns, ready_ns)
+        return bool(kind.free) and ready_ns <= now_ns
 
-    def _count(self, job: Job, sign: int) -> None:
-        self.waiting_jobs += sign
-        self.waiting_rows += sign * job.rows
-        self.waiting_bytes += sign * job.size_bytes
+    def _spills(self, head: Job, preferred: LaneKind, kind: LaneKind, now_ns: int) -> bool:
+        late = preferred.free_at(now_ns) + preferred.latency.bound(head.cost) > head.due_ns
+        return self.limits.spill and late and now_ns + kind.latency.bound(head.cost) <= head.due_ns
 
-    def _compact(self) -> None:
-        """Drop what no longer waits from every heap, so that callers who leave do not make them grow."""
-        self._gone = 0
-        self._deadlines = [entry for entry in self._deadlines if entry[2].state is JobState.WAITING]
-        heapq.heapify(self._deadlines)
-        for key, queue in list(self._queues.items()):
-            queue[:] = [entry for entry in queue if entry[3].state is JobState.WAITING]
-            heapq.heapify(queue)
-            if not queue:
-                self._forget(key)
+    def _form(self, line: Line, head: Job, kind: LaneKind, actions: list[Action], now_ns: int) -> Dispatch | None:
+        """Return a run of the first jobs of a line, None if they had better wait."""
+        sizing = self._sizing
+        rows, reason = sizing.wanted(line, head, kind, now_ns) if kind is self.kinds[0] else sizing.spilled(head, kind, now_ns)
+        if rows == 0:
+            if kind.tenant is not None:
+                kind.tenant.rest()
+            return None
+        most = min(rows, line.rows)
+        rows = kind.fitting(most, head.key.length)[0]
+        here = kind.place.is_here(rows * head.key.length)
+        if not here and kind.tenant is not None and not kind.tenant.may_start(now_ns - head.queued_ns):
+            return None
+        window = self._selection.take(line, kind, rows, now_ns)
+        actions += [Expire(job) for job in window.hopeless]
+        if not window.run:
+            return self._next(actions, now_ns)
+        reason = Reason.DEADLINE if window.later else Reason.BUCKET if rows < most else reason
+        return self._start(window.run, kind, reason, now_ns, here=here)
 
-    def _prune_deadlines(self) -> None:
-        if len(self._deadlines) > 2 * self.waiting_jobs + 64:
-            self._compact()
-        while self._deadlines and self._deadlines[0][2].state is not JobState.WAITING:
-            heapq.heappop(self._deadlines)
+    def _start(self, jobs: Sequence[Job], kind: LaneKind, reason: Reason, now_ns: int, *, here: bool) -> Dispatch:
+        rows = self._queues.start(jobs)
+        run = Dispatch(kind.free.pop(), jobs, rows, reason, now_ns)
+        run.length = kind.padded(max([job.length for job in jobs])) if jobs[0].length else 0
+        length = run.length or jobs[0].key.length
+        run.run_rows = kind.fitting(rows, length)[1]
+        run.cost = run.run_rows * length
+        run.expected_ns = kind.latency.expect(run.cost)
+        run.waited_ns = now_ns - jobs[0].queued_ns
+        run.here = here
+        if kind.staged:
+            run.begins_ns = kind.next_end(now_ns)
+        kind.running[run.lane] = run
+        self._overload.waited(run.waited_ns, now_ns)
+        if kind.tenant is not None and not here:
+            kind.tenant.started(run.expected_ns)
+        return run
+
+    def _ended(self, run: Dispatch, now_ns: int) -> None:
+        kind = self._kind_of[run.lane]
+        del kind.running[run.lane]
+        kind.free.append(run.lane)
+        if kind.staged:
+            run.begins_ns = max(run.started_ns, kind.ended_ns)
+        kind.ended_ns = now_ns
+        if kind.tenant is not None and not run.here:
+            kind.tenant.ended(run.expected_ns, now_ns - run.begins_ns)
+
+    def _rerun(self, now_ns: int) -> Dispatch | None:
+        """Return a run of suspects: they go first, for their callers have waited longest."""
+        if self._incidents.quiet:
+            return None
+        kind = next((kind for kind in self.kinds if kind.free), None)
+        if kind is None or (again := self._incidents.next_rerun()) is None:
+            return None
+        bisection, jobs = again
+        run = self._start(jobs, kind, Reason.RERUN, now_ns, here=kind.place.is_here(sum(job.cost for job in jobs)))
+        self._incidents.began(run.lane, bisection)
+        return run
+
+    def verdicts(self, now_ns: int) -> list[Verdict]:
+        """Return what follows from failures: who is told, and which lanes are to be checked. Ask after each failure."""
+        incidents = self._incidents
+        if incidents.quiet:
+            return []
+        incidents.settle()
+        verdicts: list[Verdict] = [Blame(job) for job in incidents.blamed]
+        verdicts += [Lost(job) for job in incidents.lost]
+        incidents.blamed, incidents.lost = [], []
+        verdicts += [Check(lane) for lane in incidents.try_again(now_ns)]
+        for kind in self.kinds:
+            while kind.free and incidents.next_check():
+                lane = kind.free.pop()
+                incidents.begin_check(lane)
+                verdicts.append(Check(lane))
+        return verdicts

@@ -1,87 +1,149 @@
-"""A ticket as jobs: a long request is divided on its way in and joined on its way out."""
+"""A ticket as jobs: a request is a job; a long one is divided on its way in and joined on its way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Final, Protocol
 
 import numpy as np
 
-from penstock.batching.job import Job, Key
+from penstock.batching.buckets import bucket_length
+from penstock.batching.job import NEVER_NS, Job, Key
 from penstock.domain.batch import Run
 from penstock.domain.errors import ModelFailed, PenstockError
-from penstock.domain.request import InferenceRequest
+from penstock.domain.padding import Padding
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
 from penstock.domain.ticket import Ticket
 
-NEVER_NS = 1 << 62
+_STRETCH: Final = (0.5, 1.0, 3.0)
+"""By how much of the target a priority's answer may be late in the order of service. Nothing starves: a sheddable request that has
+waited for twice the target is served like a normal one that comes now."""
 
 
-class Work:
-    """The jobs of one ticket. The ticket ends when the last of them is done or the first of them fails."""
+class TicketJob(Protocol):
+    """A job that knows whose it is."""
 
-    __slots__ = ("_cancel", "_queued_ns", "_schema", "_unfinished", "jobs", "ticket")
+    ticket: Ticket
 
-    def __init__(
-        self, ticket: Ticket, schema: ModelSchema, *, queued_ns: int, max_rows: int, slo_ns: int, cancel: Callable[[Job], None]
-    ) -> None:
+    def finished(self, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Take the outputs; returns the ticket if it now has an answer to deliver."""
+
+    def failed(self, error: PenstockError) -> None:
+        """Hear that there will be no outputs."""
+
+
+class Work(Job):
+    """The whole of a request: the usual case, one object from the queue to the answer."""
+
+    __slots__ = ("_cancel", "_schema", "ticket")
+
+    def __init__(self, ticket: Ticket, schema: ModelSchema, *, slo_ns: int, cancel: Callable[[Job], None]) -> None:
+        request = ticket.request
+        deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
+        inputs: Mapping[str, Array] = {tensor.name: tensor.array for tensor in request.inputs}
+        length = 0
+        if schema.uniform:
+            key = _plain_key(request.outputs or schema.output_names)
+        else:
+            inputs, key, length = _shaped(inputs, request.outputs or schema.output_names, schema.padding)
+        super().__init__(
+            inputs,
+            schema.rows(request),
+            key,
+            length=length,
+            size_bytes=sum([tensor.size_bytes for tensor in request.inputs]),
+            due_ns=min(request.arrived_ns + int(slo_ns * _STRETCH[request.priority]), deadline_ns),
+            deadline_ns=deadline_ns,
+            priority=request.priority,
+        )
         self.ticket = ticket
         self._schema = schema
-        self._queued_ns = queued_ns
         self._cancel = cancel
-        job = self._job(ticket.request, slo_ns)
-        self.jobs = _pieces(job, max_rows) if job.rows > max_rows and schema.batched else [job]
-        self._unfinished = len(self.jobs)
-
-    def _job(self, request: InferenceRequest, slo_ns: int) -> Job:
-        inputs = {tensor.name: tensor.array for tensor in request.inputs}
-        size = sum([tensor.size_bytes for tensor in request.inputs])
-        deadline_ns = NEVER_NS if request.deadline_ns is None else request.deadline_ns
-        rows = self._schema.rows(request)
-        due_ns = min(request.arrived_ns + slo_ns, deadline_ns)
-        key = _key(request, self._schema)
-        return Job(inputs, rows, key, size_bytes=size, due_ns=due_ns, deadline_ns=deadline_ns, priority=request.priority, work=self)
 
     def withdraw(self, ticket: Ticket) -> None:  # noqa: ARG002 - the protocol's argument; a work has one ticket
-        """Cancel the jobs that have not started."""
+        """Leave the queue."""
+        self._cancel(self)
+
+    def finished(self, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Settle the answer and return the ticket, which is to deliver it."""
+        ticket = self.ticket
+        ticket.timeline.ran(run)
+        return ticket if ticket.settle(_tensors(self.key.outputs, outputs, self._schema), batch_rows, now_ns) else None
+
+    def failed(self, error: PenstockError) -> None:
+        """End the ticket."""
+        self.ticket.fail(error)
+
+
+class Piece(Job):
+    """A part of a long request."""
+
+    __slots__ = ("outputs", "ticket", "whole")
+
+    whole: "LongWork"
+    ticket: Ticket
+    outputs: list[Array]
+
+    def finished(self, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Keep the outputs until those of all pieces are there."""
+        self.outputs = outputs
+        self.ticket.timeline.ran(run)
+        return self.whole.finished(batch_rows, now_ns)
+
+    def failed(self, error: PenstockError) -> None:
+        """End the ticket; no other piece need run."""
+        self.whole.withdraw(self.ticket)
+        self.ticket.fail(error)
+
+
+class LongWork:
+    """The pieces of one request. The ticket ends when the last of them is done or the first of them fails."""
+
+    def __init__(self, work: Work, max_rows: int, cancel: Callable[[Job], None]) -> None:
+        self.jobs = [self._piece(work, start, min(max_rows, work.rows - start)) for start in range(0, work.rows, max_rows)]
+        self._ticket = work.ticket
+        self._schema = work._schema  # noqa: SLF001 - the same file
+        self._cancel = cancel
+        self._unfinished = len(self.jobs)
+
+    def withdraw(self, ticket: Ticket) -> None:  # noqa: ARG002
+        """Leave the queue, with all pieces that have not started."""
         for job in self.jobs:
             self._cancel(job)
 
-    def started(self, now_ns: int) -> None:
-        """Note the end of the wait, once for the first job that runs."""
-        timeline = self.ticket.timeline
-        timeline.queue_ns = timeline.queue_ns or now_ns - self._queued_ns
-
-    def finished(self, job: Job, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
-        """Take one job's outputs; with the last job's, settle the answer and return the ticket, which is to deliver it."""
-        job.outputs = outputs
-        timeline = self.ticket.timeline
-        timeline.input_ns += run.input_ns
-        timeline.infer_ns += run.infer_ns
-        timeline.output_ns += run.output_ns
+    def finished(self, batch_rows: int, now_ns: int) -> Ticket | None:
+        """Count one piece; with the last, settle the answer and return the ticket."""
         self._unfinished -= 1
-        if self._unfinished or self.ticket.outcome is not None:
+        if self._unfinished or self._ticket.outcome is not None:
             return None
         try:
-            settled = self.ticket.settle(self._joined(), batch_rows, now_ns)
+            tensors = _tensors(self.jobs[0].key.outputs, self._joined(), self._schema)
         except PenstockError as error:
-            self.ticket.fail(error)
+            self._ticket.fail(error)
             return None
-        return self.ticket if settled else None
+        return self._ticket if self._ticket.settle(tensors, batch_rows, now_ns) else None
 
-    def failed(self, error: PenstockError) -> None:
-        """End the ticket; what has not started never does."""
-        self.withdraw(self.ticket)
-        self.ticket.fail(error)
+    def _piece(self, work: Work, start: int, rows: int) -> Piece:
+        inputs = {name: array[start : start + rows] for name, array in work.inputs.items()}
+        piece = Piece(
+            inputs,
+            rows,
+            work.key,
+            length=work.length,
+            size_bytes=work.size_bytes * rows // work.rows,
+            due_ns=work.due_ns,
+            deadline_ns=work.deadline_ns,
+            priority=work.priority,
+        )
+        piece.whole, piece.ticket = self, work.ticket
+        return piece
 
-    def _joined(self) -> list[Tensor]:
-        names, arrays, named = self.jobs[0].key.outputs, self.jobs[0].outputs, self._schema.output_named
-        if len(self.jobs) > 1:
-            each = zip(names, zip(*(job.outputs for job in self.jobs), strict=True), strict=True)
-            arrays = [self._concatenated(name, pieces) for name, pieces in each]
-        return [Tensor(name, named[name].datatype, array) for name, array in zip(names, arrays, strict=True)]
+    def _joined(self) -> list[Array]:
+        each = zip(self.jobs[0].key.outputs, zip(*(job.outputs for job in self.jobs), strict=True), strict=True)
+        return [self._concatenated(name, pieces) for name, pieces in each]
 
-    def _concatenated(self, name: str, pieces: tuple[Array, ...]) -> Array:
-        """Return the rows of all jobs, or raise `ModelFailed` if an output is not one row for each row that went in."""
+    def _concatenated(self, name: str, pieces: Sequence[Array]) -> Array:
+        """Return the rows of all pieces, or raise `ModelFailed` if an output is not one row for each row that went in."""
         fits = all(piece.shape[:1] == (job.rows,) for job, piece in zip(self.jobs, pieces, strict=True))
         if not fits or len({piece.shape[1:] for piece in pieces}) > 1:
             shapes = ", ".join(str(list(piece.shape)) for piece in pieces)
@@ -92,28 +154,26 @@ class Work:
         return np.concatenate(pieces)
 
 
-def _pieces(job: Job, max_rows: int) -> list[Job]:
-    """Divide a job that is too long for one run."""
-    return [
-        Job(
-            {name: array[start : start + max_rows] for name, array in job.inputs.items()},
-            min(max_rows, job.rows - start),
-            job.key,
-            size_bytes=job.size_bytes * min(max_rows, job.rows - start) // job.rows,
-            due_ns=job.due_ns,
-            deadline_ns=job.deadline_ns,
-            priority=job.priority,
-            work=job.work,
-        )
-        for start in range(0, job.rows, max_rows)
-    ]
+def _tensors(names: Sequence[str], arrays: Sequence[Array], schema: ModelSchema) -> list[Tensor]:
+    named = schema.output_named
+    return [Tensor(name, named[name].datatype, array) for name, array in zip(names, arrays, strict=True)]
 
 
-def _key(request: InferenceRequest, schema: ModelSchema) -> Key:
-    if schema.uniform:
-        return _plain_key(request.outputs or schema.output_names)
-    shapes = tuple(sorted((tensor.name, tensor.array.shape[1:]) for tensor in request.inputs))
-    return Key(request.outputs or schema.output_names, shapes)
+def _shaped(inputs: Mapping[str, Array], outputs: tuple[str, ...], padding: Padding | None) -> tuple[Mapping[str, Array], Key, int]:
+    """Return the inputs with their masks, the key by which they meet others, and the length if they may be padded."""
+    if padding is not None:
+        inputs = padding.completed(inputs)
+    if padding is None or padding.follows is None:
+        return inputs, Key(outputs, _exact(inputs)), 0
+    lengths = padding.lengths(inputs)
+    longest = max(lengths)
+    if len(lengths) > 1 or not longest:
+        return inputs, Key(outputs, _exact(inputs), bucket_length(max(1, longest))), 0
+    return inputs, Key(outputs, tuple(sorted(padding.open_shapes(inputs))), bucket_length(longest)), longest
+
+
+def _exact(inputs: Mapping[str, Array]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(sorted([(name, array.shape[1:]) for name, array in inputs.items()]))
 
 
 @lru_cache(256)

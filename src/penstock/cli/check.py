@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def check(start: Start, as_json: bool) -> None:
     """Load and warm every model without listening.
 
-    Prints the settings in force with the origin of each, then the versions. Exit code 1 if a model cannot be served,
-    with every problem listed; 2 if the settings cannot be used.
+    Prints the settings in force with the origin of each, then the versions, then what plans of penstock tune change.
+    Exit code 1 if a model cannot be served, with every problem listed; 2 if the settings cannot be used.
 
     \b
     Examples:
@@ -63,14 +63,25 @@ def _print_report(report: "CheckReport") -> None:
     click.echo()
     for line in aligned(("MODEL", "VERSION", "STATE", "LOAD", "REASON"), rows):
         click.echo(line)
+    _print_tuned(report)
     for problem in report.problems:
         click.echo(f"problem: {problem}")
+
+
+def _print_tuned(report: "CheckReport") -> None:
+    rows = [(f"{row.model}/{row.version}", key, written(value), "tuned") for row in report.versions for key, value in row.tuned.items()]
+    if rows:
+        click.echo()
+        for line in aligned(("VERSION", "SETTING", "VALUE", "ORIGIN"), rows):
+            click.echo(line)
 
 
 def _json(settings: list[tuple[str, object, str]], report: "CheckReport") -> str:
     answer = {
         "settings": [{"key": key, "value": value, "origin": origin} for key, value, origin in settings],
-        "versions": [{key: getattr(row, key) for key in ("model", "version", "state", "reason", "load_s")} for row in report.versions],
+        "versions": [
+            {key: getattr(row, key) for key in ("model", "version", "state", "reason", "load_s", "tuned")} for row in report.versions
+        ],
         "problems": list(report.problems),
     }
     return json.dumps(answer, indent=2, default=str)

@@ -6,6 +6,7 @@ from penstock import __version__
 from penstock.cli.bench import bench
 from penstock.cli.check import check
 from penstock.cli.serve import serve
+from penstock.cli.tune import tune
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -21,6 +22,7 @@ def commands() -> None:
 
 commands.add_command(serve)
 commands.add_command(check)
+commands.add_command(tune)
 commands.add_command(bench)
 
 

@@ -28,10 +28,11 @@ class Start(NamedTuple):
 
 
 def _wanted(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[WantedModel, ...]:
-    return tuple(map(_wanted_model, texts))
+    return tuple(map(wanted_model, texts))
 
 
-def _wanted_model(text: str) -> WantedModel:
+def wanted_model(text: str) -> WantedModel:
+    """Return the model, and the version or alias, that NAME or NAME@REF names; raises `click.BadParameter`."""
     model, at, reference = text.partition("@")
     if not is_model_name(model):
         raise click.BadParameter(f"{text!r} names no model; write NAME or NAME@REF, such as digits@champion")
@@ -47,15 +48,25 @@ def _assignments(_ctx: click.Context, _param: click.Parameter, texts: tuple[str,
         raise click.BadParameter(str(error)) from error
 
 
+_CONFIG: Final = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings in TOML. [default: ./penstock.toml if it is there]",
+)
+_REGISTRY: Final = click.option("--registry", metavar="URI", help="Where the models are: a directory or a URI.")
+_SET: Final = click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    callback=_assignments,
+    multiple=True,
+    help="Set any key, such as defaults.slo_ms=50; the value is read as TOML, else as text. May be repeated.",
+)
 # Ports stay text here: the settings judge them, so that all problems are told together and in the same words.
 _OPTIONS: Final = (
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Settings in TOML. [default: ./penstock.toml if it is there]",
-    ),
-    click.option("--registry", metavar="URI", help="Where the models are: a directory or a URI."),
+    _CONFIG,
+    _REGISTRY,
     click.option(
         "--model",
         "wanted",
@@ -68,14 +79,7 @@ _OPTIONS: Final = (
     click.option("--http-port", metavar="PORT", help=f"Port for HTTP; 0 picks a free one. [default: {_SERVER.http_port}]"),
     click.option("--grpc-port", metavar="PORT", help=f"Port for gRPC; 0 picks a free one. [default: {_SERVER.grpc_port}]"),
     click.option("--admin-port", metavar="PORT", help=f"Port for metrics and management. [default: {_SERVER.admin_port}]"),
-    click.option(
-        "--set",
-        "assignments",
-        metavar="KEY=VALUE",
-        callback=_assignments,
-        multiple=True,
-        help="Set any key, such as defaults.slo_ms=50; the value is read as TOML, else as text. May be repeated.",
-    ),
+    _SET,
     click.option(
         "--allow-unauthenticated",
         is_flag=True,
@@ -103,6 +107,17 @@ def with_start(command: Callable[..., None]) -> Callable[..., None]:
         command(Start(_load(config, flags), wanted), **given)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), run)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that opens no port the options for settings alone, and as its first argument the `Loaded` ones; see `with_start`."""
+
+    @functools.wraps(command)
+    def run(config: Path | None, registry: str | None, assignments: dict[str, object], **given: object) -> None:
+        flags = assignments | ({} if registry is None else {"--registry": registry})
+        command(_load(config, flags), **given)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), (_SET, _REGISTRY, _CONFIG), run)
 
 
 def _load(config: Path | None, flags: Mapping[str, object]) -> Loaded:

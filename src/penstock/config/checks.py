@@ -9,7 +9,7 @@ from penstock.config.settings import ServerOptions, Settings
 from penstock.domain.names import is_model_name
 from penstock.grpc.options import GrpcOptions
 from penstock.http.options import HttpOptions
-from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.registry.options import RegistryOptions
 
@@ -59,6 +59,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     GrpcOptions: {"max_message_bytes": _C_COUNT, "max_streams": _C_COUNT},
     RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE},
     ModelOptions: MODEL_RULES,
+    PadOptions: {"axis": COUNT},
 }
 """The rule of each field that has one; for a table of free keys it holds for each value in it."""
 

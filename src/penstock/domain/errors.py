@@ -133,6 +133,10 @@ class ModelFailed(PenstockError):
     code = ErrorCode.MODEL_FAILED
 
 
+class OutOfMemory(ModelFailed):
+    """The run needed more memory than its device has; a smaller one may succeed."""
+
+
 class Internal(PenstockError):
     """A fault of Penstock; the log tells more under the request's id."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from penstock.domain.batch import Run
 from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.tensor import Tensor
@@ -49,6 +50,12 @@ class Timeline:
     """Splitting the batch's outputs."""
     total_ns: int = 0
     """From the request's arrival to its end."""
+
+    def ran(self, run: Run) -> None:
+        """Add a run in which rows of the request took part."""
+        self.input_ns += run.input_ns
+        self.infer_ns += run.infer_ns
+        self.output_ns += run.output_ns
 
     @property
     def compute_ns(self) -> int:

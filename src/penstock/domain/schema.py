@@ -6,6 +6,7 @@ from functools import cached_property
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
+from penstock.domain.padding import Padding
 from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import RAW_ONLY, Tensor, TensorSpec
 
@@ -24,6 +25,8 @@ class ModelSchema:
     """The most rows of one request, where the model's author declared it; a longer request is refused."""
     notes: tuple[str, ...] = field(default=())
     """What an operator should know, such as why rows are not batched."""
+    padding: Padding | None = None
+    """How inputs of different lengths meet in a run; None if only those of equal shapes do."""
 
     @cached_property
     def input_named(self) -> dict[str, TensorSpec]:

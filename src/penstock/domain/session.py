@@ -1,8 +1,9 @@
 """The seam between Penstock and whatever executes a graph."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array
 
@@ -18,11 +19,15 @@ class Session(Protocol):
     def placement(self) -> Mapping[str, float]:
         """Share of the graph's nodes by execution provider kind, such as {"cpu": 1.0}."""
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
-        """Return the named outputs.
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None) -> list[Array]:
+        """Return the named outputs of inputs, prepared or not.
 
-        Blocks; call it off the event loop. Raises `ModelFailed` if the graph fails, `DeadlineExceeded` after `limit_s` seconds.
+        Blocks; call it off the event loop. Raises `ModelFailed` if the graph fails or `halt` was asked,
+        `OutOfMemory` if the device has too little, `DeadlineExceeded` after `limit_s` seconds.
         """
+
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
+        """Return the inputs where a run wants them: copied to the device's memory, or as they are. May go on beside a run."""
 
     def close(self) -> None:
         """Free the graph's memory."""

@@ -89,9 +89,10 @@ class Ticket:
         """End because the caller has left; the reply is not called, and work that has not started never does."""
         if self.outcome is not None:
             return
-        if self.queue is not None:
-            self.queue.withdraw(self)
+        queue = self.queue
         self._end(Outcome.CANCELLED)
+        if queue is not None:
+            queue.withdraw(self)
 
     def _end(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -16,10 +16,9 @@ _log = logging.getLogger(__name__)
 class SessionLanes:
     """The lanes of one version: where each run goes. One session serves all lanes of a device."""
 
-    def __init__(self, places: Sequence[tuple[Session, DevicePool]], hop_ns: int = 0) -> None:
-        """`hop_ns` is what a run on another thread costs beside itself; with 0 every run goes there."""
-        self.count = len(places)
-        self.hop_ns = hop_ns
+    def __init__(self, places: Sequence[tuple[Session, DevicePool]], stored: Batch | None = None) -> None:
+        """`places` come in the order of the lanes' numbers; `stored` is an input that every sound lane can run."""
+        self.stored = stored
         self._places = places
         self._loop = asyncio.get_running_loop()
 
@@ -40,13 +39,13 @@ class SessionLanes:
 
 
 def execute(session: Session, batch: Batch) -> Run:
-    """Stack, run and split the batch; a failure is part of the result, never raised."""
+    """Stack, prepare, run and split the batch; a failure is part of the result, never raised."""
     run = Run()
     try:
         started = monotonic_ns()
-        inputs = batch.stack()
+        inputs = session.prepare(batch.stack())
         stacked = monotonic_ns()
-        outputs = session.run(inputs, batch.outputs)
+        outputs = session.run(inputs, batch.outputs, halt=batch.halt)
         ran = monotonic_ns()
         run.outputs = batch.split(outputs)
         run.input_ns, run.infer_ns, run.output_ns = stacked - started, ran - stacked, monotonic_ns() - ran

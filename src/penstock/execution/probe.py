@@ -39,11 +39,12 @@ def _compare(name: str, datatype: Datatype, alone: tuple[Array, Array], both: Ar
     if both.ndim == 0 or any(one.shape != (1, *both.shape[1:]) for one in alone) or both.shape[0] != len(alone):
         raise UnsafeBatch(f"output {name!r} has shape {list(both.shape)} for two rows: not one row for each row")
     for row, one in enumerate(alone):
-        if not _close(datatype, one[0], both[row]):
+        if not close(datatype, one[0], both[row]):
             raise UnsafeBatch(f"output {name!r} of a row depends on the other rows of its batch")
 
 
-def _close(datatype: Datatype, one: Array, other: Array) -> bool:
+def close(datatype: Datatype, one: Array, other: Array) -> bool:
+    """Tell whether two answers are the same but for rounding."""
     if datatype is DATATYPES["BF16"]:
         one, other = (np.left_shift(a.astype(np.uint32), 16).view(np.float32) for a in (np.asarray(one), np.asarray(other)))
         return bool(np.allclose(one, other, rtol=0.05, atol=0.05, equal_nan=True))

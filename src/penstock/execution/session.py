@@ -6,23 +6,27 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, PenstockError
+from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, OutOfMemory, PenstockError
+from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array
 from penstock.execution.devices import KIND_OF, Device, Options
 from penstock.execution.engine import ort
 from penstock.execution.graph import schema_of
+from penstock.execution.slabs import Slabs
 
-_BF16 = DATATYPES["BF16"]
+_BF16, _BYTES = DATATYPES["BF16"], DATATYPES["BYTES"]
 _ONNX_BFLOAT16 = 16
 _PATH_LIKE = re.compile(r"\S*/\S+")
 _STATUS = re.compile(r".*Status Message: ", re.DOTALL)
 _ENGINE_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_NO_MEMORY = re.compile(r"(?i)failed to allocate memory|out of memory|bad_alloc")
 _FATAL = 4
 _state = ort.capi.onnxruntime_pybind11_state
 _BAD_FILE = (_state.InvalidProtobuf, _state.NoSuchFile, _state.InvalidArgument)
@@ -50,7 +54,11 @@ class OrtSession:
         self._session.disable_fallback()
         self._schema = schema_of(self._session, max_batch_size)
         self._placement = _placement(self._session)
-        self._raw_bf16 = any(spec.datatype is _BF16 for spec in self._schema.inputs + self._schema.outputs)
+        datatypes = {spec.datatype for spec in self._schema.inputs + self._schema.outputs}
+        # Texts stay with the CPU; everything else is copied to a GPU ahead of its run.
+        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device)
+        self._turn = threading.Lock()
+        self._run = self._run_bf16 if _BF16 in datatypes else self._session.run if self._slabs is None else self._run_bound
 
     @property
     def schema(self) -> ModelSchema:
@@ -62,24 +70,48 @@ class OrtSession:
         """Share of the graph's nodes by device kind."""
         return self._placement
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
+        """Return the inputs on the device; see `Session.prepare`."""
+        return inputs if self._slabs is None else self._slabs.fill(inputs)
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None) -> list[Array]:
         """Return the named outputs; see `Session.run`."""
         options = ort.RunOptions()
         alarm = _alarm(options, limit_s)
+        if halt is not None:
+            halt.when_asked(partial(setattr, options, "terminate", True))
         try:
-            run = self._run_bf16 if self._raw_bf16 else self._session.run
-            return list(run(list(outputs), dict(inputs), options))
+            return list(self._run(list(outputs), dict(inputs), options))
         except Exception as error:
+            if halt is not None and halt.asked:
+                raise ModelFailed("the run was ended, for nobody waited for it any more") from error
             if options.terminate:
                 raise DeadlineExceeded(f"the run was stopped after its limit of {limit_s} s") from error
-            raise ModelFailed(f"the model failed on this input: {engine_text(error)}") from error
+            text = engine_text(error)
+            failure = OutOfMemory if _NO_MEMORY.search(text) else ModelFailed
+            raise failure(f"the model failed on this input: {text}") from error
         finally:
             if alarm is not None:
                 alarm.cancel()
 
     def close(self) -> None:
         """Free the graph's memory."""
-        del self._session
+        del self._session, self._run
+        self._slabs = None
+
+    def _run_bound(self, names: list[str], inputs: dict[str, Any], options: ort.RunOptions) -> list[Array]:
+        """Run through bound buffers, one run at a time: two at once would share the device and both end later."""
+        assert self._slabs is not None, "chosen for a device with memory of its own"  # noqa: S101
+        values = self._slabs.fill(inputs) if any(isinstance(value, np.ndarray) for value in inputs.values()) else inputs
+        binding = self._session.io_binding()
+        for name, value in values.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in names:
+            binding.bind_output(name)
+        with self._turn:
+            self._session.run_with_iobinding(binding, options)
+        self._slabs.give_back(values)
+        return list(binding.copy_outputs_to_cpu())
 
     def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions) -> list[Array]:
         """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""

@@ -1,6 +1,7 @@
 """Gentle inputs for probing and warming a model: nothing that a sane model should choke on."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -10,17 +11,26 @@ from penstock.domain.tensor import DATATYPES, Array, Datatype, TensorSpec
 _WORDS = np.array(["one", "two", "three", "four"], dtype=object)
 
 
-def synthetic_inputs(schema: ModelSchema, rows: int, seed: int = 0) -> Mapping[str, Array]:
-    """Return seeded inputs with that many rows: integers 0 or 1, floats normal, short texts, free dimensions 1."""
-    random = np.random.default_rng(seed)
-    return {spec.name: _array(spec, schema, rows, random) for spec in schema.inputs if not spec.optional}
+PADDED_LENGTH: Final = 16
+"""The length of inputs that may be padded, where it does not matter."""
 
 
-def _array(spec: TensorSpec, schema: ModelSchema, rows: int, random: np.random.Generator) -> Array:
-    shape = tuple(1 if dim == -1 else dim for dim in spec.shape)
-    if schema.batched:
-        shape = (rows, *shape[1:])
-    return _values(spec.datatype, shape, random)
+def synthetic_inputs(schema: ModelSchema, rows: int, seed: int = 0, length: int = PADDED_LENGTH) -> Mapping[str, Array]:
+    """Return seeded inputs with that many rows: integers 0 or 1, floats normal, short texts, masks of ones.
+
+    Padded dimensions have the length, other free ones 1.
+    """
+    random, padding = np.random.default_rng(seed), schema.padding
+    axes = {rule.name: rule.axis for rule in padding.rules} if padding else {}
+    first = rows if schema.batched else 1
+    specs = [spec for spec in schema.inputs if not spec.optional]
+    inputs = {spec.name: _values(spec.datatype, _shape(spec, {0: first, axes.get(spec.name): length}), random) for spec in specs}
+    return padding.completed(inputs) if padding else inputs
+
+
+def _shape(spec: TensorSpec, free: Mapping[int | None, int]) -> tuple[int, ...]:
+    """Return a shape that fits; `free` has the sizes of free dimensions, 1 where it says nothing."""
+    return tuple(free.get(axis, 1) if dim == -1 else dim for axis, dim in enumerate(spec.shape))
 
 
 def _values(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generator) -> Array:

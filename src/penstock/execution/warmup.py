@@ -1,5 +1,6 @@
 """The first runs of a version, before anybody waits for them."""
 
+from collections.abc import Sequence
 from time import monotonic
 
 from penstock.domain.clock import NS_PER_S
@@ -12,14 +13,17 @@ _SHORT_S = 0.01
 _RUNS = 4  # the first of a size allocates and chooses algorithms; the later ones are measured
 
 
-def warm_up(session: Session, schema: ModelSchema, max_rows: int, limit_s: float) -> tuple[dict[int, int], str | None]:
+def warm_up(
+    session: Session, schema: ModelSchema, max_rows: int, limit_s: float, only: Sequence[int] | None = None
+) -> tuple[dict[int, int], str | None]:
     """Run the batch sizes, and return the measured nanoseconds by rows, with a note if the model rejects synthetic input.
 
-    Order: 1, the largest, then the powers of two between, so that a time limit still leaves both ends measured.
+    Order: 1, the largest, then the powers of two between, so that a time limit still leaves both ends measured. `only` names the
+    sizes to run in place of these.
     """
     table: dict[int, int] = {}
     until = monotonic() + limit_s
-    for rows in sizes(max_rows) if schema.batched else [1]:
+    for rows in sizes(max_rows if schema.batched else 1) if only is None else only:
         if monotonic() >= until:
             return table, f"warm-up stopped after {limit_s:g} s, with {len(table)} sizes measured"
         try:

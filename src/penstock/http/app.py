@@ -23,9 +23,11 @@ from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
+from penstock.http.static import asset_route
 
 _log = logging.getLogger(__name__)
 _METRICS: Final = "/metrics"
+_ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -58,6 +60,8 @@ def admin_app(models: Models, management: Management) -> Starlette:
         _route("/v2/logging", management.logging, "GET", "POST"),
         _route("/admin/models", management.models),
         _route("/admin/models/{model}", management.model),
+        _route("/admin/models/{model}/batches", management.batches),
+        *(asset_route(f"/admin/assets/{name}", name) for name in _ADMIN_FILES),
     ]
     return _app(routes, hosts)
 

@@ -1,51 +1,25 @@
 """The endpoints that change the server, and what only operators see: the admin listener."""
 
 import asyncio
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from penstock.batching.history import KEPT
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import check_model_name, shown
+from penstock.http.accept import prefers_html
 from penstock.http.answers import json_response, optional_object
-from penstock.lifecycle.catalog import ServedModel
+from penstock.http.batch_report import batches_of
+from penstock.http.model_report import report_of
+from penstock.http.static import asset, page
 from penstock.lifecycle.manager import Manager
-from penstock.lifecycle.version import ServedVersion
 from penstock.security.token import AdminToken
 from penstock.telemetry.logs import LogSettings
 from penstock.telemetry.metrics import Metrics
 
-
-class VersionReport(msgspec.Struct, kw_only=True):
-    """A version as `/admin/models/{model}` shows it."""
-
-    version: str
-    state: str
-    reason: str
-    since: float
-    """Seconds since the epoch."""
-    digest: str
-    size_bytes: int = 0
-    leases: int = 0
-    waiting_requests: int = 0
-    slo_ms: float | None = None
-    lanes: int = 0
-    latency_us: dict[str, float] = {}
-    """Measured time of a run, by rows."""
-    placement: dict[str, float] = {}
-    """Share of the graph's nodes by device."""
-    notes: tuple[str, ...] = ()
-
-
-class ModelReport(msgspec.Struct, kw_only=True):
-    """A model as `/admin/models` shows it."""
-
-    name: str
-    aliases: dict[str, str]
-    unloaded: bool
-    problem: str
-    versions: list[VersionReport]
+_BATCHES_PAGE: Final = asset("batches.html")
 
 
 class Management:
@@ -89,12 +63,30 @@ class Management:
     async def models(self, request: Request) -> Response:
         """Report every model."""
         self._require(request)
-        return json_response({"models": [_builtins(model) for model in self._manager.catalog]})
+        return json_response({"models": [report_of(model) for model in self._manager.catalog]})
 
     async def model(self, request: Request) -> Response:
         """Report one model."""
         self._require(request)
-        return json_response(_builtins(self._manager.catalog.model(request.path_params["model"])))
+        return json_response(report_of(self._manager.catalog.model(request.path_params["model"])))
+
+    async def batches(self, request: Request) -> Response:
+        """Tell of the latest batches of a model.
+
+        The page for a browser holds nothing that would need the token: it asks for the token, and then for the batches.
+        """
+        if prefers_html(request.headers.get("accept", "")):
+            response = page(_BATCHES_PAGE)
+        else:
+            self._require(request)
+            response = json_response(self._batches(request))
+        response.headers["vary"] = "accept"
+        return response
+
+    def _batches(self, request: Request) -> object:
+        model = self._manager.catalog.model(request.path_params["model"])
+        asked = request.query_params
+        return batches_of(model, asked.get("version", ""), _limit(asked.get("limit", str(KEPT))))
 
     def _require(self, request: Request) -> None:
         self._token.require(request.headers.get("authorization"))
@@ -111,38 +103,7 @@ def _check_no_parameters(document: dict[str, object], flags: tuple[str, ...]) ->
             raise InvalidInput(f"the parameter {shown(name)} must be true or false, not {shown(repr(value))}")
 
 
-def _builtins(model: ServedModel) -> object:
-    return msgspec.to_builtins(
-        ModelReport(
-            name=model.name,
-            aliases={alias: str(number) for alias, number in sorted(model.aliases.items())},
-            unloaded=model.unloaded,
-            problem=model.problem,
-            versions=[_report(version) for _, version in sorted(model.versions.items())],
-        )
-    )
-
-
-def _report(version: ServedVersion) -> VersionReport:
-    report = VersionReport(
-        version=version.identity.version,
-        state=version.state.value,
-        reason=version.reason,
-        since=version.since,
-        digest=version.identity.digest,
-        leases=version.leases,
-    )
-    if version.ready:
-        _add_readiness(report, version)
-    return report
-
-
-def _add_readiness(report: VersionReport, version: ServedVersion) -> None:
-    readiness = version.readiness
-    report.size_bytes = readiness.artifact.size_bytes
-    report.waiting_requests = readiness.batcher.scheduler.waiting_jobs
-    report.slo_ms = readiness.batcher.slo_ms
-    report.lanes = readiness.batcher.scheduler.lanes
-    report.latency_us = {str(rows): ns / 1000 for rows, ns in sorted(readiness.latency_ns.items())}
-    report.placement = dict(readiness.sessions[0].placement)
-    report.notes = readiness.notes
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= KEPT):  # noqa: PLR2004 - no longer than KEPT
+        raise InvalidInput(f"limit is {shown(text)}; use a number of batches from 1 to {KEPT}, or leave it out")
+    return int(text)

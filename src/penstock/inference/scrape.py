@@ -1,11 +1,15 @@
 """What a scrape of the metrics reads from the house."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from penstock.batching.batcher import Batcher
+from penstock.batching.lane_kind import LaneKind
+from penstock.domain.clock import NS_PER_S
 from penstock.inference.ledger import Ledger
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.metrics import ServerView, VersionView
+from penstock.telemetry.scheduling import SchedulingView, Speed
 
 
 def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int) -> ServerView:
@@ -29,9 +33,43 @@ def _view(version: ServedVersion) -> VersionView:
         identity.version,
         version.statistics,
         ready=True,
-        waiting=scheduler.waiting_jobs,
+        waiting=scheduler.backlog.jobs,
         running=scheduler.running,
         load_s=version.load_s,
         provider=",".join(version.readiness.options.devices),
         digest=identity.digest,
+        scheduling=_scheduling(version.batcher, version.readiness.options.devices),
+    )
+
+
+def _scheduling(batcher: Batcher, devices: Sequence[str]) -> SchedulingView:
+    scheduler, history = batcher.scheduler, batcher.history
+    kinds = dict(zip(devices, scheduler.kinds, strict=True))
+    return SchedulingView(
+        batches={(str(reason), result): count for (reason, result), count in history.reasons.items()},
+        error_percent=history.error_percent,
+        run_size=history.run_size,
+        padding=history.padding,
+        refusals={str(shortage): count for shortage, count in batcher.refusals.items()},
+        expired=batcher.expired,
+        rows_waiting=scheduler.backlog.rows,
+        bytes_waiting=scheduler.backlog.size_bytes,
+        overloaded=scheduler.overloaded,
+        broken_lanes=scheduler.broken_lanes,
+        lanes={device: kind.count for device, kind in kinds.items()},
+        speeds=[_speed(device, kind, batcher) for device, kind in kinds.items() if kind.latency.known],
+    )
+
+
+def _speed(device: str, kind: LaneKind, batcher: Batcher) -> Speed:
+    latency, limits = kind.latency, batcher.scheduler.limits
+    return Speed(
+        device,
+        alpha_s=latency.line.alpha_ns / NS_PER_S,
+        beta_s=latency.line.beta_ns / NS_PER_S,
+        batchability=latency.batchability,
+        knee=latency.best_rows(limits.max_elements or limits.max_rows),
+        full=kind.budget(limits, batcher.scheduler.slo_ns),
+        spread=latency.spread,
+        drifts=latency.drifts,
     )

@@ -1,14 +1,20 @@
 """From a listing in the registry to a version that can answer."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from penstock.batching.batcher import Batcher
+from penstock.batching.lane_kind import LaneKind
+from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
-from penstock.domain.clock import NS_PER_MS, NS_PER_S
+from penstock.batching.place import RunPlace
+from penstock.batching.share import DeviceShare
+from penstock.domain.batch import Batch, Rows
 from penstock.domain.errors import BadArtifact, LoadRefused
 from penstock.domain.model import ModelArtifact
 from penstock.domain.schema import ModelSchema
@@ -17,22 +23,25 @@ from penstock.execution.cores import usable_cores
 from penstock.execution.devices import Device, parse_device
 from penstock.execution.lane import SessionLanes
 from penstock.execution.pool import DevicePool
-from penstock.execution.probe import UnsafeBatch, probe_batch
 from penstock.execution.session import OrtSession, SessionSettings
-from penstock.execution.warmup import warm_up
+from penstock.execution.synthetic import PADDED_LENGTH, synthetic_inputs
+from penstock.execution.warmup import sizes
 from penstock.lifecycle.beside import beside
+from penstock.lifecycle.bounds import largest_run, limits_of, slo_ms_of
 from penstock.lifecycle.declared import apply_declared
+from penstock.lifecycle.latency_store import LatencyStore
+from penstock.lifecycle.layout import layout_of
 from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.padding import apply_padding
+from penstock.lifecycle.plan_store import PlanStore
+from penstock.lifecycle.proof import proven, unproven
 from penstock.lifecycle.settings import resolve_options
 from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.table_memory import TableMemory, Warmth
 from penstock.lifecycle.version import Readiness, ServedVersion
 from penstock.registry.source import ModelListing, Registry, VersionListing
 
-_RUN_LIMIT_S: Final = 10.0  # of one synthetic run
 _WARM_LIMIT_S: Final = 30.0  # of all warm-up runs of a version
-_AUTO_SLO_MS: Final = 100.0
-_AUTO_QUEUE_BYTES: Final = 256 * 1024 * 1024
-_MOST_QUEUE_ROWS: Final = 100_000
 
 OpenSession = Callable[[Path, SessionSettings, int | None], Session]
 
@@ -45,6 +54,8 @@ class _Opened:
     options: ModelOptions
     schema: ModelSchema
     sessions: tuple[Session, ...]
+    tuned: Mapping[str, object]
+    """The options that a plan decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,26 @@ class _Warmed:
     """What the first runs have shown."""
 
     schema: ModelSchema
-    latency_ns: dict[int, int]
+    latency_ns: Sequence[Mapping[int, int]]
+    """By device: measured nanoseconds of a run, by rows."""
     notes: tuple[str, ...]
+    memory: TableMemory
+    prior_ns: Sequence[Mapping[int, int]]
+    """By device: what an earlier start of the server learnt, by what the scheduler counts."""
+    stored: Batch | None = None
+    """An input of one row that the model can run."""
+
+
+class _Worker(NamedTuple):
+    """One device: its threads, and how they are shared."""
+
+    pool: DevicePool
+    share: DeviceShare
+
+    @property
+    def hop_ns(self) -> int:
+        """What a run on one of the threads costs beside itself; 0 for a device of its own, where every run goes to a thread."""
+        return self.pool.hop_ns
 
 
 class Loader:
@@ -65,20 +94,23 @@ class Loader:
         defaults: ModelOptions,
         overrides: Mapping[str, Mapping[str, object]],
         open_session: OpenSession = OrtSession,
+        state_dir: Path | None = None,
     ) -> None:
+        """`state_dir` is where measurements and plans are kept; without one there are none."""
         self._registry = registry
         self._defaults = defaults
         self._overrides = overrides
         self._open_session = open_session
-        self._pools: dict[Device, DevicePool] = {}
+        self._tables = LatencyStore(state_dir) if state_dir else None
+        self._plans = PlanStore(state_dir) if state_dir else None
+        self._workers: dict[Device, _Worker] = {}
 
     def options(self, model: ModelListing, version: VersionListing | None = None) -> ModelOptions:
         """Return the options in force: [defaults], then the model's own files, then the version's, then [models.<name>].
 
         What the operator of this server says comes last, since it is said closest to where the model runs.
         """
-        own = version.settings if version else {}
-        return resolve_options(self._defaults, model.settings, own, self._overrides.get(model.name, {}))
+        return resolve_options(self._defaults, *self._said(model, version))
 
     async def load(self, model: ModelListing, listing: VersionListing, version: ServedVersion) -> Readiness:
         """Return what makes the version ready; raises `BadArtifact` or `LoadRefused` with the reason.
@@ -89,60 +121,76 @@ class Loader:
             raise BadArtifact(problem)
         opened = await beside(lambda: self._open(model, listing))
         version.enter(VersionState.WARMING)
-        warmed = await beside(lambda: _warm(opened))
-        lanes = await self._lanes(opened)
-        limits, slo_ms = _limits(opened.options, warmed, lanes.count)
-        batcher = Batcher(warmed.schema, limits, lanes, version.statistics, slo_ms=slo_ms, measured_ns=warmed.latency_ns)
-        return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, warmed.latency_ns, warmed.notes)
+        warmed = await beside(lambda: _warm(opened, self._tables))
+        batcher = await self._batcher(opened, warmed, version)
+        remember = partial(warmed.memory.keep, warmed.latency_ns, batcher.scheduler.kinds)
+        await beside(remember)
+        notes = (*warmed.notes, *(f"{key} = {value} (tuned)" for key, value in opened.tuned.items()))
+        return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, remember)
 
-    def close(self) -> None:
-        """End the worker threads; blocks until their last run is done."""
-        for pool in self._pools.values():
-            pool.close()
+    def examine(self, model: ModelListing, listing: VersionListing) -> tuple[ModelArtifact, ModelOptions, ModelSchema]:
+        """Return a version's files, options, and schema as far as probes bear it out, without keeping it open; blocks.
 
-    def _open(self, model: ModelListing, listing: VersionListing) -> _Opened:
-        artifact = self._registry.open(model, listing)
-        options = self.options(model, listing)
-        sessions = tuple(self._session(artifact, options, parse_device(name), model) for name in options.devices)
-        return _Opened(artifact, options, apply_declared(sessions[0].schema, model.triton), sessions)
+        Raises `BadArtifact` or `LoadRefused` with the reason.
+        """
+        opened = self._open(model, listing)
+        schema, _ = proven(opened.sessions[0], opened.schema, opened.options)
+        for session in opened.sessions:
+            session.close()
+        return opened.artifact, opened.options, schema
 
-    def _session(self, artifact: ModelArtifact, options: ModelOptions, device: Device, model: ModelListing) -> Session:
-        settings = SessionSettings(device, _threads(options, device), options.session_options, options.provider_options)
+    def session(self, artifact: ModelArtifact, options: ModelOptions, device: Device, model: ModelListing) -> Session:
+        """Return a session with the options' threads; blocks. Raises `BadArtifact` or `LoadRefused`."""
+        settings = SessionSettings(device, layout_of(options, device).threads, options.session_options, options.provider_options)
         declared = model.triton.max_batch_size if model.triton else None
         session = self._open_session(artifact.path, settings, declared)
         _check_placement(session, options)
         return session
 
-    async def _lanes(self, opened: _Opened) -> SessionLanes:
-        devices = [parse_device(name) for name in opened.options.devices]
-        pools = [self._pool(device) for device in devices]
-        for pool in pools:
-            if not pool.hop_ns:
-                await pool.measure_hop()
-        places = [
-            (session, pool)
-            for session, device, pool in zip(opened.sessions, devices, pools, strict=True)
-            for _ in range(_lane_count(opened.options, device))
-        ]
-        on_cpu = all(device.kind == "cpu" for device in devices)
-        return SessionLanes(places, max(pool.hop_ns for pool in pools) if on_cpu else 0)
+    def close(self) -> None:
+        """End the worker threads; blocks until their last run is done."""
+        for worker in self._workers.values():
+            worker.pool.close()
 
-    def _pool(self, device: Device) -> DevicePool:
-        if device not in self._pools:
-            self._pools[device] = DevicePool(str(device), max(2, usable_cores()))
-        return self._pools[device]
+    def _open(self, model: ModelListing, listing: VersionListing) -> _Opened:
+        artifact = self._registry.open(model, listing)
+        options = self.options(model, listing)
+        tuned = self._plans.settings(artifact.version, options, self._said(model, listing)) if self._plans else {}
+        options = msgspec.structs.replace(options, **tuned)
+        sessions = tuple(self.session(artifact, options, parse_device(name), model) for name in options.devices)
+        schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
+        return _Opened(artifact, options, schema, sessions, tuned)
 
+    def _said(self, model: ModelListing, version: VersionListing | None) -> tuple[Mapping[str, object], ...]:
+        """Return what is said about the model beyond [defaults], the stronger word later."""
+        return model.settings, version.settings if version else {}, self._overrides.get(model.name, {})
 
-def _lane_count(options: ModelOptions, device: Device) -> int:
-    if options.lanes != "auto":
-        return options.lanes
-    return min(2, usable_cores()) if device.kind == "cpu" else 1
+    async def _batcher(self, opened: _Opened, warmed: _Warmed, version: ServedVersion) -> Batcher:
+        limits = limits_of(opened.options, warmed.schema)
+        kinds, places = [], []
+        measured = zip(warmed.latency_ns, warmed.prior_ns, strict=True)
+        for name, session, (idle_ns, prior_ns) in zip(opened.options.devices, opened.sessions, measured, strict=True):
+            device = parse_device(name)
+            worker, table = await self._worker(device), _by_cost(idle_ns, limits)
+            count = layout_of(opened.options, device).lanes
+            kind = _lane_kind(device, count, LatencyModel(prior_ns or table), RunPlace(worker.hop_ns, table), limits.max_rows)
+            kinds.append(kind)
+            places += [(session, worker.pool)] * kind.count
+        lanes = SessionLanes(places, warmed.stored)
+        batcher = Batcher(
+            warmed.schema, limits, kinds, lanes, version.statistics, slo_ms=slo_ms_of(opened.options, warmed.latency_ns[0].get(1, 0))
+        )
+        for name, kind in zip(opened.options.devices, kinds, strict=True):
+            kind.tenant = self._workers[parse_device(name)].share.join(batcher.decide_soon)
+        return batcher
 
-
-def _threads(options: ModelOptions, device: Device) -> int:
-    if options.threads != "auto":
-        return options.threads
-    return max(1, usable_cores() // _lane_count(options, device)) if device.kind == "cpu" else 1
+    async def _worker(self, device: Device) -> _Worker:
+        if device not in self._workers:
+            threads = max(2, usable_cores())
+            self._workers[device] = _Worker(DevicePool(str(device), threads), DeviceShare(threads))
+            if device.kind == "cpu":
+                await self._workers[device].pool.measure_hop()
+        return self._workers[device]
 
 
 def _check_placement(session: Session, options: ModelOptions) -> None:
@@ -153,48 +201,35 @@ def _check_placement(session: Session, options: ModelOptions) -> None:
             raise LoadRefused(f"require_placement: {kind} runs {share:.2f} of the nodes, {least:.2f} is required (placed: {seen})")
 
 
-def _warm(opened: _Opened) -> _Warmed:
+def _warm(opened: _Opened, store: LatencyStore | None) -> _Warmed:
     schema, options = opened.schema, opened.options
     if options.warmup == "off":
-        return _Warmed(schema, {}, schema.notes)
-    schema, probe_note = _probed(opened.sessions[0], schema)
-    tables = [warm_up(session, schema, _max_rows(schema, options), _WARM_LIMIT_S) for session in opened.sessions]
-    latency_ns, warm_note = tables[0]
-    return _Warmed(schema, latency_ns, (*schema.notes, *(note for note in (probe_note, warm_note) if note)))
+        memory = TableMemory(store, opened.artifact.version, options, schema)
+        known = [memory.recall(device) for device in options.devices]
+        return _warmed(schema, memory, known, (*schema.notes, *unproven(schema)))
+    schema, probe_note = proven(opened.sessions[0], schema, options)
+    memory, most = TableMemory(store, opened.artifact.version, options, schema), largest_run(schema, options)
+    known = [memory.warm_up(*place, most, _WARM_LIMIT_S) for place in zip(opened.sessions, options.devices, strict=True)]
+    notes = (*schema.notes, *dict.fromkeys(note for note in (probe_note, *(warmth.note for warmth in known)) if note))
+    return _warmed(schema, memory, known, notes)
 
 
-def _probed(session: Session, schema: ModelSchema) -> tuple[ModelSchema, str | None]:
-    if not schema.batched:
-        return schema, None
-    try:
-        return schema, probe_batch(session, schema, _RUN_LIMIT_S)
-    except UnsafeBatch as error:
-        return replace(schema, batched=False, notes=(f"served one by one: {error}",)), None
+def _warmed(schema: ModelSchema, memory: TableMemory, known: Sequence[Warmth], notes: tuple[str, ...]) -> _Warmed:
+    stored = _stored(schema) if all(warmth.runs for warmth in known) else None
+    return _Warmed(schema, [warmth.idle_ns for warmth in known], notes, memory, [warmth.prior_ns for warmth in known], stored)
 
 
-def _max_rows(schema: ModelSchema, options: ModelOptions) -> int:
-    if not schema.batched:
-        return 1
-    return min(options.max_batch_rows, schema.max_batch_rows or options.max_batch_rows)
+def _stored(schema: ModelSchema) -> Batch:
+    return Batch([Rows(synthetic_inputs(schema, 1), 1)], schema.output_names)
 
 
-def _limits(options: ModelOptions, warmed: _Warmed, lanes: int) -> tuple[BatchLimits, float]:
-    max_rows = _max_rows(warmed.schema, options)
-    slo_ms = _slo_ms(options, warmed.latency_ns)
-    queue_rows = _queue_rows(slo_ms, warmed.latency_ns, max_rows, lanes) if options.queue_rows == "auto" else options.queue_rows
-    queue_bytes = _AUTO_QUEUE_BYTES if options.queue_bytes == "auto" else options.queue_bytes
-    together = warmed.schema.batched and options.batching != "off"
-    return BatchLimits(max_rows, queue_rows, queue_bytes, together), slo_ms
+def _by_cost(table: Mapping[int, int], limits: BatchLimits) -> Mapping[int, int]:
+    """Return warm-up times by what the scheduler counts: rows, or the elements of padded rows."""
+    return table if limits.max_elements is None else {rows * PADDED_LENGTH: ns for rows, ns in table.items()}
 
 
-def _slo_ms(options: ModelOptions, latency_ns: Mapping[int, int]) -> float:
-    if options.slo_ms != "auto":
-        return options.slo_ms
-    return max(_AUTO_SLO_MS, 10 * latency_ns.get(1, 0) / NS_PER_MS)
-
-
-def _queue_rows(slo_ms: float, latency_ns: Mapping[int, int], max_rows: int, lanes: int) -> int:
-    """Return Little's bound: the rows that the lanes can finish in half the target, never below one full batch per lane."""
-    rows, run_ns = max(latency_ns.items(), default=(max_rows, NS_PER_S // 100))
-    per_second = lanes * rows * NS_PER_S / max(run_ns, 1)
-    return max(lanes * max_rows, min(_MOST_QUEUE_ROWS, math.ceil(per_second * slo_ms / 2000)))
+def _lane_kind(device: Device, lanes: int, latency: LatencyModel, place: RunPlace, max_rows: int) -> LaneKind:
+    """Return the lanes of one device. A GPU has one more, which prepares while another runs, and runs batches of few sizes."""
+    if device.kind == "cpu":
+        return LaneKind(lanes, latency, place=place)
+    return LaneKind(lanes + 1, latency, independent=False, sizes=sorted(sizes(max_rows)), staged=True)

@@ -5,6 +5,19 @@ from typing import Literal
 import msgspec
 
 
+class PadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How one input is padded, so that requests of different lengths may run together: a table of `pad`."""
+
+    axis: int
+    """The dimension whose length differs between requests; the batch is 0."""
+
+    value: bool | int | float | str = 0
+    """What shorter rows are filled up with, at their end."""
+
+    mask: str | None = None
+    """The input that tells elements (1) from padding (0); the server fills it in where a caller leaves it out."""
+
+
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The sections `[defaults]` and `[models.<name>]`, and the keys of a `model.toml`."""
 
@@ -20,8 +33,19 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     max_batch_rows: int = 64
     """The most rows of one run; a longer request is split and rejoined."""
 
+    pad: dict[str, PadOptions] = msgspec.field(default_factory=dict)
+    """By input: how requests of different lengths are padded to run together, {axis = 1, value = 0, mask = "mask"}. Used only if a probe
+    at load shows that padding changes no answer."""
+
+    max_batch_elements: int | Literal["auto"] = "auto"
+    """With `pad`: the most elements of one run, rows times padded length. "auto": 512 for each row of `max_batch_rows`."""
+
     devices: list[str] = msgspec.field(default_factory=lambda: ["cpu"])
     """Where the model runs: "cpu", "cuda:0", "tensorrt:0"."""
+
+    spill: bool = True
+    """Whether a device that is not the first in `devices` may run what the first could not end in time; their answers may differ in the
+    last bits."""
 
     lanes: int | Literal["auto"] = "auto"
     """How many runs of the model may be under way at once."""

@@ -48,6 +48,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "versions": _VERSIONS,
     "slo_ms": or_auto(_MILLISECONDS),
     "max_batch_rows": COUNT,
+    "max_batch_elements": or_auto(COUNT),
     "devices": _DEVICES,
     "lanes": or_auto(COUNT),
     "threads": or_auto(COUNT),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from penstock.batching.batcher import Batcher
@@ -15,6 +16,10 @@ from penstock.lifecycle.states import VersionState, advance
 from penstock.telemetry.statistics import VersionStatistics
 
 
+def _nothing() -> None:
+    """Keep nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Everything that a version needs to answer; put together by the loader."""
@@ -24,9 +29,11 @@ class Readiness:
     schema: ModelSchema
     sessions: tuple[Session, ...]
     batcher: Batcher
-    latency_ns: dict[int, int] = field(default_factory=dict)
-    """Measured nanoseconds of a run, by rows."""
     notes: tuple[str, ...] = ()
+    tuned: Mapping[str, object] = field(default_factory=dict)
+    """The options that a plan of `penstock tune` decided."""
+    remember: Callable[[], None] = _nothing
+    """Keeps what serving has taught of the version's speed; blocks, never raises."""
 
 
 class ServedVersion:
@@ -97,10 +104,13 @@ class ServedVersion:
     async def drain(self) -> None:
         """Refuse new requests, wait until the last lease is back, and free the sessions."""
         self.enter(VersionState.DRAINING)
+        self.batcher.close()
         while self.leases:
             self._drained.clear()
             await self._drained.wait()
         readiness, self._readiness = self.readiness, None
+        readiness.batcher.leave()
+        await beside(readiness.remember)
         for session in readiness.sessions:
             await beside(session.close)
         self.enter(VersionState.UNLOADED, "unloaded")

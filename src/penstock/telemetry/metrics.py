@@ -5,7 +5,7 @@ Nothing here is touched while a prediction runs: the house counts in plain integ
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -20,46 +20,37 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
+from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
-
-
-class Family(NamedTuple):
-    """One metric as documentation and scrapes know it."""
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    help: str
-
-
-_MODEL: Final = ("model", "version")
 
 FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_received_total", "counter", ("protocol", "model"), "Predictions received, by known model."),
     Family("penstock_outcomes_total", "counter", ("protocol", "model", "outcome"), "Ends of predictions; their sum is received."),
-    Family("penstock_requests_total", "counter", (*_MODEL, "route", "protocol", "status"), "Predictions at their end, whatever the end."),
-    Family("penstock_request_duration_seconds", "histogram", (*_MODEL, "route"), "From arrival to end of a prediction."),
-    Family("penstock_queue_duration_seconds", "histogram", (*_MODEL, "route"), "From arrival to the run, answered predictions."),
-    Family("penstock_compute_duration_seconds", "histogram", (*_MODEL, "route"), "Stacking, running and splitting, answered predictions."),
-    Family("penstock_batch_size", "histogram", _MODEL, "Rows of a run."),
-    Family("penstock_requests_waiting", "gauge", _MODEL, "Requests in the queue."),
-    Family("penstock_requests_running", "gauge", _MODEL, "Runs under way."),
+    Family("penstock_requests_total", "counter", (*MODEL, "route", "protocol", "status"), "Predictions at their end, whatever the end."),
+    Family("penstock_request_duration_seconds", "histogram", (*MODEL, "route"), "From arrival to end of a prediction."),
+    Family("penstock_queue_duration_seconds", "histogram", (*MODEL, "route"), "From arrival to the run, answered predictions."),
+    Family("penstock_compute_duration_seconds", "histogram", (*MODEL, "route"), "Stacking, running and splitting, answered predictions."),
+    Family("penstock_batch_size", "histogram", MODEL, "Rows of a run."),
+    Family("penstock_requests_waiting", "gauge", MODEL, "Requests in the queue."),
+    Family("penstock_requests_running", "gauge", MODEL, "Runs under way."),
     Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
-    Family("penstock_model_ready", "gauge", _MODEL, "1 if the version takes requests."),
-    Family("penstock_model_load_seconds", "gauge", _MODEL, "Time from the start of the load to ready."),
-    Family("penstock_model_info", "info", (*_MODEL, "provider", "digest"), "What a ready version is made of."),
+    *SCHEDULING_FAMILIES,
+    Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
+    Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
+    Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
     Family("penstock_registry_stale_seconds", "gauge", (), "Time since the registry was last read."),
     Family("penstock_log_lines_dropped_total", "counter", (), "Access-log lines dropped because the writer was behind."),
-    Family("nv_inference_request_success", "untyped", _MODEL, "Answered requests."),
-    Family("nv_inference_request_failure", "untyped", _MODEL, "Requests that ended otherwise."),
-    Family("nv_inference_count", "untyped", _MODEL, "Rows computed."),
-    Family("nv_inference_exec_count", "untyped", _MODEL, "Runs."),
-    Family("nv_inference_pending_request_count", "gauge", _MODEL, "Requests that wait for a run."),
-    Family("nv_inference_request_duration_us", "untyped", _MODEL, "Cumulative time of answered requests, in microseconds."),
-    Family("nv_inference_queue_duration_us", "untyped", _MODEL, "Cumulative time in the queue, in microseconds."),
-    Family("nv_inference_compute_input_duration_us", "untyped", _MODEL, "Cumulative time of stacking, in microseconds."),
-    Family("nv_inference_compute_infer_duration_us", "untyped", _MODEL, "Cumulative time of runs, in microseconds."),
-    Family("nv_inference_compute_output_duration_us", "untyped", _MODEL, "Cumulative time of splitting, in microseconds."),
+    Family("nv_inference_request_success", "untyped", MODEL, "Answered requests."),
+    Family("nv_inference_request_failure", "untyped", MODEL, "Requests that ended otherwise."),
+    Family("nv_inference_count", "untyped", MODEL, "Rows computed."),
+    Family("nv_inference_exec_count", "untyped", MODEL, "Runs."),
+    Family("nv_inference_pending_request_count", "gauge", MODEL, "Requests that wait for a run."),
+    Family("nv_inference_request_duration_us", "untyped", MODEL, "Cumulative time of answered requests, in microseconds."),
+    Family("nv_inference_queue_duration_us", "untyped", MODEL, "Cumulative time in the queue, in microseconds."),
+    Family("nv_inference_compute_input_duration_us", "untyped", MODEL, "Cumulative time of stacking, in microseconds."),
+    Family("nv_inference_compute_infer_duration_us", "untyped", MODEL, "Cumulative time of runs, in microseconds."),
+    Family("nv_inference_compute_output_duration_us", "untyped", MODEL, "Cumulative time of splitting, in microseconds."),
 )  # fmt: skip
 """All families, in the order in which a scrape lists them."""
 
@@ -79,6 +70,8 @@ class VersionView:
     load_s: float = 0.0
     provider: str = ""
     digest: str = ""
+    scheduling: SchedulingView | None = None
+    """None for a version that has no queue."""
 
     @property
     def labels(self) -> list[str]:
@@ -95,9 +88,6 @@ class ServerView:
     unversioned: Mapping[tuple[str, str, str], int]
     registry_age_s: float = 0.0
     log_lines_dropped: int = 0
-
-
-Samples = Iterable[tuple[list[str], float]]
 
 
 class Metrics(Collector):
@@ -117,8 +107,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every family of `FAMILIES`."""
         server, versions = self._server(), list(self._versions())
-        samples = _server_samples(server, versions) | _version_samples(versions)
-        histograms = _histograms(versions)
+        queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
+        samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
+        histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
             if family.kind == "histogram":
                 yield _histogram_family(family, histograms[family.name])

@@ -16,6 +16,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 
 from penstock.domain.errors import InvalidInput, Unauthenticated
+from penstock.domain.halt import Halt
 from penstock.domain.outcome import Outcome
 from penstock.domain.schema import ModelSchema
 from penstock.domain.session import Session
@@ -91,11 +92,16 @@ class Gate:
         inputs: Mapping[str, Array],
         outputs: Sequence[str],
         limit_s: float | None = None,
+        halt: Halt | None = None,
     ) -> list[Array]:
         """Return the input once the gate is open."""
         self.runs += 1
         assert self.opened.wait(20), "the test never opened the gate"
         return [inputs["X"]]
+
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Inputs are used where they are."""
+        return inputs
 
     def close(self) -> None:
         """Nothing to free."""

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from penstock.batching.batcher import Batcher
+from penstock.batching.lane_kind import LaneKind
+from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
+from penstock.batching.place import RunPlace
 from penstock.domain.batch import Batch, Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S
 from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError
@@ -38,9 +41,10 @@ class FakeClock:
 class FakeLanes:
     """Lanes whose runs a test finishes: each answers with its input, and fails where a value is poison."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, clock: FakeClock) -> None:
         self.count = count
-        self.hop_ns = 0
+        self._clock = clock
+        self.stored: Batch | None = None
         self.started: list[tuple[int, Batch]] = []
         """Every run that was ever started on a thread."""
         self.here: list[Batch] = []
@@ -60,10 +64,12 @@ class FakeLanes:
         self._running[lane] = (batch, done)
 
     def finish(self, run: Run | None = None) -> None:
-        """Finish the oldest run, as the arrays say or with what is given."""
+        """Finish the oldest run, as the arrays say or with what is given; its time passes."""
         lane = next(iter(self._running))
         batch, done = self._running.pop(lane)
-        done(run or self._outcome(batch))
+        run = run or self._outcome(batch)
+        self._clock.now_ns += run.infer_ns
+        done(run)
 
     async def finish_all(self) -> None:
         """Finish runs until none is left."""
@@ -134,12 +140,13 @@ class FakeLease:
 class Desk:
     """A batcher over fake lanes, and the tickets that a test hands in."""
 
-    def __init__(self, schema: ModelSchema, limits: BatchLimits, lanes: int, *, hop_ns: int = 0) -> None:
+    def __init__(self, schema: ModelSchema, limits: BatchLimits, lanes: int, *, hop_ns: int = 0, stored: Batch | None = None) -> None:
         self.clock = FakeClock()
-        self.lanes = FakeLanes(lanes)
-        self.lanes.hop_ns = hop_ns
+        self.lanes = FakeLanes(lanes, self.clock)
+        self.lanes.stored = stored
         self.statistics = VersionStatistics()
-        self.batcher = Batcher(schema, limits, self.lanes, self.statistics, slo_ms=100, measured_ns={4: NS_PER_MS}, clock=self.clock)
+        kind = LaneKind(lanes, LatencyModel(), place=RunPlace(hop_ns, {4: NS_PER_MS}))
+        self.batcher = Batcher(schema, limits, [kind], self.lanes, self.statistics, slo_ms=100, clock=self.clock)
         self.ended: list[Ticket] = []
 
     def hand_in(self, array: Array, *, timeout_ns: int | None = 30 * NS_PER_S, datatype: str = "FP32") -> Ticket:
@@ -156,7 +163,7 @@ class Desk:
     def idle(self) -> bool:
         """Whether nothing waits, nothing runs and nobody needs to be woken."""
         scheduler = self.batcher.scheduler
-        waits = scheduler.waiting_jobs, scheduler.waiting_rows, scheduler.waiting_bytes, scheduler.running
+        waits = scheduler.backlog.jobs, scheduler.backlog.rows, scheduler.backlog.size_bytes, scheduler.running
         return waits == (0, 0, 0, 0) and scheduler.next_wakeup_ns is None
 
 
@@ -181,7 +188,7 @@ def answers(tickets: Sequence[Ticket]) -> list[list[list[float]]]:
 
 async def turn() -> None:
     """Let the event loop do what is due."""
-    for _ in range(3):
+    for _ in range(6):
         await asyncio.sleep(0)
 
 
@@ -483,7 +490,7 @@ async def test_full_queue_refuses_with_a_time_to_come_back(make_desk: MakeDesk) 
     await turn()
     waiting = desk.hand_in(rows(*range(4)))
 
-    with pytest.raises(Overloaded, match="4 rows wait, the limits are 4 rows") as refused:
+    with pytest.raises(Overloaded, match="4 rows wait, the limit is 4") as refused:
         desk.hand_in(rows(9))
 
     assert refused.value.retry_after_s == 1.0
@@ -507,7 +514,7 @@ async def test_time_to_come_back_follows_the_measured_runs(make_desk: MakeDesk) 
     with pytest.raises(Overloaded) as refused:
         desk.hand_in(rows(9))
 
-    assert refused.value.retry_after_s == 40.0
+    assert refused.value.retry_after_s == 250.0
     await desk.lanes.finish_all()
 
 
@@ -520,7 +527,7 @@ async def test_long_texts_count_towards_the_bytes_that_may_wait(make_desk: MakeD
     await turn()
     desk.hand_in(np.array([["b" * 9000]], dtype=object), datatype="BYTES")
 
-    with pytest.raises(Overloaded, match="10000 bytes"):
+    with pytest.raises(Overloaded, match="9004 bytes of input wait, the limit is 10000"):
         desk.hand_in(np.array([["c" * 2000]], dtype=object), datatype="BYTES")
 
     await desk.lanes.finish_all()
@@ -555,7 +562,7 @@ async def test_timeline_tells_wait_and_run(make_desk: MakeDesk) -> None:
     desk.lanes.finish()
 
     timeline = ticket.timeline
-    assert (timeline.queue_ns, timeline.infer_ns, timeline.total_ns) == (7, NS_PER_MS, 11)
+    assert (timeline.queue_ns, timeline.infer_ns, timeline.total_ns) == (7 + NS_PER_MS, NS_PER_MS, 11 + 2 * NS_PER_MS)
 
 
 @pytest.mark.asyncio

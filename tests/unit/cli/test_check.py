@@ -13,7 +13,7 @@ Penstock = Callable[..., Result]
 
 
 def _version(model: str, version: str, state: str, reason: str, load_s: float) -> SimpleNamespace:
-    return SimpleNamespace(model=model, version=version, state=state, reason=reason, load_s=load_s)
+    return SimpleNamespace(model=model, version=version, state=state, reason=reason, load_s=load_s, tuned={})
 
 
 GOOD = SimpleNamespace(problems=(), versions=(_version("digits", "3", "READY", "", 0.25),))
@@ -69,6 +69,20 @@ def test_json_holds_the_whole_report(penstock: Penstock, server: SimpleNamespace
     assert {"key": "models.m.lanes", "value": 2, "origin": "flag --set models.m.lanes"} in answer["settings"]
     assert answer["versions"] == [vars(version) for version in report.versions]
     assert answer["problems"] == list(report.problems)
+
+
+def test_settings_of_a_plan_are_shown_with_their_origin(penstock: Penstock, server: SimpleNamespace) -> None:
+    """What `penstock tune` decided is no secret."""
+    version = _version("digits", "3", "READY", "", 0.25)
+    version.tuned = {"lanes": 2, "batching": "off"}
+    server.answer = SimpleNamespace(problems=(), versions=(version,))
+
+    lines = [line.split() for line in penstock("check").stdout.splitlines()]
+    answer = json.loads(penstock("check", "--json").stdout)
+
+    assert ["digits/3", "lanes", "2", "tuned"] in lines
+    assert ["digits/3", "batching", '"off"', "tuned"] in lines
+    assert answer["versions"][0]["tuned"] == {"lanes": 2, "batching": "off"}
 
 
 def test_same_options_as_serve_are_taken(penstock: Penstock, server: SimpleNamespace) -> None:

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array
 from penstock.execution.devices import Device
@@ -24,10 +25,16 @@ class FakeSession:
         self.asked: list[tuple[Mapping[str, Array], tuple[str, ...], float | None]] = []
         self._answer = answer
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None
+    ) -> list[Array]:
         """Return what the function says."""
         self.asked.append((inputs, tuple(outputs), limit_s))
         return self._answer(inputs)
+
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Inputs are used where they are."""
+        return inputs
 
     def close(self) -> None:
         """Nothing to free."""

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.batching.batcher import Batcher
 from penstock.domain.errors import InvalidInput, LoadRefused, NotFound, PenstockError, Unavailable
+from penstock.domain.halt import Halt
 from penstock.domain.model import ModelArtifact, ModelVersion
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
@@ -26,6 +27,16 @@ SCHEMA = ModelSchema((), (), batched=False)
 MakeVersion = Callable[..., ServedVersion]
 
 
+class FakeBatcher:
+    """Has no queue."""
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+    def leave(self) -> None:
+        """Nothing is claimed."""
+
+
 class FakeSession:
     """Knows only whether it was closed."""
 
@@ -35,7 +46,9 @@ class FakeSession:
     def __init__(self) -> None:
         self.closed = 0
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None) -> list[Array]:
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None
+    ) -> list[Array]:
         """Never called here."""
         raise NotImplementedError
 
@@ -58,7 +71,7 @@ def make_version() -> MakeVersion:
         if state in (READY, VersionState.UNLOADED):
             artifact = ModelArtifact(ModelVersion("m", str(number), "d1"), Path("model.onnx"))
             sessions = (session or FakeSession(),)
-            version.become_ready(Readiness(artifact, ModelOptions(), SCHEMA, sessions, cast("Batcher", object())))
+            version.become_ready(Readiness(artifact, ModelOptions(), SCHEMA, sessions, cast("Batcher", FakeBatcher())))
         if state is VersionState.UNLOADED:
             version.enter(VersionState.DRAINING)
             version.enter(VersionState.UNLOADED, "unloaded")

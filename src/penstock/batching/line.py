@@ -1,0 +1,62 @@
+"""Jobs in the order of an instant, first come first served among equals."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+
+from penstock.batching.job import WAITING, Job
+
+
+class Line:
+    """A queue that costs a deque's append and popleft as long as jobs come in order; those that do not go to a heap beside it.
+
+    Jobs that no longer wait are skipped when they reach the head, and swept out before they outnumber the others.
+    """
+
+    __slots__ = ("_early", "_instant", "_line", "held", "rows")
+
+    def __init__(self, instant: Callable[[Job], int]) -> None:
+        """`instant` tells what orders the jobs; it must not change while they wait."""
+        self.rows = 0
+        """Rows that wait, as far as the owner of the line counts them."""
+        self.held = False
+        """Whether it had a free lane and was made to wait for company."""
+        self._instant = instant
+        self._line: deque[Job] = deque()
+        self._early: list[tuple[int, int, Job]] = []
+
+    def __len__(self) -> int:
+        return len(self._line) + len(self._early)
+
+    def push(self, job: Job) -> None:
+        """Take a job in."""
+        line = self._line
+        if not line or self._instant(job) >= self._instant(line[-1]):
+            line.append(job)
+        else:
+            heapq.heappush(self._early, (self._instant(job), job.number, job))
+
+    def head(self) -> Job | None:
+        """Return the first job that waits."""
+        line, early = self._line, self._early
+        while line and line[0].state != WAITING:
+            line.popleft()
+        if not early:
+            return line[0] if line else None
+        while early and early[0][2].state != WAITING:
+            heapq.heappop(early)
+        if early and (not line or early[0][:2] < (self._instant(line[0]), line[0].number)):
+            return early[0][2]
+        return line[0] if line else None
+
+    def pop(self) -> Job:
+        """Remove and return what `head` has returned."""
+        if self._early and self.head() is self._early[0][2]:
+            return heapq.heappop(self._early)[2]
+        return self._line.popleft()
+
+    def sweep(self) -> None:
+        """Drop what no longer waits."""
+        self._line = deque(job for job in self._line if job.state == WAITING)
+        self._early = [entry for entry in self._early if entry[2].state == WAITING]
+        heapq.heapify(self._early)

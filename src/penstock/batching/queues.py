@@ -1,0 +1,134 @@
+"""The jobs that wait: a line for each key, and one over all of them by deadline."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final
+
+from penstock.batching.backlog import Backlog
+from penstock.batching.job import GONE, RUNNING, WAITING, Job, Key
+from penstock.batching.line import Line
+
+_DUE: Final = attrgetter("due_ns")
+_DEADLINE: Final = attrgetter("deadline_ns")
+_SLACK: Final = 64
+"""Jobs that have left may outnumber those that wait by so many before they are swept out."""
+
+
+class Queues:
+    """Takes jobs in, and gives them out in the order in which they are due."""
+
+    def __init__(self) -> None:
+        self.backlog: Final = Backlog()
+        self._lines: dict[Key, Line] = {}
+        self._deadlines = Line(_DEADLINE)
+        self._arrivals = 0
+        self._gone = 0
+
+    def push(self, job: Job) -> None:
+        """Let a job wait."""
+        self._arrivals += 1
+        job.number = self._arrivals
+        self._stand(job)
+        self._deadlines.push(job)
+        self.backlog.add(job)
+
+    def push_again(self, job: Job) -> None:
+        """Let a job wait that ran in a batch that failed: it has its own way to a lane, but it may still expire."""
+        job.state = WAITING
+        self._deadlines.push(job)
+        self.backlog.add(job)
+
+    def put_back(self, job: Job) -> None:
+        """Let a job wait that was taken and not started."""
+        self._stand(job)
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job that has not started."""
+        if job.state != WAITING:
+            return
+        job.state = GONE
+        self.backlog.remove(job)
+        if job.line is not None:
+            job.line.rows -= job.rows
+            job.line = None
+        self._gone += 1
+        if self._gone > 2 * self.backlog.jobs + _SLACK:
+            self._sweep()
+
+    def start(self, jobs: Sequence[Job]) -> int:
+        """Count jobs as running, and return their rows."""
+        rows = 0
+        for job in jobs:
+            job.state = RUNNING
+            self.backlog.remove(job)
+            rows += job.rows
+        return rows
+
+    def take(self, line: Line, most: int, *, together: bool) -> list[Job]:
+        """Remove and return the first jobs that run together: at least one, then as many as fit into `most` rows.
+
+        A job without rows runs alone: what a model makes of no rows is nobody else's business.
+        """
+        jobs: list[Job] = []
+        rows = 0
+        while (job := line.head()) is not None:
+            if jobs and (not together or not job.rows or not rows or rows + job.rows > most):
+                break
+            line.pop()
+            job.line = None
+            jobs.append(job)
+            rows += job.rows
+        line.rows -= rows
+        return jobs
+
+    def neighbours(self, key: Key) -> list[tuple[int, Line, Job]]:
+        """Return the lines whose jobs differ from those of a key in their length alone, with length and head, the nearest first."""
+        alike = [(other.length, line) for other, line in self._lines.items() if other[:2] == key[:2] and other.length != key.length]
+        alike.sort(key=lambda entry: max(entry[0], key.length) / min(entry[0], key.length))
+        return [(length, line, head) for length, line in alike if (head := line.head()) is not None]
+
+    def in_order(self) -> list[tuple[Key, Line, Job]]:
+        """Return the lines in which jobs wait, with the job at the head, the most urgent first."""
+        heads = []
+        for key, line in list(self._lines.items()):
+            head = line.head()
+            if head is None:
+                del self._lines[key]
+            else:
+                heads.append((key, line, head))
+        if len(heads) > 1:
+            heads.sort(key=lambda entry: (entry[2].due_ns, entry[2].number))
+        return heads
+
+    def expired(self, now_ns: int) -> list[Job]:
+        """Remove and return the jobs whose deadline has passed."""
+        expired: list[Job] = []
+        while (job := self._deadlines.head()) is not None and job.deadline_ns <= now_ns:
+            self._deadlines.pop()
+            self.cancel(job)
+            expired.append(job)
+        if len(self._deadlines) > 2 * self.backlog.jobs + _SLACK:
+            self._deadlines.sweep()
+        return expired
+
+    def first_deadline_ns(self) -> int | None:
+        """Return the earliest deadline of a job that waits."""
+        first = self._deadlines.head()
+        return None if first is None else first.deadline_ns
+
+    def _stand(self, job: Job) -> None:
+        line = self._lines.get(job.key)
+        if line is None:
+            line = self._lines[job.key] = Line(_DUE)
+        line.push(job)
+        line.rows += job.rows
+        job.line = line
+
+    def _sweep(self) -> None:
+        """Drop what no longer waits from every line, so that callers who leave do not make them grow."""
+        self._gone = 0
+        self._deadlines.sweep()
+        for key, line in list(self._lines.items()):
+            line.sweep()
+            if not len(line):
+                del self._lines[key]

@@ -1,0 +1,58 @@
+"""Which jobs of a line run next."""
+
+from penstock.batching.company import joined
+from penstock.batching.job import Job
+from penstock.batching.lane_kind import LaneKind
+from penstock.batching.limits import BatchLimits
+from penstock.batching.line import Line
+from penstock.batching.queues import Queues
+from penstock.batching.speed import Speed
+from penstock.batching.window import Window, choose
+
+
+class Selection:
+    """Takes jobs out of their lines so that whoever runs makes it."""
+
+    def __init__(self, limits: BatchLimits, slo_ns: int, queues: Queues) -> None:
+        self._limits = limits
+        self._slo_ns = slo_ns
+        self._queues = queues
+
+    def take(self, line: Line, kind: LaneKind, rows: int, now_ns: int) -> Window:
+        """Divide the first jobs of a line: those of the next run can all make it, others stay in the line, and the hopeless leave it."""
+        jobs = self._queues.take(line, rows, together=self._limits.together)
+        if jobs[0].length:
+            return self._gathered(jobs, kind, now_ns)
+        latest_ns = now_ns + kind.latency.bound(rows)
+        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= latest_ns:
+            return Window(jobs, [], [])
+        window = self._able(jobs, kind.latency, now_ns)
+        hopeless = window.hopeless
+        while window.hopeless and (more := self._more(line, rows - sum([job.rows for job in window.run]))):
+            window = self._able(window.run + more, kind.latency, now_ns)
+            hopeless = hopeless + window.hopeless
+        return window._replace(hopeless=hopeless)
+
+    def _more(self, line: Line, rows: int) -> list[Job]:
+        """Return jobs for the room that the hopeless have left."""
+        head = line.head()
+        return self._queues.take(line, rows, together=True) if self._limits.together and head and 0 < head.rows <= rows else []
+
+    def _gathered(self, jobs: list[Job], kind: LaneKind, now_ns: int) -> Window:
+        """Return jobs that may be padded, with company from neighbouring buckets unless an idle lane could serve those beside them."""
+        if self._limits.together and not (kind.independent and len(kind.free) > 1):
+            jobs = joined(jobs, self._queues, kind.latency, lambda length: kind.cap(self._limits, self._slo_ns, length))
+        speed = kind.speed(max([job.key.length for job in jobs]))
+        latest_ns = now_ns + speed.bound(sum([job.rows for job in jobs]))
+        if speed.cold or min([job.deadline_ns for job in jobs]) >= latest_ns:
+            return Window(jobs, [], [])
+        return self._able(jobs, speed, now_ns)
+
+    def _able(self, jobs: list[Job], speed: Speed, now_ns: int) -> Window:
+        # Backlog counts the jobs that were taken too, until they start.
+        window = choose(jobs, now_ns, speed.bound, crowded=self._queues.backlog.jobs > len(jobs))
+        for job in window.later:
+            self._queues.put_back(job)
+        for job in window.hopeless:
+            self._queues.cancel(job)
+        return window

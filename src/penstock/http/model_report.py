@@ -1,0 +1,173 @@
+"""A model and its versions, as `/admin/models` tells of them."""
+
+import msgspec
+
+from penstock.batching.batcher import Batcher
+from penstock.batching.lane_kind import LaneKind
+from penstock.domain.clock import NS_PER_US
+from penstock.lifecycle.catalog import ServedModel
+from penstock.lifecycle.version import Readiness, ServedVersion
+
+
+class SizeReport(msgspec.Struct, kw_only=True):
+    """Runs of one size."""
+
+    size: int
+    runs: int
+    """How many of them are remembered; 0 for a figure of the warm-up."""
+    measured_us: float
+    """Their median time."""
+    predicted_us: float
+
+
+class LatencyReport(msgspec.Struct, kw_only=True):
+    """What is known of the runs on one device, and what follows from it. Sizes are rows, elements for a model that pads its rows."""
+
+    device: str
+    lanes: int
+    runs: int
+    """Runs that have been observed under load."""
+    alpha_us: float
+    """Fixed time of a run, by the line through the table."""
+    beta_us: float
+    """Time of each further row or element, by the same line."""
+    batchability: float
+    """alpha / (alpha + beta), between 0 and 1: what a second row saves of its own run."""
+    knee: int
+    """The smallest size that comes close to the highest throughput."""
+    full: int
+    """The size of a full batch: what knee, target and memory allow together."""
+    spread: float
+    """The 95 % quantile of real over predicted time."""
+    error_percent: float
+    """Mean of the errors of about the last 20 runs, without their sign."""
+    drifts: int
+    """How often all runs together became slower or faster."""
+    table: list[SizeReport]
+
+
+class QueueReport(msgspec.Struct, kw_only=True):
+    """What waits, and what is not taken in."""
+
+    requests: int
+    """Requests that wait, or parts of long ones."""
+    rows: int
+    bytes: int
+    overloaded: bool
+    """Whether the queue does not empty, whatever is predicted."""
+    refused: dict[str, int]
+    """Requests since the load, by what they would have needed more of."""
+    expired: dict[str, int]
+    """Requests, or parts of long ones, that left the queue without a run, by cause."""
+
+
+class VersionReport(msgspec.Struct, kw_only=True):
+    """One version."""
+
+    version: str
+    state: str
+    reason: str
+    since: float
+    """Seconds since the epoch."""
+    digest: str
+    size_bytes: int = 0
+    leases: int = 0
+    slo_ms: float | None = None
+    lanes: int = 0
+    broken_lanes: int = 0
+    """Lanes that could not even run the warm-up input, and were not sound since."""
+    unit: str = "rows"
+    """What run sizes count: rows, or elements where rows are padded."""
+    latency: list[LatencyReport] = []
+    """By device, in order of preference."""
+    queue: QueueReport | None = None
+    placement: dict[str, float] = {}
+    """Share of the graph's nodes by device."""
+    notes: tuple[str, ...] = ()
+
+
+class ModelReport(msgspec.Struct, kw_only=True):
+    """One model."""
+
+    name: str
+    aliases: dict[str, str]
+    unloaded: bool
+    problem: str
+    versions: list[VersionReport]
+
+
+def report_of(model: ServedModel) -> object:
+    """Return everything about a model, ready to be written as JSON."""
+    return msgspec.to_builtins(
+        ModelReport(
+            name=model.name,
+            aliases={alias: str(number) for alias, number in sorted(model.aliases.items())},
+            unloaded=model.unloaded,
+            problem=model.problem,
+            versions=[_version(version) for _, version in sorted(model.versions.items())],
+        )
+    )
+
+
+def _version(version: ServedVersion) -> VersionReport:
+    report = VersionReport(
+        version=version.identity.version,
+        state=version.state.value,
+        reason=version.reason,
+        since=version.since,
+        digest=version.identity.digest,
+        leases=version.leases,
+    )
+    if version.ready:
+        _add_readiness(report, version.readiness)
+    return report
+
+
+def _add_readiness(report: VersionReport, readiness: Readiness) -> None:
+    batcher = readiness.batcher
+    scheduler = batcher.scheduler
+    report.size_bytes = readiness.artifact.size_bytes
+    report.slo_ms = batcher.slo_ms
+    report.lanes, report.broken_lanes = scheduler.lanes, scheduler.broken_lanes
+    report.unit = "rows" if scheduler.limits.max_elements is None else "elements"
+    kinds = zip(readiness.options.devices, scheduler.kinds, strict=True)
+    report.latency = [_latency(device, kind, batcher) for device, kind in kinds]
+    report.queue = _queue(batcher)
+    report.placement = dict(readiness.sessions[0].placement)
+    report.notes = readiness.notes
+
+
+def _latency(device: str, kind: LaneKind, batcher: Batcher) -> LatencyReport:
+    model, limits = kind.latency, batcher.scheduler.limits
+    return LatencyReport(
+        device=device,
+        lanes=kind.count,
+        runs=model.runs,
+        alpha_us=_us(model.line.alpha_ns),
+        beta_us=_us(model.line.beta_ns),
+        batchability=round(model.batchability, 4),
+        knee=model.best_rows(limits.max_elements or limits.max_rows),
+        full=kind.budget(limits, batcher.scheduler.slo_ns),
+        spread=round(model.spread, 3),
+        error_percent=round(100 * model.error, 1),
+        drifts=model.drifts,
+        table=[
+            SizeReport(size=size, runs=runs, measured_us=_us(ns), predicted_us=_us(model.expect(size))) for size, ns, runs in model.table()
+        ],
+    )
+
+
+def _queue(batcher: Batcher) -> QueueReport:
+    backlog = batcher.scheduler.backlog
+    return QueueReport(
+        requests=backlog.jobs,
+        rows=backlog.rows,
+        bytes=backlog.size_bytes,
+        overloaded=batcher.scheduler.overloaded,
+        refused={str(shortage): count for shortage, count in batcher.refusals.items()},
+        expired=dict(batcher.expired),
+    )
+
+
+def _us(ns: float) -> float:
+    return round(ns / NS_PER_US, 3)

@@ -1,0 +1,70 @@
+"""Small files that outlive the process: written whole or not at all, bounded in number, and never trusted."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+_MOST_BYTES: Final = 256 * 1024
+_T = TypeVar("_T")
+
+
+class KeptFiles(Generic[_T]):
+    """JSON files of one kind in one directory. Blocks; several processes may share it, the last writer wins."""
+
+    def __init__(self, directory: Path, kind: type[_T], most: int) -> None:
+        """`most` files are kept, the oldest go first."""
+        self.directory: Final = directory
+        self._kind = kind
+        self._most = most
+
+    def read(self, name: str) -> _T | None:
+        """Return what a file holds, or None if it is not there.
+
+        Raises `ValueError` with the reason for a file that cannot be used: unreadable, too large, not of this kind.
+        """
+        try:
+            with (self.directory / name).open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+            return msgspec.json.decode(content, type=self._kind)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ValueError(str(error)) from error
+
+    def write(self, name: str, content: _T) -> None:
+        """Replace a file (mode 0600) by rename: a reader or a crash sees the old or the new one. Raises `OSError`."""
+        path = self.directory / name
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(content), indent=1))
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+        self._forget_oldest()
+
+    def newest_first(self) -> list[str]:
+        """Return the names of the files."""
+        return [path.name for path in reversed(self._by_age()) if not path.name.startswith(".")]
+
+    def _forget_oldest(self) -> None:
+        for path in self._by_age()[: -self._most]:
+            with contextlib.suppress(OSError):  # another process was faster
+                path.unlink()
+
+    def _by_age(self) -> list[Path]:
+        """Return everything in the directory, drafts of crashed writers too, the oldest first."""
+        ages = []
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.directory):
+                with contextlib.suppress(OSError):  # it went meanwhile
+                    ages.append((entry.stat(follow_symlinks=False).st_mtime_ns, Path(entry.path)))
+        return [path for _, path in sorted(ages)]
