@@ -1,8 +1,7 @@
 """Adaptive batching on a live server: `python benchmarks/adaptive.py`, about seven minutes.
 
-A perceptron of four layers, each 2,048 wide, takes 5 to 20 ms for a row and little more for eight: reading the weights costs most. Asked:
-at a tenth of the capacity, is it as fast as without batching; at twice the capacity, does goodput hold, are refusals quick, and do the
-admitted keep the target; and how well were the run times predicted.
+A network of convolutions takes 5 to 20 ms for an image. Asked: at a tenth of the capacity, is it as fast as without batching; at twice
+the capacity, does goodput hold, are refusals quick, and do the admitted keep the target; and how well were the run times predicted.
 """
 
 import os
@@ -21,7 +20,7 @@ from harness import ROOT, load_file
 from open_loop import Answer, Asked, OpenLoop, poisson, quantile
 
 SLO_MS: Final = 200
-_WIDTH, _LAYERS = 2048, 4
+_SIDE, _CHANNELS, _LAYERS = 32, 96, 4
 _PAIRS: Final = 10
 _LOW_S: Final = 4.0
 STEADY_S: Final = 60.0
@@ -30,23 +29,23 @@ Server = Any  # tests/clients/server_process.py is loaded by its path
 
 
 def write_model(registry: Path) -> Path:
-    """Write the perceptron; returns the path of its file."""
-    path = registry / "deep" / "1" / "model.onnx"
-    steps = [f"l{i} = MatMul (h{i}, W{i})\n h{i + 1} = Relu (l{i})" for i in range(_LAYERS)]
-    body = "\n".join(["h0 = Identity (X)", *steps, f"Y = Identity (h{_LAYERS})"])
-    graph = f"deep (float[batch,{_WIDTH}] X) => (float[batch,{_WIDTH}] Y) {{ {body} }}"
-    source = np.random.default_rng(7)
-    weights = {f"W{i}": (source.normal(size=(_WIDTH, _WIDTH)) / 45).astype(np.float32) for i in range(_LAYERS)}
+    """Write the network; returns the path of its file."""
+    path = registry / "image" / "1" / "model.onnx"
+    steps = [f"c{i} = Conv <pads = [1, 1, 1, 1]> (h{i}, W{i})\n h{i + 1} = Relu (c{i})" for i in range(_LAYERS)]
+    body = "\n".join(["h0 = Identity (X)", *steps, f"Y = ReduceMean <axes = [2, 3], keepdims = 0> (h{_LAYERS})"])
+    graph = f"image (float[batch,3,{_SIDE},{_SIDE}] X) => (float[batch,{_CHANNELS}] Y) {{ {body} }}"
+    source, ins = np.random.default_rng(7), [3] + [_CHANNELS] * (_LAYERS - 1)
+    weights = {f"W{i}": (source.normal(size=(_CHANNELS, ins[i], 3, 3)) / 30).astype(np.float32) for i in range(_LAYERS)}
     load_file("build", ROOT / "tests" / "models" / "build.py").write_graph(graph, path, weights)
     return path
 
 
 def question(_: int = 0) -> Asked:
-    """Return a prediction of one row, its tensors behind a JSON head."""
-    row = np.random.default_rng(11).normal(size=(1, _WIDTH)).astype(np.float32)
-    tensor = {"name": "X", "shape": [1, _WIDTH], "datatype": "FP32", "parameters": {"binary_data_size": row.nbytes}}
+    """Return a prediction of one image, its tensors behind a JSON head."""
+    image = np.random.default_rng(11).normal(size=(1, 3, _SIDE, _SIDE)).astype(np.float32)
+    tensor = {"name": "X", "shape": list(image.shape), "datatype": "FP32", "parameters": {"binary_data_size": image.nbytes}}
     head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
-    return Asked("/v2/models/deep/infer", {"Inference-Header-Content-Length": str(len(head))}, head + row.tobytes())
+    return Asked("/v2/models/image/infer", {"Inference-Header-Content-Length": str(len(head))}, head + image.tobytes())
 
 
 def offered(server: Server, rate: float, seconds: float, seed: int) -> list[Answer]:
@@ -66,7 +65,7 @@ def serve(*settings: str) -> Iterator[Server]:
     processes = load_file("server_process", ROOT / "tests" / "clients" / "server_process.py")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         write_model(Path(name) / "models")
-        with processes.running(Path(name) / "models", Path(name), f"models.deep.slo_ms={SLO_MS}", *settings) as server:
+        with processes.running(Path(name) / "models", Path(name), f"models.image.slo_ms={SLO_MS}", *settings) as server:
             yield server
 
 
@@ -104,7 +103,7 @@ def prediction_error(server: Server, rate: float) -> tuple[float, int]:
     for part in range(int(STEADY_S)):
         offered(server, rate, 1.0, part)
         asked = urllib.request.Request(
-            f"http://{server.admin}/admin/models/deep/batches", headers={"Authorization": f"Bearer {server.token}"}
+            f"http://{server.admin}/admin/models/image/batches", headers={"Authorization": f"Bearer {server.token}"}
         )
         with urllib.request.urlopen(asked, timeout=20) as answer:
             (version,) = orjson.loads(answer.read())["versions"]
@@ -132,7 +131,7 @@ def overload(server: Server, rate: float, peak: float) -> list[str]:
 def main() -> None:
     """Measure and print."""
     print(f"target {SLO_MS} ms; server and generator share {len(os.sched_getaffinity(0))} cores", flush=True)
-    with serve() as adaptive, serve('models.deep.batching="off"') as off:
+    with serve() as adaptive, serve('models.image.batching="off"') as off:
         for server in (adaptive, off):
             offered(server, 20, 2.0, 1)
         bare = capacity(off)

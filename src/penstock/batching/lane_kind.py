@@ -16,6 +16,7 @@ NO_LIMIT: Final = 1 << 62
 _RECENT: Final = 0.2
 _TRY_EVERY: Final = 50
 _CLEARLY: Final = 1.03
+_PART_OF_TARGET: Final = 0.45
 
 
 class LaneKind:
@@ -124,9 +125,9 @@ class LaneKind:
             return 1
         if not limits.adaptive or not self.latency.known:
             return most
-        # A row that has just missed a run waits for it and then runs itself: two runs on one lane, 1 + 1/M on M that take turns.
-        # By what is expected, not by its bound: on a busy machine smaller batches would make everything later still.
-        self._most = max(1, self.latency.rows_within(slo_ns / (1 + 1 / self.count), most))
+        # A full batch for each lane may always wait, so the last row of it sits through the rest of a run and then its own: two runs,
+        # with a tenth to spare. By what is expected, not by its bound: on a busy machine smaller batches would make all later still.
+        self._most = max(1, self.latency.rows_within(_PART_OF_TARGET * slo_ns, most))
         return self._steady(min(self.latency.best_rows(most), self._most))
 
     def _steady(self, full: int) -> int:

@@ -28,7 +28,7 @@ _RECENT_RUNS: Final = 256
 _DRIFT, _ERROR_RUNS = 0.3, 20
 _NEW_RUNS: Final = 8
 """Runs that show the new speed by the time at which a change is noticed."""
-_ENOUGH: Final = 0.98
+_ENOUGH: Final = 0.97
 """Share of the highest throughput at which larger batches only add latency."""
 
 

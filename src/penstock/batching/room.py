@@ -13,7 +13,7 @@ from penstock.domain.request import NORMAL
 
 _MOST_ROWS: Final = 100_000
 _COMFORT_RUNS: Final = 3
-_PART_OF_TARGET: Final = (1.0, 0.9, 0.5)
+_PART_OF_TARGET: Final = (1.0, 0.8, 0.4)
 """How much of the target the queue may use up for a request of each priority: what is refused first is what matters least."""
 
 
@@ -71,19 +71,22 @@ class Room:
         return self._beyond(job, cost, now_ns, overloaded=overloaded)
 
     def ends_ns(self, ahead: int, cost: int, now_ns: int) -> int:
-        """Return when what costs so much is expected to end, if so much is served before it."""
+        """Return when what costs so much is expected to end, if so much is served before it.
+
+        Behind a full batch it runs in a full one itself: others will come by then.
+        """
         kind = self._kinds[0]
         full = max(1, kind.budget(self._limits, self._slo_ns))
-        own = min(full, cost + ahead % full)
+        own = full if ahead >= full else min(full, ahead + cost)
         return now_ns + self._delay_ns(ahead, now_ns) + max(1, math.ceil(cost / full / kind.count)) * kind.latency.expect(own)
 
     def _delay_ns(self, ahead: int, now_ns: int) -> int:
-        """Return how long it takes until what comes after so much else begins to run."""
+        """Return how long it takes until what comes after so much else begins to run; lanes take turns."""
         kind = self._kinds[0]
         full = max(1, kind.budget(self._limits, self._slo_ns))
-        rounds = ahead // (full * sum(each.count for each in self._kinds))
+        lanes = sum([each.count for each in self._kinds])
         crowd = 1 + kind.tenant.elsewhere if kind.tenant else 1
-        return kind.free_at(now_ns) - now_ns + rounds * kind.latency.expect(full) * crowd
+        return kind.free_at(now_ns) - now_ns + ahead // full * kind.latency.expect(full) * crowd // lanes
 
     def _full_batches(self) -> int:
         if self._limits.queue_rows is not None:
