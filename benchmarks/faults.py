@@ -90,9 +90,9 @@ def poison(server: Server, rate: float) -> list[str]:
 
 def bound(server: Server) -> float:
     """Return 2 log2 of the largest batch that the histogram of sizes has seen."""
-    sizes = re.findall(r'^penstock_batch_rows_bucket\{.*le="([0-9.]+)".*\} (\S+)$', server.metrics(), re.MULTILINE)
+    sizes = re.findall(r'^penstock_batch_size_bucket\{.*le="([0-9.]+)".*\} (\S+)$', server.metrics(), re.MULTILINE)
     most = max(float(count) for _, count in sizes)
-    return 2 * math.log2(min(float(edge) for edge, count in sizes if float(count) >= most))
+    return 2 * math.log2(min(float(edge) for edge, count in sizes if float(count) >= most and edge != "+Inf"))
 
 
 def batches(server: Server) -> Counter[str]:

@@ -18,8 +18,9 @@ from http_load import Question, ask
 
 Server = Any  # tests/clients/server_process.py is loaded by its path
 _CALLERS: Final = 16
-_ROUND_S: Final = 3.0
+_ROUND_S: Final = 2.0
 _PAIRS: Final = 10
+_TARGET: Final = "defaults.slo_ms=5000"
 
 
 class Subject(NamedTuple):
@@ -88,7 +89,7 @@ def rate(server: Server, subject: Subject) -> float:
 
 def main() -> None:
     """Measure and print."""
-    with serve() as adaptive, serve('defaults.batching="off"') as off:
+    with serve(_TARGET) as adaptive, serve(_TARGET, 'defaults.batching="off"') as off:
         for subject in SUBJECTS:
             for server in (adaptive, off):
                 ask(question(server, subject), _CALLERS, 1.0)
