@@ -186,8 +186,9 @@ class Loader:
 
     async def _worker(self, device: Device) -> _Worker:
         if device not in self._workers:
-            threads = max(2, usable_cores())
-            self._workers[device] = _Worker(DevicePool(str(device), threads), DeviceShare(threads))
+            # A GPU runs one batch at a time while the next one is copied to it.
+            slots = max(2, usable_cores()) if device.kind == "cpu" else 2
+            self._workers[device] = _Worker(DevicePool(str(device), slots), DeviceShare(slots))
             if device.kind == "cpu":
                 await self._workers[device].pool.measure_hop()
         return self._workers[device]
