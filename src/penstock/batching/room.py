@@ -103,6 +103,8 @@ class Room:
         ahead = self._backlog.ahead(job.priority)
         if self._limits.queue_rows is not None or overloaded or ahead + cost > _MOST_ROWS * job.key.length:
             return Refusal(Shortage.ROWS, self._delay_ns(self._backlog.cost, now_ns))
+        if self._kinds[0].latency.cold:
+            return None  # nobody is refused by a speed that was only guessed
         # A deadline within the target has been looked at already, and the scheduler drops what cannot keep it after all.
         part = 1.0 if job.deadline_ns <= now_ns + self._slo_ns and not job.priority > NORMAL else _PART_OF_TARGET[job.priority]
         late_ns = self.ends_ns(ahead, cost, now_ns) - now_ns - int(self._slo_ns * part)

@@ -51,7 +51,7 @@ def serving(registry: Path, tmp_path: Path) -> Iterator[Serving]:
     """A server that takes in a few requests of a connection before it answers the first."""
     serving = Serving(registry, tmp_path)
     try:
-        serving.start('models.slow.warmup="off"', 'models.fill.warmup="off"', f"http.max_pipelined={PIPELINED}")
+        serving.start('models.slow.warmup="off"', 'models.fill.warmup="off"', "models.fill.slo_ms=60000", f"http.max_pipelined={PIPELINED}")
         yield serving
         serving.assert_balanced()
         serving.stop()
