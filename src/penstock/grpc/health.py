@@ -68,19 +68,16 @@ class Health:
             return Ended(error=error)
         told = None
         while True:
-            status = self._watched(asked.service)
+            news, status = self._news, self._watched(asked.service)
             if status != told:
                 await write(status.SerializeToString())
                 told = status
             if self._closed:
                 return Ended(error=Unavailable("the server is shutting down"))
-            await self._look_again()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), _LOOK_S)
 
     def _watched(self, service: str) -> health.HealthCheckResponse:
         if service not in self._services:
             return health.HealthCheckResponse(status=health.HealthCheckResponse.SERVICE_UNKNOWN)
         return self._status()
-
-    async def _look_again(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), _LOOK_S)

@@ -115,7 +115,7 @@ class FastPath(HttpToolsProtocol):
         if self._must_wait() or self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self._held and self._wait.phase is not Phase.HEAD:
+        if self._held:
             held, self._held = self._held, b""
             self._receive(held, monotonic())
 

@@ -24,6 +24,7 @@ _MOST_HEADS: Final = 1024
 _LONGEST_HEAD: Final = 2048
 _LONGEST_WATCH_S: Final = 1.0
 _SHORTEST_WATCH_S: Final = 0.02
+_CATCH_UP_S: Final = 0.001
 
 
 class Watched(Protocol):
@@ -77,13 +78,20 @@ class Gate:
 
     def _watch(self) -> None:
         """Look at every connection now and then: one timer for all costs less than one for each request."""
+        self.date_and_id = _date_and_id()
         self._watching = bool(self.connections)
         if self._watching:
-            asyncio.get_running_loop().call_later(self._pause_s, self._watch)
-        self.date_and_id = _date_and_id()
+            asyncio.get_running_loop().call_later(self._pause_s, self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Read first what has arrived: where the loop itself was late, its clients were not."""
+        asyncio.get_running_loop().call_later(_CATCH_UP_S, self._look)
+
+    def _look(self) -> None:
         now_ns = monotonic()
         for connection in list(self.connections):
             connection.watch(now_ns)
+        self._watch()
 
 
 def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> list[Buffer]:

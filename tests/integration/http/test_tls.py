@@ -54,7 +54,7 @@ def secure(home: Path, registry: Path) -> Iterator[Serving]:
     serving = Serving(registry, home, tls=ssl.create_default_context(cafile=str(home / "certificate.pem")))
     serving.command = [sys.executable, Path(__file__).with_name("tls_server.py")]
     try:
-        serving.start('models.slow.warmup="off"', "http.head_timeout_s=0.6", "http.body_timeout_s=0.6")
+        serving.start('models.slow.warmup="off"', "http.head_timeout_s=3", "http.body_timeout_s=3")
         yield serving
         serving.assert_balanced()
         serving.stop()
