@@ -1,6 +1,6 @@
 """What a registry tells, whatever it is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,41 @@ class Snapshot:
 
 class RegistryUnreachable(Exception):
     """The registry cannot be read at all; what is loaded stays loaded."""
+
+
+class ReadOnlyRegistry(Exception):
+    """The registry takes no changes from here; the text says who may make them."""
+
+
+class SourceFile(Protocol):
+    """One file of a version where it lies, not yet verified."""
+
+    name: str
+    """Relative to the version, with `/` between folders; as the source tells it, so never trusted."""
+    size: int | None
+    """Bytes, where the source tells."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content once, in pieces of at most a few MiB; raises `RegistryUnreachable` or `BadArtifact`."""
+
+
+class Source(Protocol):
+    """A place where versions lie: a directory, an object store, another registry. Every method blocks."""
+
+    uri: str
+    """What names the source for people and for the cache; without secrets."""
+
+    def snapshot(self) -> Snapshot:
+        """Return what is there now; raises `RegistryUnreachable`."""
+
+    def files(self, model: ModelListing, version: VersionListing) -> Sequence[SourceFile]:
+        """Return every file of a version, its manifest included; raises `RegistryUnreachable` or `BadArtifact`."""
+
+    def set_alias(self, model: str, alias: str, number: int | None) -> None:
+        """Move an alias, or remove it with None.
+
+        Raises `ReadOnlyRegistry`, `RegistryUnreachable`, or `NotFound` for a model or version that is not there.
+        """
 
 
 class Registry(Protocol):
