@@ -9,6 +9,8 @@ from penstock.batching.job import Job
 class Reason(StrEnum):
     """Why a batch started when it did."""
 
+    __hash__ = str.__hash__  # an enumeration's own is Python, and reasons are counted for each batch
+
     FULL = "full"
     """It could not grow without costing throughput or the target."""
     IDLE = "idle"

@@ -157,8 +157,8 @@ class Batcher:
         self.decide_soon()
 
     def _dispatch(self, action: Dispatch, now_ns: int) -> None:
-        for job in action.jobs:
-            timeline = _owner(job).ticket.timeline
+        for job in _owners(action):
+            timeline = job.ticket.timeline
             timeline.queue_ns = timeline.queue_ns or now_ns - job.queued_ns
         batch = self._batch(action)
         if action.here:
@@ -179,7 +179,7 @@ class Batcher:
         now_ns = self._clock()
         if run.error is None:
             self._answer(action, run, now_ns)
-        elif all(_owner(job).ticket.outcome is not None for job in action.jobs):
+        elif all(job.ticket.outcome is not None for job in _owners(action)):
             self.scheduler.dropped(action, now_ns)
         else:
             self._failed(action, run.error, now_ns)
@@ -191,8 +191,8 @@ class Batcher:
         self.scheduler.done(action, now_ns)
         kind = self.scheduler.kind_of(action.lane)
         kind.ran(action, run)
-        each = zip(action.jobs, run.outputs, strict=True)
-        settled = [_owner(job).finished(outputs, run, action.rows, now_ns) for job, outputs in each]
+        each = zip(_owners(action), run.outputs, strict=True)
+        settled = [job.finished(outputs, run, action.rows, now_ns) for job, outputs in each]
         tickets = [ticket for ticket in settled if ticket is not None]
         # Counters move before the replies do: a client that asks for statistics right after its answer finds itself in them.
         self._statistics.executed(action.rows, run)
@@ -240,6 +240,10 @@ class Batcher:
 def _owner(job: Job) -> TicketJob:
     """Return a job as what the batcher has queued: it queues only jobs of tickets."""
     return cast(TicketJob, job)
+
+
+def _owners(action: Dispatch) -> Sequence[TicketJob]:
+    return cast(Sequence[TicketJob], action.jobs)
 
 
 def _too_late(job: Job, now_ns: int) -> DeadlineExceeded:

@@ -50,7 +50,7 @@ class BatchHistory:
         """Rows of all runs, elements where rows are padded; padding included."""
         self.padding = 0
         """The part of `run_size` that is nobody's."""
-        self._batches: deque[BatchRecord] = deque(maxlen=KEPT)
+        self._batches: deque[tuple[object, ...]] = deque(maxlen=KEPT)
 
     def add(self, run: Dispatch, now_ns: int, *, failed: bool) -> None:
         """Note the end of a batch; its jobs are counted, not kept."""
@@ -61,7 +61,7 @@ class BatchHistory:
         if expected_ns and not failed:
             self.error_percent.add(100 * abs(actual_ns - expected_ns) // expected_ns)
         self._batches.append(
-            BatchRecord(
+            (
                 time.time_ns(), run.lane, run.rows, run.run_rows, run.length, padding, len(run.jobs), run.reason, run.waited_ns,
                 expected_ns, actual_ns, run.here, failed,
             )
@@ -69,7 +69,7 @@ class BatchHistory:
 
     def __iter__(self) -> Iterator[BatchRecord]:
         """Yield the batches, the latest first."""
-        return reversed(self._batches)
+        return map(BatchRecord._make, reversed(self._batches))
 
 
 def _padding(run: Dispatch) -> int:

@@ -43,7 +43,7 @@ class Incidents:
     @property
     def wake_ns(self) -> int:
         """When a broken lane is to be tried again."""
-        return min((wake_ns for wake_ns, _ in self._resting.values()), default=NEVER_NS)
+        return min([wake_ns for wake_ns, _ in self._resting.values()]) if self._resting else NEVER_NS
 
     def sound_in(self, now_ns: int) -> int:
         """Return in how many nanoseconds a broken lane may be sound again; one that is being tried may soon rest once more."""

@@ -8,7 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from penstock.batching.line_fit import Line, Point, fit_line, never_falling
 from penstock.domain.clock import NS_PER_S
@@ -32,14 +32,6 @@ _ENOUGH: Final = 0.97
 """Share of the highest throughput at which larger batches only add latency."""
 
 
-class _Run(NamedTuple):
-    """One observed run."""
-
-    rows: int
-    ns: int
-    number: int
-
-
 class _Size:
     """Runs of about one size."""
 
@@ -48,20 +40,21 @@ class _Size:
     def __init__(self, rows: int, ns: float) -> None:
         self.first = Point(rows, ns, _PROVEN)
         """What it took at first, at the speed that all sizes' first figures have in common: the shape of the curve."""
-        self.runs: deque[_Run] = deque(maxlen=_SAMPLES)
+        self.runs: deque[tuple[int, int, int]] = deque(maxlen=_SAMPLES)
+        """Rows, nanoseconds and number of each."""
         self.seen_ns = 0
 
     def point(self, now_ns: int, since: int, level: float) -> Point:
         """Return the median run, weighted by how many there are and how old they are; the shape's figure if none is recent."""
-        if len(self.runs) < _PROVEN or self.runs[-1].number < since:
+        if len(self.runs) < _PROVEN or self.runs[-1][2] < since:
             return self.first._replace(ns=self.first.ns * level)
         weight = len(self.runs) * math.exp((self.seen_ns - now_ns) / NS_PER_S / _FORGET_S)
-        rows = sum([run.rows for run in self.runs]) / len(self.runs)
-        return Point(rows, sorted([run.ns for run in self.runs])[len(self.runs) // 2], max(weight, 1e-3))
+        rows = sum([rows for rows, _, _ in self.runs]) / len(self.runs)
+        return Point(rows, sorted([ns for _, ns, _ in self.runs])[len(self.runs) // 2], max(weight, 1e-3))
 
     def forget(self, since: int) -> None:
         """Forget the runs before the one with that number."""
-        while self.runs and self.runs[0].number < since:
+        while self.runs and self.runs[0][2] < since:
             self.runs.popleft()
 
 
@@ -127,7 +120,7 @@ class LatencyModel:
         if self._curve:
             self._learn_error(ns / max(1, self.expect(rows)))
         self.runs += 1
-        size.runs.append(_Run(rows, ns, self.runs))
+        size.runs.append((rows, ns, self.runs))
         size.seen_ns = now_ns
         self._levels.append(ns / size.first.ns)
         self._fresh += 1

@@ -13,7 +13,7 @@ class Line:
     Jobs that no longer wait are skipped when they reach the head, and swept out before they outnumber the others.
     """
 
-    __slots__ = ("_early", "_instant", "_line", "held", "rows")
+    __slots__ = ("_early", "_instant", "_last_ns", "_line", "held", "rows")
 
     def __init__(self, instant: Callable[[Job], int]) -> None:
         """`instant` tells what orders the jobs; it must not change while they wait."""
@@ -23,6 +23,8 @@ class Line:
         """Whether it had a free lane and was made to wait for company."""
         self._instant = instant
         self._line: deque[Job] = deque()
+        self._last_ns = 0
+        """The instant of the last job in the deque."""
         self._early: list[tuple[int, int, Job]] = []
 
     def __len__(self) -> int:
@@ -30,11 +32,12 @@ class Line:
 
     def push(self, job: Job) -> None:
         """Take a job in."""
-        line = self._line
-        if not line or self._instant(job) >= self._instant(line[-1]):
-            line.append(job)
+        instant_ns = self._instant(job)
+        if instant_ns >= self._last_ns or not self._line:
+            self._last_ns = instant_ns
+            self._line.append(job)
         else:
-            heapq.heappush(self._early, (self._instant(job), job.number, job))
+            heapq.heappush(self._early, (instant_ns, job.number, job))
 
     def head(self) -> Job | None:
         """Return the first job that waits."""
@@ -54,6 +57,11 @@ class Line:
         if self._early and self.head() is self._early[0][2]:
             return heapq.heappop(self._early)[2]
         return self._line.popleft()
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._line.clear()
+        self._early.clear()
 
     def sweep(self) -> None:
         """Drop what no longer waits."""

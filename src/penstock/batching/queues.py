@@ -89,6 +89,10 @@ class Queues:
 
     def in_order(self) -> list[tuple[Key, Line, Job]]:
         """Return the lines in which jobs wait, with the job at the head, the most urgent first."""
+        if len(self._lines) == 1:  # as nearly always
+            ((key, line),) = self._lines.items()
+            if (head := line.head()) is not None:
+                return [(key, line, head)]
         heads = []
         for key, line in list(self._lines.items()):
             head = line.head()
@@ -103,18 +107,22 @@ class Queues:
     def expired(self, now_ns: int) -> list[Job]:
         """Remove and return the jobs whose deadline has passed."""
         expired: list[Job] = []
+        if len(self._deadlines) > 2 * self.backlog.jobs + _SLACK:
+            self._deadlines.sweep()
         while (job := self._deadlines.head()) is not None and job.deadline_ns <= now_ns:
             self._deadlines.pop()
             self.cancel(job)
             expired.append(job)
-        if len(self._deadlines) > 2 * self.backlog.jobs + _SLACK:
-            self._deadlines.sweep()
         return expired
 
     def first_deadline_ns(self) -> int | None:
         """Return the earliest deadline of a job that waits."""
         first = self._deadlines.head()
         return None if first is None else first.deadline_ns
+
+    def rest(self) -> None:
+        """Keep no job: none waits."""
+        self._deadlines.clear()
 
     def _stand(self, job: Job) -> None:
         line = self._lines.get(job.key)

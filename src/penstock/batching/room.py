@@ -42,12 +42,12 @@ class Room:
         self._backlog = backlog
         self._slo_ns = slo_ns
         self._near_ns = _COMFORT_RUNS * slo_ns
-        self.refresh()
+        self.sure = self._full_batches()
+        """What may wait whatever the target, a full batch for each lane: rows if the queue's were set, else their cost."""
 
     def refresh(self) -> None:
         """Look again at what the lanes take; called after each decision, so that an arrival costs no more than a comparison."""
         self.sure = self._full_batches()
-        """What may wait whatever the target, a full batch for each lane: rows if the queue's were set, else their cost."""
 
     def refusal(self, jobs: Sequence[Job], now_ns: int, *, overloaded: bool) -> Refusal | None:
         """Return why the jobs of one request may not join, None if all of them may.
@@ -92,7 +92,7 @@ class Room:
         if self._limits.queue_rows is not None:
             free = sum(len(kind.free) for kind in self._kinds)
             return self._limits.queue_rows + free * self._limits.max_rows
-        return sum(kind.count * kind.budget(self._limits, self._slo_ns) for kind in self._kinds)
+        return sum([kind.count * kind.budget(self._limits, self._slo_ns) for kind in self._kinds])
 
     def _fits(self, rows: int, cost: int) -> bool:
         waiting, more = (self._backlog.cost, cost) if self._limits.queue_rows is None else (self._backlog.rows, rows)

@@ -80,8 +80,9 @@ class Scheduler:
     @property
     def next_wakeup_ns(self) -> int | None:
         """When `tick` must be called although nothing happens: a deadline, the end of a wait, or a broken lane to be tried again."""
-        deadline_ns = self._queues.first_deadline_ns()
-        wake_ns = min(self._wake_ns, self._sizing.wake_ns, self._incidents.wake_ns, NEVER_NS if deadline_ns is None else deadline_ns)
+        wake_ns = min(self._wake_ns, self._sizing.wake_ns, self._incidents.wake_ns)
+        if self.backlog.jobs and (deadline_ns := self._queues.first_deadline_ns()) is not None:
+            wake_ns = min(wake_ns, deadline_ns)
         return None if wake_ns >= NEVER_NS else wake_ns
 
     @property
@@ -146,16 +147,20 @@ class Scheduler:
             self._sizing.rate.arrived(self._arrived_rows, now_ns)
             self._arrived_rows = 0
         self._wake_ns = self._sizing.wake_ns = NEVER_NS
-        actions: list[Action] = [Expire(job) for job in self._queues.expired(now_ns)]
+        actions: list[Action] = []
+        if self.backlog.jobs:
+            actions += [Expire(job) for job in self._queues.expired(now_ns)]
         while self.backlog.jobs and (run := self._rerun(now_ns) or self._next(actions, now_ns)) is not None:
             actions.append(run)
-        actions += self.verdicts(now_ns)
+        if not self._incidents.quiet:
+            actions += self.verdicts(now_ns)
         if not self.backlog.jobs:
             self._rest()
         self._room.refresh()
         return actions
 
     def _rest(self) -> None:
+        self._queues.rest()
         self._overload.emptied()
         for kind in self.kinds:
             if kind.tenant is not None:

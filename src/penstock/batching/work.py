@@ -24,6 +24,7 @@ class TicketJob(Protocol):
     """A job that knows whose it is."""
 
     ticket: Ticket
+    queued_ns: int
 
     def finished(self, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
         """Take the outputs; returns the ticket if it now has an answer to deliver."""

@@ -11,6 +11,7 @@ from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import RAW_ONLY, Tensor, TensorSpec
 
 MAX_RANK = 32
+_MOST_FORMS = 1024
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class ModelSchema:
     def check(self, request: InferenceRequest) -> None:
         """Raise `InvalidInput`, naming the tensor, the value seen and what is expected, unless the model can take the request."""
         inputs = request.inputs
+        form = (*[(tensor.name, tensor.datatype.wire, tensor.array.shape) for tensor in inputs], request.outputs)
+        if form not in self._accepted:
+            self._judge(inputs, request.outputs)
+            if len(self._accepted) < _MOST_FORMS:
+                self._accepted.add(form)
+
+    @cached_property
+    def _accepted(self) -> set[tuple[object, ...]]:
+        """Forms of requests that were checked before: callers repeat themselves."""
+        return set()
+
+    def _judge(self, inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> None:
         for tensor in inputs:
             spec = self.input_named.get(tensor.name)
             if spec is None:
@@ -71,8 +84,8 @@ class ModelSchema:
             self._check_names(inputs)
         if self.batched:
             self._check_rows(inputs)
-        if request.outputs:
-            self._check_outputs(request.outputs)
+        if outputs:
+            self._check_outputs(outputs)
 
     def rows(self, request: InferenceRequest) -> int:
         """Return how many rows a checked request holds; 1 for a model without a batch dimension."""

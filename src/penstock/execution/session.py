@@ -76,7 +76,7 @@ class OrtSession:
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None) -> list[Array]:
         """Return the named outputs; see `Session.run`."""
-        options = ort.RunOptions()
+        options = None if limit_s is None and halt is None else ort.RunOptions()
         alarm = _alarm(options, limit_s)
         if halt is not None:
             halt.when_asked(partial(setattr, options, "terminate", True))
@@ -85,7 +85,7 @@ class OrtSession:
         except Exception as error:
             if halt is not None and halt.asked:
                 raise ModelFailed("the run was ended, for nobody waited for it any more") from error
-            if options.terminate:
+            if options is not None and options.terminate:
                 raise DeadlineExceeded(f"the run was stopped after its limit of {limit_s} s") from error
             text = engine_text(error)
             failure = OutOfMemory if _NO_MEMORY.search(text) else ModelFailed
@@ -99,7 +99,7 @@ class OrtSession:
         del self._session, self._run
         self._slabs = None
 
-    def _run_bound(self, names: list[str], inputs: dict[str, Any], options: ort.RunOptions) -> list[Array]:
+    def _run_bound(self, names: list[str], inputs: dict[str, Any], options: ort.RunOptions | None) -> list[Array]:
         """Run through bound buffers, one run at a time: two at once would share the device and both end later."""
         assert self._slabs is not None, "chosen for a device with memory of its own"  # noqa: S101
         values = self._slabs.fill(inputs) if any(isinstance(value, np.ndarray) for value in inputs.values()) else inputs
@@ -113,7 +113,7 @@ class OrtSession:
         self._slabs.give_back(values)
         return list(binding.copy_outputs_to_cpu())
 
-    def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions) -> list[Array]:
+    def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions | None) -> list[Array]:
         """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""
         named = self._schema.input_named
         values = {
@@ -186,7 +186,7 @@ def _placement(session: ort.InferenceSession) -> dict[str, float]:
     return {kind: count / total for kind, count in nodes.items()} if total else {}
 
 
-def _alarm(options: ort.RunOptions, limit_s: float | None) -> threading.Timer | None:
+def _alarm(options: ort.RunOptions | None, limit_s: float | None) -> threading.Timer | None:
     if limit_s is None:
         return None
     alarm = threading.Timer(limit_s, setattr, (options, "terminate", True))

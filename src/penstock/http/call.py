@@ -67,7 +67,8 @@ class PredictionCall:
         if self.options:
             apply_call_options(self.options, request)
         schema = catalog.find(self.model, self.version).schema
-        check_coding(self.coding)
+        if self.coding:
+            check_coding(self.coding)
         return schema
 
     def decode(self, body: Buffer, request: InferenceRequest, schema: ModelSchema, limit: int) -> Encode:

@@ -13,7 +13,8 @@ from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import RAW_ONLY, Tensor
 from penstock.http.json_data import array_of_json
-from penstock.http.json_text import json_of, parse
+from penstock.http.json_text import checked, json_of, read
+from penstock.http.plain_form import plain_inputs
 from penstock.wire.classification import check_classification, classify
 from penstock.wire.parameters import apply_parameters, classes_asked, refuse_shared_memory
 from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shape, datatype_named, raw_of
@@ -62,11 +63,23 @@ def decode(body: Buffer, header_length: str | None, request: InferenceRequest, s
     if json_bytes == 0 and header_length is not None:
         request.inputs = [_raw_input(body, schema)]
         return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
-    document = parse(body if json_bytes == len(body) else body[:json_bytes])
+    text = bytes(body if json_bytes == len(body) else body[:json_bytes])
+    document = read(text)
+    inputs = plain_inputs(document, text) if json_bytes == len(body) and not schema.raw_only else None
+    if inputs is None:
+        return _decode_closely(checked(document, text), memoryview(body)[json_bytes:], request, schema)
+    request.inputs = inputs
+    if "id" in document:
+        request.client_id = _client_id(document)
+    return encode_json
+
+
+def _decode_closely(document: Mapping[str, Any], raw: memoryview, request: InferenceRequest, schema: ModelSchema) -> Encode:
+    """Read a document field by field; tensors may be raw bytes behind it."""
     if "id" in document:
         request.client_id = _client_id(document)
     all_binary = "parameters" in document and _apply_parameters(document, request)
-    request.inputs = _inputs(document, memoryview(body)[json_bytes:])
+    request.inputs = _inputs(document, raw)
     if "outputs" not in document and not all_binary and not schema.raw_only:
         return encode_json
     forms = _outputs(document, request, all_binary=all_binary)
@@ -84,9 +97,7 @@ def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema)
 
 def encode_json(response: InferenceResponse) -> Encoded:
     """Return the body of an answer that is JSON alone: the form that most callers take."""
-    outputs = response.outputs
-    each = [_json_output(outputs[0])] if len(outputs) == 1 else [_json_output(tensor) for tensor in outputs]
-    return Encoded([_document(response, each)])
+    return Encoded([_document(response, [_json_output(tensor) for tensor in response.outputs])])
 
 
 def _document(response: InferenceResponse, outputs: list[bytes]) -> bytes:

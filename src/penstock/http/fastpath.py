@@ -40,7 +40,7 @@ class FastPath(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.gate = gate
-        self._wait = Wait(Phase.HEAD, monotonic())
+        self._wait = Wait()
         self._held = b""
         """Bytes that wait: for the rest of their head, or for their turn."""
         self._pending: deque[Exchange | Refused] = deque()
@@ -124,7 +124,7 @@ class FastPath(HttpToolsProtocol):
         if data.startswith(b"\r\n", start):  # blank lines before a request are skipped (RFC 9112, section 2.2)
             return start + 2
         if stop < len(_BLANK_LINE):
-            return self._await_head(data, start, now_ns)
+            return self._await_head(data, start)
         text = data[start:stop]
         head = self.gate.heads.get(text) or self.gate.read(text)
         if head.call is None or self.gate.predictor is None:
@@ -140,12 +140,12 @@ class FastPath(HttpToolsProtocol):
         self._begin(exchange, head, now_ns)
         return stop
 
-    def _await_head(self, data: bytes, start: int, now_ns: int) -> int:
+    def _await_head(self, data: bytes, start: int) -> int:
         begun = data[start:]
         check_sizes(begun, self.gate.options)
         check_start(begun)
         if self._wait.phase is not Phase.HEAD:
-            self._wait.enter(Phase.HEAD, now_ns)
+            self._wait.enter(Phase.HEAD)
         self._held = begun
         return len(data)
 
@@ -161,7 +161,8 @@ class FastPath(HttpToolsProtocol):
         exchange.keep_alive = keep_alive
         if self._wait.phase is Phase.END:
             return
-        self._exchange, self._wait.phase = exchange, Phase.BODY
+        self._exchange = exchange
+        self._wait.enter(Phase.BODY)
         self._body = exchange.body(head, limit)
         self._owes_continue = head.expects_continue
         self._invite()
@@ -202,7 +203,7 @@ class FastPath(HttpToolsProtocol):
         if self.gate.admission.leaving:
             self.cycle.keep_alive = False
         has_body = head.chunked or head.content_length > 0
-        self._wait.enter(Phase.BODY if has_body else Phase.ANSWER, monotonic())
+        self._wait.enter(Phase.BODY if has_body else Phase.ANSWER)
         if has_body:
             self._body = ChunkedBody(limit, keep=False) if head.chunked else SizedBody(head.content_length, keep=False)
         return stop
@@ -239,7 +240,7 @@ class FastPath(HttpToolsProtocol):
     def _rest(self) -> None:
         """Wait for the next request, if nothing is left of the last one."""
         if self._wait.phase is Phase.ANSWER and not self._pending and not self._application_busy:
-            self._wait.enter(Phase.REQUEST, monotonic())
+            self._wait.enter(Phase.REQUEST)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, after everything that could, and end the connection."""
@@ -252,7 +253,7 @@ class FastPath(HttpToolsProtocol):
             self.transport.close()
             return
         self._pending.append(Refused(refusal_answer(refusal)))
-        self._wait.enter(Phase.END, monotonic())
+        self._wait.enter(Phase.END)
         self.answered()
 
     def _too_large(self, error: TooLarge) -> None:
@@ -268,7 +269,7 @@ class FastPath(HttpToolsProtocol):
         self._pending.clear()
         self._exchange = self._body = None
         self._held = b""
-        self._wait.enter(Phase.END, monotonic())
+        self._wait.enter(Phase.END)
         if not self.transport.can_write_eof() or self.transport.is_closing():
             self.transport.close()
         else:

@@ -107,7 +107,7 @@ def refusal_answer(refusal: Refusal) -> list[Buffer]:
 
 
 def watch_interval_s(options: HttpOptions) -> float:
-    """Return how often deadlines are looked at: a deadline is kept within an eighth of its length, or a second."""
+    """Return how often deadlines are looked at: a deadline is kept within a quarter of its length, or two seconds."""
     shortest = min(options.head_timeout_s, options.body_timeout_s, options.write_timeout_s, options.keep_alive_s)
     return min(_LONGEST_WATCH_S, max(_SHORTEST_WATCH_S, shortest / 8))
 

@@ -11,6 +11,7 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
 from penstock.domain.tensor import DATATYPES, RAW_ONLY, Array, Datatype, element_count
 from penstock.http.json_text import MAX_DEPTH
+from penstock.http.plain_form import PACKED
 
 _ACCEPTED: Final[dict[str, frozenset[type]]] = {
     "b": frozenset({bool}),
@@ -20,11 +21,6 @@ _ACCEPTED: Final[dict[str, frozenset[type]]] = {
     "O": frozenset({str}),
 }
 _EXPECTED: Final = {"b": "true or false", "i": "integers", "u": "integers", "f": "numbers", "O": "strings"}
-_PACKED: Final = {
-    "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
-    "FP32": "f", "FP64": "d",
-}  # fmt: skip
-"""The letters by which `struct` knows the datatypes whose types and ranges it checks."""
 _FEW: Final = 1024
 
 
@@ -69,7 +65,7 @@ def _packed(datatype: Datatype, shape: tuple[int, ...], data: object) -> Array |
 
 @lru_cache(256)
 def _packer(wire: str, size: int) -> struct.Struct | None:
-    return struct.Struct(f"<{size}{_PACKED[wire]}") if wire in _PACKED else None
+    return struct.Struct(f"<{size}{PACKED[wire]}") if wire in PACKED else None
 
 
 def _holds_boolean(values: list[Any], array: Array) -> bool:

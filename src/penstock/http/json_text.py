@@ -25,12 +25,20 @@ def parse(text: bytes | bytearray | memoryview) -> dict[str, Any]:
     Raises `InvalidInput` for anything that is no JSON object, or is nested deeper than 64 levels. Floats may be NaN or infinite
     only where the text says so with a bare token.
     """
-    if not isinstance(text, bytes):
-        text = bytes(text)
+    text = bytes(text)
+    return checked(read(text), text)
+
+
+def read(text: bytes) -> Any:  # noqa: ANN401 - what JSON may hold
+    """Return what the text holds, unchecked but for NaN and infinities; raises `InvalidInput` for what is no JSON."""
     try:
-        document = orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        document = _reread(text, error)
+        return _reread(text, error)
+
+
+def checked(document: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
+    """Return what was read from the text if it is an object of sane depth, or raise `InvalidInput`."""
     if _brackets(text) > MAX_DEPTH:
         _check_depth(document)
     if type(document) is not dict:

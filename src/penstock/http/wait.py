@@ -26,29 +26,34 @@ class Phase(Enum):
 
 
 class Wait:
-    """The present phase, and how long it has lasted; times are nanoseconds of the monotonic clock."""
+    """The present phase, and how long it has lasted; times are nanoseconds of the monotonic clock.
+
+    Most phases are over long before anybody looks at them, so the first look at one counts as its begin.
+    """
 
     __slots__ = ("_stuck_bytes", "_stuck_since_ns", "phase", "since_ns")
 
-    def __init__(self, phase: Phase, now_ns: int) -> None:
-        self.phase = phase
-        self.since_ns = now_ns
-        self._stuck_since_ns = now_ns
+    def __init__(self) -> None:
+        self.phase = Phase.HEAD
+        self.since_ns = 0
+        """When the phase was first looked at; 0 until then."""
+        self._stuck_since_ns = 0
         self._stuck_bytes = 0
 
-    def enter(self, phase: Phase, now_ns: int) -> None:
+    def enter(self, phase: Phase) -> None:
         """Wait for something else."""
         self.phase = phase
-        self.since_ns = now_ns
+        self.since_ns = 0
 
     def overdue_s(self, now_ns: int, received: int, options: HttpOptions) -> float:
         """Return the seconds waited if they are too many, else 0; `received` counts the body's bytes."""
+        self.since_ns = self.since_ns or now_ns
         waited_s = (now_ns - self.since_ns) / NS_PER_S
         return waited_s if waited_s > self._allowed_s(received, options) else 0.0
 
     def is_stuck(self, now_ns: int, unread: int, options: HttpOptions) -> bool:
         """Tell whether the client has for too long read nothing of the bytes that wait for it."""
-        if not unread or unread < self._stuck_bytes:
+        if not unread or unread < self._stuck_bytes or not self._stuck_bytes:
             self._stuck_since_ns = now_ns
         self._stuck_bytes = unread
         return unread > 0 and now_ns - self._stuck_since_ns > options.write_timeout_s * NS_PER_S

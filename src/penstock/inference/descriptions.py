@@ -175,6 +175,7 @@ def _entries(model: ServedModel) -> list[pb.RepositoryIndexResponse.ModelIndex]:
 
 def _statistics(version: ServedVersion) -> pb.ModelStatistics:
     counted = version.statistics
+    counted.count()
     return pb.ModelStatistics(
         name=version.identity.name,
         version=version.identity.version,
@@ -202,9 +203,9 @@ def _inference(counted: VersionStatistics) -> pb.InferStatistics:
 def _batch(rows: int, batch: BatchSizeStatistics) -> pb.InferBatchStatistics:
     return pb.InferBatchStatistics(
         batch_size=rows,
-        compute_input=_duration(batch.compute_input),
-        compute_infer=_duration(batch.compute_infer),
-        compute_output=_duration(batch.compute_output),
+        compute_input=pb.StatisticDuration(count=batch.count, ns=batch.input_ns),
+        compute_infer=pb.StatisticDuration(count=batch.count, ns=batch.infer_ns),
+        compute_output=pb.StatisticDuration(count=batch.count, ns=batch.output_ns),
     )
 
 

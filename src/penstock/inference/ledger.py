@@ -19,9 +19,11 @@ OTHER: Final = "other"
 class Account:
     """What came in for one model over one protocol, and how it ended."""
 
-    __slots__ = ("answered", "failures", "received")
+    __slots__ = ("answered", "book", "failures", "received")
 
-    def __init__(self) -> None:
+    def __init__(self, book: Callable[["Account", Ticket], None]) -> None:
+        self.book: Final = partial(book, self)
+        """Hears of the end of each prediction that was opened here."""
         self.received = 0
         self.answered = 0
         self.failures: Counter[Outcome] = Counter()
@@ -53,9 +55,9 @@ class Ledger:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
         if not request.arrived_ns:
             request.arrived_ns = self._clock()
-        account = self._account(request)
+        account = self._accounts.get((request.protocol, request.model)) or self._account(request)
         account.received += 1
-        ticket = Ticket(request, reply, partial(self._book, account), self._clock)
+        ticket = Ticket(request, reply, account.book, self._clock)
         self._open.add(ticket)
         return ticket
 
@@ -88,7 +90,7 @@ class Ledger:
         key = request.protocol, self._label(request)
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = Account()
+            account = self._accounts[key] = Account(self._book)
         return account
 
     def _label(self, request: InferenceRequest) -> str:

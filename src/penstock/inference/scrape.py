@@ -25,6 +25,7 @@ def version_views(catalog: Catalog) -> Iterator[VersionView]:
 
 def _view(version: ServedVersion) -> VersionView:
     identity = version.identity
+    version.statistics.count()
     if not version.ready:
         return VersionView(identity.name, identity.version, version.statistics)
     scheduler = version.batcher.scheduler

@@ -6,19 +6,24 @@ a batch is charged the full time of its batch, `inference_count` counts rows, `e
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
 from penstock.domain.batch import Run
-from penstock.domain.clock import NS_PER_S
+from penstock.domain.clock import NS_PER_MS, NS_PER_S
 from penstock.domain.request import Timeline
+from penstock.domain.tensor import Array
 from penstock.domain.ticket import Ticket
 
-DURATION_BUCKETS_S: Final = (
+DURATION_BUCKETS_S: Final[tuple[float, ...]] = (
     0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02,
     0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
-_EDGES_NS: Final = tuple(int(edge * NS_PER_S) for edge in DURATION_BUCKETS_S)
+_EDGES_NS: Final = tuple([int(edge * NS_PER_S) for edge in DURATION_BUCKETS_S])
+_MOST_UNCOUNTED: Final = 1024
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -37,12 +42,11 @@ class Histogram:
         self.counts[bisect_left(self.edges, value)] += 1
         self.total += value
 
-    def add_all(self, values: Sequence[int]) -> None:
-        """Count values."""
-        counts, edges = self.counts, self.edges
-        for value in values:
-            counts[bisect_left(edges, value)] += 1
-        self.total += sum(values)
+    def add_all(self, values: Array) -> None:
+        """Count the values of a one-dimensional array of integers."""
+        found = np.bincount(np.searchsorted(self.edges, values), minlength=len(self.counts))
+        self.counts = [before + more for before, more in zip(self.counts, found.tolist(), strict=True)]
+        self.total += int(values.sum())
 
 
 class Duration:
@@ -59,30 +63,36 @@ class Duration:
         self.count += 1
         self.ns += ns
 
-    def add_all(self, times_ns: Sequence[int]) -> None:
+    def add_all(self, times_ns: Array) -> None:
         """Count events."""
         self.count += len(times_ns)
-        self.ns += sum(times_ns)
+        self.ns += int(times_ns.sum())
 
 
 class BatchSizeStatistics:
     """The runs of one batch size."""
 
-    __slots__ = ("compute_infer", "compute_input", "compute_output")
+    __slots__ = ("count", "infer_ns", "input_ns", "output_ns")
 
     def __init__(self) -> None:
-        self.compute_input = Duration()
-        self.compute_infer = Duration()
-        self.compute_output = Duration()
+        self.count = 0
+        self.input_ns = 0
+        self.infer_ns = 0
+        self.output_ns = 0
+
+    def add(self, run: Run) -> None:
+        """Count one run."""
+        self.count += 1
+        self.input_ns += run.input_ns
+        self.infer_ns += run.infer_ns
+        self.output_ns += run.output_ns
 
 
 class VersionStatistics:
-    """Counters of one loaded version."""
+    """Counters of one loaded version. Read them after `count`: answers are counted many at a time, or when somebody asks."""
 
     def __init__(self) -> None:
         self.last_inference_ms = 0
-        self.inference_count = 0
-        self.execution_count = 0
         self.success = Duration()
         self.fail = Duration()
         self.queue = Duration()
@@ -90,62 +100,82 @@ class VersionStatistics:
         self.compute_infer = Duration()
         self.compute_output = Duration()
         self.batches: dict[int, BatchSizeStatistics] = {}
-        self.batch_rows = Histogram(BATCH_BUCKETS)
+        """Runs by their rows."""
         self.requests: dict[tuple[str, str, str], int] = {}
         """Predictions by (arm, protocol, status)."""
         self.durations: dict[str, tuple[Histogram, Histogram, Histogram]] = {}
         """Whole request, queue and compute, by arm."""
+        self._answered: defaultdict[tuple[str, str], list[Timeline]] = defaultdict(list)
+        """Answers that are not counted yet, by (arm, protocol)."""
+        self._uncounted = 0
+
+    @property
+    def execution_count(self) -> int:
+        """Successful runs."""
+        return sum(batch.count for batch in self.batches.values())
+
+    @property
+    def inference_count(self) -> int:
+        """Rows of all successful runs."""
+        return sum(rows * batch.count for rows, batch in self.batches.items())
+
+    @property
+    def batch_rows(self) -> Histogram:
+        """Successful runs by their rows."""
+        histogram = Histogram(BATCH_BUCKETS)
+        for rows, batch in self.batches.items():
+            histogram.counts[bisect_left(BATCH_BUCKETS, rows)] += batch.count
+            histogram.total += rows * batch.count
+        return histogram
 
     def executed(self, rows: int, run: Run) -> None:
         """Count one successful run."""
-        self.execution_count += 1
-        self.inference_count += rows
-        self.batch_rows.add(rows)
         batch = self.batches.get(rows)
         if batch is None:
             batch = self.batches[rows] = BatchSizeStatistics()
-        batch.compute_input.add(run.input_ns)
-        batch.compute_infer.add(run.infer_ns)
-        batch.compute_output.add(run.output_ns)
+        batch.add(run)
 
     def failed(self, ticket: Ticket, status: str) -> None:
         """Count one prediction that ended otherwise than with an answer."""
-        self.last_inference_ms = time.time_ns() // 1_000_000
-        self._count(ticket, status, 1)
+        self.last_inference_ms = time.time_ns() // NS_PER_MS
+        self._count(ticket.arm, ticket.request.protocol, status, 1)
         self.fail.add(ticket.timeline.total_ns)
         self._histograms(ticket.arm)[0].add(ticket.timeline.total_ns)
 
     def answered(self, tickets: Sequence[Ticket]) -> None:
-        """Count the answered predictions of one run, all at once."""
-        self.last_inference_ms = time.time_ns() // 1_000_000
-        for (arm, _), alike in _grouped(tickets):
-            self._count(alike[0], "OK", len(alike))
-            self._observe([ticket.timeline for ticket in alike], *self._histograms(arm))
+        """Take the answered predictions of one run."""
+        self.last_inference_ms = time.time_ns() // NS_PER_MS
+        for ticket in tickets:
+            self._answered[ticket.arm, ticket.request.protocol].append(ticket.timeline)
+        self._uncounted += len(tickets)
+        if self._uncounted >= _MOST_UNCOUNTED:
+            self.count()
+
+    def count(self) -> None:
+        """Count what has been answered since the last time."""
+        for (arm, protocol), times in self._answered.items():
+            self._count(arm, protocol, "OK", len(times))
+            self._observe(times, *self._histograms(arm))
+        self._answered.clear()
+        self._uncounted = 0
 
     def _observe(self, times: Sequence[Timeline], total: Histogram, queue: Histogram, compute: Histogram) -> None:
-        totals, queues = [each.total_ns for each in times], [each.queue_ns for each in times]
+        rows = [(each.total_ns, each.queue_ns, each.input_ns, each.infer_ns, each.output_ns) for each in times]
+        totals, queues, inputs, infers, outputs = np.array(rows, np.int64).T
         total.add_all(totals)
         queue.add_all(queues)
-        compute.add_all([each.compute_ns for each in times])
+        compute.add_all(inputs + infers + outputs)
         self.success.add_all(totals)
         self.queue.add_all(queues)
-        self.compute_input.add_all([each.input_ns for each in times])
-        self.compute_infer.add_all([each.infer_ns for each in times])
-        self.compute_output.add_all([each.output_ns for each in times])
+        self.compute_input.add_all(inputs)
+        self.compute_infer.add_all(infers)
+        self.compute_output.add_all(outputs)
 
-    def _count(self, ticket: Ticket, status: str, count: int) -> None:
-        key = (ticket.arm, ticket.request.protocol, status)
+    def _count(self, arm: str, protocol: str, status: str, count: int) -> None:
+        key = (arm, protocol, status)
         self.requests[key] = self.requests.get(key, 0) + count
 
     def _histograms(self, arm: str) -> tuple[Histogram, Histogram, Histogram]:
         if arm not in self.durations:
             self.durations[arm] = (Histogram(), Histogram(), Histogram())
         return self.durations[arm]
-
-
-def _grouped(tickets: Sequence[Ticket]) -> Iterable[tuple[tuple[str, str], Sequence[Ticket]]]:
-    """Return the tickets by arm and protocol; most batches are of one kind."""
-    groups: dict[tuple[str, str], list[Ticket]] = {}
-    for ticket in tickets:
-        groups.setdefault((ticket.arm, ticket.request.protocol), []).append(ticket)
-    return groups.items()

@@ -13,7 +13,8 @@ CPU = LABELS | {"device": "cpu"}
 def errors(*percent: int) -> Histogram:
     """Return the histogram of prediction errors."""
     histogram = Histogram((10, 50))
-    histogram.add_all(percent)
+    for value in percent:
+        histogram.add(value)
     return histogram
 
 
