@@ -1,5 +1,8 @@
 """Which jobs of a line run next."""
 
+from collections.abc import Callable
+from typing import Final
+
 from penstock.batching.company import joined
 from penstock.batching.job import Job
 from penstock.batching.lane_kind import LaneKind
@@ -8,6 +11,8 @@ from penstock.batching.line import Line
 from penstock.batching.queues import Queues
 from penstock.batching.speed import Speed
 from penstock.batching.window import Window, choose
+
+_CROWD: Final = 1.25
 
 
 class Selection:
@@ -23,13 +28,13 @@ class Selection:
         jobs = self._queues.take(line, rows, together=self._limits.together)
         if jobs[0].length:
             return self._gathered(jobs, kind, now_ns)
-        latest_ns = now_ns + kind.latency.bound(rows)
-        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= latest_ns:
+        takes = self._estimate(kind.latency, rows)
+        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
             return Window(jobs, [], [])
-        window = self._able(jobs, kind.latency, now_ns)
+        window = self._able(jobs, takes, now_ns)
         hopeless = window.hopeless
         while window.hopeless and (more := self._more(line, rows - sum([job.rows for job in window.run]))):
-            window = self._able(window.run + more, kind.latency, now_ns)
+            window = self._able(window.run + more, takes, now_ns)
             hopeless = hopeless + window.hopeless
         return window._replace(hopeless=hopeless)
 
@@ -43,14 +48,22 @@ class Selection:
         if self._limits.together and not (kind.independent and len(kind.free) > 1):
             jobs = joined(jobs, self._queues, kind.latency, lambda length: kind.cap(self._limits, self._slo_ns, length))
         speed = kind.speed(max([job.key.length for job in jobs]))
-        latest_ns = now_ns + speed.bound(sum([job.rows for job in jobs]))
-        if speed.cold or min([job.deadline_ns for job in jobs]) >= latest_ns:
+        rows = sum([job.rows for job in jobs])
+        takes = self._estimate(speed, rows * max([job.key.length for job in jobs]))
+        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
             return Window(jobs, [], [])
-        return self._able(jobs, speed, now_ns)
+        return self._able(jobs, takes, now_ns)
 
-    def _able(self, jobs: list[Job], speed: Speed, now_ns: int) -> Window:
-        # Backlog counts the jobs that were taken too, until they start.
-        window = choose(jobs, now_ns, speed.bound, crowded=self._queues.backlog.jobs > len(jobs))
+    def _estimate(self, speed: Speed, cost: int) -> Callable[[int], int]:
+        """Return what tells who would be late.
+
+        Where a crowd waits behind, time spent on an answer that comes too late is another's answer lost, so whoever may be late goes;
+        without one only who is expected to be. Backlog counts the jobs of the run too, until they start.
+        """
+        return speed.bound if self._queues.backlog.cost > _CROWD * cost else speed.expect
+
+    def _able(self, jobs: list[Job], takes: Callable[[int], int], now_ns: int) -> Window:
+        window = choose(jobs, now_ns, takes, crowded=self._queues.backlog.jobs > len(jobs))
         for job in window.later:
             self._queues.put_back(job)
         for job in window.hopeless:
