@@ -44,6 +44,7 @@ class Job:
         "line",
         "number",
         "priority",
+        "promised_ns",
         "queued_ns",
         "rows",
         "size_bytes",
@@ -79,6 +80,8 @@ class Job:
         self.number = 0
         """The order of arrival, which decides among equals."""
         self.queued_ns = 0
+        self.promised_ns = 0
+        """When its end was expected as it joined; 0 where nobody asked."""
         self.error: PenstockError | None = None
         """What the last run of the job failed with."""
         self.line: Line | None = None

@@ -15,6 +15,7 @@ _MOST_ROWS: Final = 100_000
 _COMFORT_RUNS: Final = 3
 _PART_OF_TARGET: Final = (1.0, 0.8, 0.4)
 """How much of the target the queue may use up for a request of each priority: what is refused first is what matters least."""
+_QUANTILE, _STEP, _MOST_DELAY = 0.9, 0.02, 4.0
 
 
 class Shortage(StrEnum):
@@ -42,6 +43,8 @@ class Room:
         self._backlog = backlog
         self._slo_ns = slo_ns
         self._near_ns = _COMFORT_RUNS * slo_ns
+        self._delay = 1.0
+        """How much longer than predicted requests stayed lately, 90 % of them: lanes that share cores keep each other waiting."""
         self.sure = self._full_batches()
         """What may wait whatever the target, a full batch for each lane: rows if the queue's were set, else their cost."""
 
@@ -69,6 +72,12 @@ class Room:
         if self._fits(rows, cost):
             return None
         return self._beyond(job, cost, now_ns, overloaded=overloaded)
+
+    def ended(self, job: Job, now_ns: int) -> None:
+        """Learn from the end of a request whose stay was predicted."""
+        predicted_ns = max(1, job.promised_ns - job.queued_ns)
+        longer = now_ns - job.queued_ns > self._delay * predicted_ns
+        self._delay = min(_MOST_DELAY, max(1.0, self._delay + _STEP * (_QUANTILE if longer else _QUANTILE - 1)))
 
     def ends_ns(self, ahead: int, cost: int, now_ns: int) -> int:
         """Return when what costs so much is expected to end, if so much is served before it.
@@ -107,7 +116,8 @@ class Room:
             return None  # nobody is refused by a speed that was only guessed
         # A deadline within the target has been looked at already, and the scheduler drops what cannot keep it after all.
         part = 1.0 if job.deadline_ns <= now_ns + self._slo_ns and not job.priority > NORMAL else _PART_OF_TARGET[job.priority]
-        late_ns = self.ends_ns(ahead, cost, now_ns) - now_ns - int(self._slo_ns * part)
+        job.promised_ns = self.ends_ns(ahead, cost, now_ns)
+        late_ns = int(self._delay * (job.promised_ns - now_ns) - self._slo_ns * part)
         return Refusal(Shortage.TIME, late_ns) if late_ns > 0 else None
 
     def _tight(self, job: Job, cost: int, now_ns: int) -> Refusal | None:

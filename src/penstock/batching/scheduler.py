@@ -117,6 +117,8 @@ class Scheduler:
         self._incidents.passed(run)
         for job in run.jobs:
             job.state = GONE
+            if job.promised_ns:
+                self._room.ended(job, now_ns)
 
     def failed(self, run: Dispatch, now_ns: int, *, out_of_memory: bool = False) -> None:
         """Free the lane and find the offender: halves run again until it stands alone."""

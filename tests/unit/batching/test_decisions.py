@@ -379,3 +379,24 @@ def test_poison_among_good_jobs_needs_no_check(make_scheduler: MakeScheduler, ma
     assert [action.job for action in seen if isinstance(action, Blame)] == [jobs[5]]
     assert not any(isinstance(action, Check) for action in seen)
     assert len(runs(seen)) <= 1 + 2 * 3
+
+
+def test_lanes_that_keep_each_other_waiting_let_fewer_in(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
+    """Runs take what was predicted, but requests stay three times as long as was predicted for them."""
+    scheduler = make_scheduler(BatchLimits(4, None, 10**6), times_ns={1: 5 * NS_PER_MS, 4: 8 * NS_PER_MS}, slo_ns=100 * NS_PER_MS)
+
+    def crowd(now_ns: int) -> int:
+        while scheduler.arrive([make_job(due_ns=now_ns)], now_ns) is None:
+            pass
+        return scheduler.backlog.rows
+
+    before, now_ns = crowd(0), 0
+    for _ in range(100):
+        (run,) = scheduler.tick(now_ns)
+        assert isinstance(run, Dispatch)
+        now_ns += 24 * NS_PER_MS
+        run.begins_ns = now_ns - 8 * NS_PER_MS
+        scheduler.done(run, now_ns)
+        after = crowd(now_ns)
+
+    assert after < before / 2
