@@ -4,6 +4,8 @@ VENV := .venv
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
+# A lock names everything there is to install, so nothing is left for pip to resolve: its older resolvers try versions beside a pin.
+LOCKED := $(PIP) --no-deps --require-hashes
 
 .PHONY: setup serve test test-slow test-gpu check bench bench-peers load clean
 .DEFAULT_GOAL := setup
@@ -46,19 +48,19 @@ $(VENV)/bin/python:
 
 # The package itself is installed last and without its dependencies: those come from the lock file alone.
 $(VENV)/.served: $(VENV)/bin/python requirements/serve.txt pyproject.toml
-	$(BIN)/python $(PIP) --require-hashes -r requirements/serve.txt
+	$(BIN)/python $(LOCKED) -r requirements/serve.txt
 	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.served requirements/dev.txt
-	$(BIN)/python $(PIP) --require-hashes -r requirements/dev.txt
+	$(BIN)/python $(LOCKED) -r requirements/dev.txt
 	touch $@
 
 # Clients pin other versions of protobuf than the server runs with, so they live in an environment of their own.
 $(CLIENTS)/.made: requirements/clients.txt requirements/perf.txt
 	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python $(PIP) --require-hashes -r requirements/clients.txt
-	$(CLIENTS)/bin/python $(PIP) --no-deps --require-hashes --upgrade --target $(CLIENTS)/perf -r requirements/perf.txt
+	$(CLIENTS)/bin/python $(LOCKED) -r requirements/clients.txt
+	$(CLIENTS)/bin/python $(LOCKED) --upgrade --target $(CLIENTS)/perf -r requirements/perf.txt
 	touch $@
 
 clean:
