@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+MLFLOW := .venv-mlflow
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 # A lock names everything there is to install, so nothing is left for pip to resolve: its older resolvers try versions beside a pin.
@@ -14,10 +15,10 @@ setup: $(VENV)/.served
 serve: setup
 	$(BIN)/penstock serve --registry examples/registry
 
-test: $(VENV)/.developed $(CLIENTS)/.made
+test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.developed $(CLIENTS)/.made
+test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"
 
 test-gpu: $(VENV)/.developed
@@ -63,5 +64,11 @@ $(CLIENTS)/.made: requirements/clients.txt requirements/perf.txt
 	$(CLIENTS)/bin/python $(LOCKED) --upgrade --target $(CLIENTS)/perf -r requirements/perf.txt
 	touch $@
 
+# MLflow's own server and client, against which the registry source of that name is tested; it needs other versions than ours.
+$(MLFLOW)/.made: requirements/mlflow.txt
+	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/python $(LOCKED) -r requirements/mlflow.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(CLIENTS) .venv-peers build dist
+	rm -rf $(VENV) $(CLIENTS) $(MLFLOW) .venv-peers build dist

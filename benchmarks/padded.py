@@ -37,7 +37,9 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager
 from penstock.lifecycle.options import ModelOptions
-from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.cache import Cache
+from penstock.registry.directory import DirectorySource
+from penstock.registry.verified import VerifiedRegistry
 
 _WORDS: Final = 1000
 _ROWS: Final = 400
@@ -147,7 +149,7 @@ def asked(model: str, row: Array) -> InferenceRequest:
 @asynccontextmanager
 async def serving(registry: Path) -> AsyncIterator[tuple[Predictor, Catalog]]:
     """Load both models."""
-    catalog, source = Catalog(), DirectoryRegistry(registry)
+    catalog, source = Catalog(), VerifiedRegistry(DirectorySource(registry), Cache(registry / ".cache"))
     manager = Manager(source, Loader(source, ModelOptions(), {}), catalog, poll_s=0, only=())
     await manager.start()
     yield Predictor(Ledger(catalog), Admission(30, 600), catalog), catalog

@@ -37,6 +37,7 @@ LOCKS: Final = {
         "requirements/serve.txt",
     ],
     "clients.txt": ["requirements/clients.in"],
+    "mlflow.txt": ["requirements/mlflow.in"],
 }
 
 

@@ -6,21 +6,21 @@ import gc
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 import uvloop
 from starlette.applications import Starlette
 
 import penstock
 from penstock.config.settings import Settings, WantedModel, is_loopback
-from penstock.domain.errors import Unavailable
+from penstock.config.sources import process_environment
+from penstock.domain.errors import LoadRefused, Unavailable
+from penstock.execution.memory import settle_heap
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
@@ -30,6 +30,7 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
@@ -40,9 +41,11 @@ from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tuner import Tuner
 from penstock.lifecycle.version import ServedVersion
-from penstock.registry.directory import DirectoryRegistry
 from penstock.registry.source import RegistryUnreachable
+from penstock.registry.sources import registry_of
+from penstock.registry.verified import VerifiedRegistry
 from penstock.security.token import AdminToken
+from penstock.stop_signals import StopSignals
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json, set_up_logs
 from penstock.telemetry.metrics import Metrics, ServerView
@@ -86,12 +89,14 @@ class House:
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
         self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
-        self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=is_json(settings.telemetry))
+        self.access_log: Final = AccessLog(
+            settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
+        )
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
-        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog))
+        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog), self.catalog.provenance)
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -106,7 +111,8 @@ class House:
         models = Models(self.catalog, self.ready)
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management)
+        webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
+        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
@@ -156,6 +162,7 @@ def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path 
     """Serve until SIGTERM or SIGINT, then drain; returns the exit code. Raises `StartError`."""
     set_up_logs(settings.telemetry)
     _refuse_exposure(settings)
+    settle_heap()
     return uvloop.run(_serve(settings, wanted, ready_file))
 
 
@@ -173,7 +180,7 @@ def tuner(settings: Settings) -> Tuner:
 
 
 async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
-    signals = _Signals()
+    signals = StopSignals()
     house = House(settings, wanted)
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
@@ -208,7 +215,7 @@ async def _start(house: House) -> None:
     gc.freeze()
 
 
-async def _drain(house: House, listeners: Listeners, signals: "_Signals") -> bool:
+async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bool:
     """Turn readiness off, keep serving while balancers notice, then refuse new work and finish what was accepted.
 
     Returns whether all of it ended within the drain time.
@@ -238,37 +245,6 @@ async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckRe
     problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
     await house.manager.aclose()
     return CheckReport(tuple(problems), rows)
-
-
-class _Signals:
-    """SIGTERM and SIGINT, in the order in which they come."""
-
-    def __init__(self) -> None:
-        self.repeated = False
-        self.announce = True
-        self._first = asyncio.Event()
-        self._again = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._received, number)
-
-    async def wait(self) -> None:
-        """Return at the first signal."""
-        await self._first.wait()
-
-    async def again_within(self, seconds: float) -> None:
-        """Return after that time, or at a second signal."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._again.wait(), seconds)
-
-    def _received(self, number: signal.Signals) -> None:
-        if self._first.is_set():
-            self.repeated = True
-            self._again.set()
-            return
-        self.announce = number == signal.SIGTERM  # who presses Ctrl-C has no balancer to tell
-        _log.info("%s received", signal.Signals(number).name)
-        self._first.set()
 
 
 def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) -> None:
@@ -305,12 +281,15 @@ def _token(settings: Settings) -> AdminToken:
         ) from error
 
 
-def _registry(settings: Settings) -> DirectoryRegistry:
-    uri, require_manifest = settings.registry.uri, settings.registry.require_manifest
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
-        raise StartError(f"the registry {uri} is of a kind that is not known: use a path or a file: URI")
-    return DirectoryRegistry(Path(unquote(parts.path)) if parts.scheme else Path(uri), require_manifest=require_manifest)
+def _registry(settings: Settings) -> VerifiedRegistry:
+    try:
+        return registry_of(settings.registry, Path(settings.server.state_dir), process_environment())
+    except RegistryUnreachable as error:
+        raise StartError(f"{error}; name another one with --registry") from error
+    except OSError as error:
+        raise StartError(f"the cache of models cannot be used: {error.strerror}; set registry.cache_dir or server.state_dir") from error
+    except (ValueError, LoadRefused) as error:
+        raise StartError(str(error)) from error
 
 
 def _summary(version: ServedVersion) -> VersionSummary:

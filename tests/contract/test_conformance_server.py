@@ -16,7 +16,9 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager
 from penstock.lifecycle.options import ModelOptions
-from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.cache import Cache
+from penstock.registry.directory import DirectorySource
+from penstock.registry.verified import VerifiedRegistry
 from penstock.wire import inference as pb
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -32,7 +34,7 @@ def test_server_is_live_and_ready(server: Serving, path: str) -> None:
 def test_server_is_not_ready_while_models_load(tmp_path: Path, models: ModuleType, started: bool) -> None:
     """Readiness comes with the end of the start; seen from inside, as the race could be lost from outside."""
     models.write_versioned_addsub(tmp_path)
-    registry = DirectoryRegistry(tmp_path)
+    registry = VerifiedRegistry(DirectorySource(tmp_path), Cache(tmp_path / ".cache"))
 
     manager = Manager(registry, Loader(registry, ModelOptions(), {}), Catalog(), poll_s=0)
 

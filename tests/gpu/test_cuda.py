@@ -16,7 +16,9 @@ from penstock.execution.session import OrtSession, SessionSettings
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.version import Readiness, ServedVersion
-from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.cache import Cache
+from penstock.registry.directory import DirectorySource
+from penstock.registry.verified import VerifiedRegistry
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -62,13 +64,14 @@ def rows(count: int) -> dict[str, Array]:
 
 async def load(registry: Path, model: str, options: ModelOptions) -> Readiness:
     """Load version 1 through the loader, and close what it opened."""
-    source = DirectoryRegistry(registry)
+    source = VerifiedRegistry(DirectorySource(registry), Cache(registry / ".cache"))
     listing = source.snapshot().models[model]
     loader = Loader(source, options, {})
     try:
         readiness = await loader.load(listing, listing.versions[1], ServedVersion(ModelVersion(model, "1")))
         for session in readiness.sessions:
             session.close()
+        readiness.artifact.close()
         return readiness
     finally:
         loader.close()

@@ -1,131 +1,23 @@
 """The manager over a real directory and real tiny models: what is wanted becomes true, and what serves goes on serving."""
 
-import asyncio
 import logging
 import shutil
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
+from manager_house import House, Open, request_for
 
 from penstock.domain.errors import NotFound, PenstockError, Unavailable
-from penstock.domain.request import InferenceRequest, InferenceResponse
-from penstock.domain.session import Session
-from penstock.domain.tensor import DATATYPES, Tensor
-from penstock.execution.session import OrtSession, SessionSettings
-from penstock.inference.admission import Admission
-from penstock.inference.ledger import Ledger
-from penstock.inference.predictor import FutureReply, Predictor
-from penstock.lifecycle.catalog import Catalog
-from penstock.lifecycle.loader import Loader
-from penstock.lifecycle.manager import Manager, Wanted
+from penstock.inference.predictor import FutureReply
+from penstock.lifecycle.manager import Wanted
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.states import VersionState
-from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.directory import DirectorySource
 from penstock.registry.source import RegistryUnreachable, Snapshot
 
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
 pytestmark = pytest.mark.asyncio
-
-
-def request_for(name: str, reference: str = "") -> InferenceRequest:
-    """Return a request of one row of four ones."""
-    tensor = Tensor("X", DATATYPES["FP32"], np.ones((1, 4), np.float32))
-    return InferenceRequest("http", name, reference, [tensor])
-
-
-class Gate:
-    """Opens real sessions, while it is open; a load that comes to a shut gate waits in front of it."""
-
-    def __init__(self) -> None:
-        self.opened = threading.Event()
-        self.opened.set()
-        self.waiting = threading.Event()
-
-    def open_session(self, path: Path, settings: SessionSettings, rows: int | None) -> Session:
-        """Return a real session once the gate is open."""
-        self.waiting.set()
-        assert self.opened.wait(20), "the test never opened the gate"
-        return OrtSession(path, settings, rows)
-
-
-class House:
-    """A manager, and what a test asks of it."""
-
-    def __init__(self, root: Path, options: ModelOptions, only: tuple[Wanted, ...]) -> None:
-        self.root = root
-        self.gate = Gate()
-        self.catalog = Catalog()
-        registry = DirectoryRegistry(root)
-        loader = Loader(registry, options, {}, self.gate.open_session)
-        self.manager = Manager(registry, loader, self.catalog, poll_s=0, only=only)
-        self.predictor = Predictor(Ledger(self.catalog), Admission(30, 600), self.catalog)
-
-    async def look(self) -> None:
-        """Do what the poller does each time, and wait until its work is done."""
-        await self.manager._look()
-        await self.settle()
-
-    async def settle(self) -> None:
-        """Wait until nothing loads or drains any more."""
-        async with asyncio.timeout(20):
-            while self.manager._tasks:
-                await asyncio.gather(*self.manager._tasks, return_exceptions=True)
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until the condition holds, which other threads and the poller bring about."""
-        async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.002)
-
-    def states(self, name: str = "tagged") -> dict[int, VersionState]:
-        """Return the versions of a model with their states."""
-        return {number: version.state for number, version in self.catalog.models[name].versions.items()}
-
-    async def ask(self, reference: str = "", name: str = "tagged") -> InferenceResponse:
-        """Return the answer of a model of four columns."""
-        return await self.predictor.predict(request_for(name, reference))
-
-    async def version_of(self, reference: str = "") -> int:
-        """Return which version of `tagged` says that it answers."""
-        return int((await self.ask(reference)).outputs[1].array[0])
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of `tagged`."""
-        (self.root / "tagged" / name).write_text(text)
-
-
-Open = Callable[..., AbstractAsyncContextManager[House]]
-
-
-@pytest.fixture
-def root(tmp_path: Path, models: ModuleType) -> Path:
-    """Return a registry of `tagged` with versions 1 and 2."""
-    root = tmp_path / "registry"
-    models.write_tagged(root, 1)
-    models.write_tagged(root, 2)
-    return root
-
-
-@pytest.fixture
-def house(root: Path) -> Open:
-    """Return a function that runs a manager over the registry for as long as its context lasts."""
-
-    @asynccontextmanager
-    async def opened(only: tuple[Wanted, ...] = (), **options: object) -> AsyncIterator[House]:
-        house = House(root, ModelOptions(max_batch_rows=2, threads=1, lanes=1, **options), only)  # type: ignore[arg-type]
-        try:
-            await house.manager.start()
-            yield house
-        finally:
-            house.gate.opened.set()
-            await house.manager.aclose()
-
-    return opened
 
 
 async def test_start_loads_what_is_wanted_and_then_is_ready(house: Open) -> None:
@@ -330,7 +222,7 @@ async def test_alias_moves_only_once_its_version_is_ready(house: Open, root: Pat
 
         assert (before, during) == (1, (1, 1))
         assert (await served.version_of("champion"), await served.version_of()) == (3, 3)
-        assert served.states() == {1: UNLOADED, 2: UNLOADED, 3: READY}
+        assert served.states() == {1: READY, 2: UNLOADED, 3: READY}
 
 
 async def test_alias_of_a_version_that_fails_stays_where_it_was(house: Open, root: Path, models: ModuleType) -> None:
@@ -352,7 +244,7 @@ async def test_alias_that_is_taken_away_is_not_found(house: Open, root: Path) ->
     """And its version is freed, if nothing else wants it."""
     (root / "tagged" / "aliases.json").write_text('{"old": "1"}')
 
-    async with house() as served:
+    async with house(keep_warm_s=0) as served:
         before = served.states()
         served.write("aliases.json", "{}")
         await served.look()
@@ -498,16 +390,16 @@ async def test_poller_looks_by_itself_and_survives_a_bad_look(
     """Neither an unreachable registry nor an unforeseen error ends the watch."""
     house = House(root, ModelOptions(max_batch_rows=2, threads=1, lanes=1), ())
     house.manager._poll_s = 0.001
-    real, bad = DirectoryRegistry.snapshot, iter([ValueError("unforeseen"), RegistryUnreachable("gone")])
+    real, bad = DirectorySource.snapshot, iter([ValueError("unforeseen"), RegistryUnreachable("gone")])
 
-    def snapshot(registry: DirectoryRegistry) -> Snapshot:
+    def snapshot(registry: DirectorySource) -> Snapshot:
         if error := next(bad, None):
             raise error
         return real(registry)
 
     with caplog.at_level(logging.WARNING):
         await house.manager.start()
-        monkeypatch.setattr(DirectoryRegistry, "snapshot", snapshot)
+        monkeypatch.setattr(DirectorySource, "snapshot", snapshot)
         models.write_tagged(root, 3)
         await house.until(lambda: house.states() == {2: UNLOADED, 3: READY})
         await house.manager.aclose()

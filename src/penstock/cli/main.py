@@ -5,6 +5,7 @@ import click
 from penstock import __version__
 from penstock.cli.bench import bench
 from penstock.cli.check import check
+from penstock.cli.models import models
 from penstock.cli.serve import serve
 from penstock.cli.tune import tune
 
@@ -24,6 +25,7 @@ commands.add_command(serve)
 commands.add_command(check)
 commands.add_command(tune)
 commands.add_command(bench)
+commands.add_command(models)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ _SECONDS: Final = Rule("a number of seconds above 0, up to a day", lambda value:
 _SECONDS_OR_NONE: Final = Rule("a number of seconds from 0 up to a day", lambda value: 0 <= value <= DAY_S)
 _COUNT_OR_NONE: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <= value <= _INT_MAX)
+_FILES: Final = Rule("a list of file names", lambda value: all(name.strip() for name in value))
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
 RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
@@ -57,7 +58,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "max_pipelined": COUNT,
     },
     GrpcOptions: {"max_message_bytes": _C_COUNT, "max_streams": _C_COUNT},
-    RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE},
+    RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE, "trusted_keys": _FILES, "cache_bytes": _COUNT_OR_NONE},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }
@@ -73,6 +74,11 @@ def conflicts(settings: Settings) -> Iterator[str]:
             f"({server.max_request_timeout_s}); lower the first or raise the second"
         )
     yield from _shared_ports(server)
+    if settings.registry.signatures != "off" and not settings.registry.trusted_keys:
+        yield (
+            f'registry.signatures is "{settings.registry.signatures}", but registry.trusted_keys is empty; '
+            "name the files of the public keys that versions are signed with"
+        )
     for name in settings.models:
         if not is_model_name(name):
             yield f"models.{name!r} is no model's name; names have 1 to 128 letters, digits, '.', '_' or '-'"

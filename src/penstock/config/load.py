@@ -10,7 +10,7 @@ import msgspec
 
 from penstock.config.checks import conflicts
 from penstock.config.errors import ConfigError
-from penstock.config.origins import DEFAULT, Origin, dotted, masked, variable, written
+from penstock.config.origins import DEFAULT, Origin, dotted, shown_at, variable, written
 from penstock.config.schema import Node, nearest, node_at
 from penstock.config.settings import Settings
 from penstock.config.sources import Given, from_environment, from_file, from_flag
@@ -42,10 +42,10 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
 
 
 def effective(loaded: Loaded) -> list[tuple[str, object, str]]:
-    """Return every setting in force as dotted key, value (passwords hidden) and origin, section by section."""
+    """Return every setting in force as dotted key, value (secrets hidden) and origin, section by section."""
     leaves = _leaves((), msgspec.to_builtins(loaded.settings))
     keyed = ((dotted(path), value) for path, value in leaves)
-    return [(key, masked(value), str(loaded.origins.get(key, DEFAULT))) for key, value in keyed]
+    return [(key, shown_at(key, value), str(loaded.origins.get(key, DEFAULT))) for key, value in keyed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _unknown(given: Given) -> str:
 
 
 def _unfit(given: Given, node: Node) -> str:
-    seen = written(given.readings[0])
+    seen = written(shown_at(dotted(given.path), given.readings[0]))
     return f"{given.origin.name}: {dotted(given.path)} must be {node.expected()}, not {seen}"
 
 

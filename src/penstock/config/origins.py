@@ -39,6 +39,11 @@ def written(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def shown_at(key: str, value: object) -> object:
+    """Return the value of a setting as people may see it: nothing of a secret, and of all others what `masked` leaves."""
+    return "***" if value and key.endswith("_secret") else masked(value)
+
+
 def masked(value: object) -> object:
     """Return the value with the password of every address in it replaced by stars."""
     if isinstance(value, str):

@@ -15,6 +15,7 @@ class ErrorCode(StrEnum):
     PERMISSION_DENIED = "PERMISSION_DENIED"
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    CONFLICT = "CONFLICT"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED_ENCODING = "UNSUPPORTED_ENCODING"
@@ -69,6 +70,12 @@ class MethodNotAllowed(PenstockError):
     """The path exists and does not take this method."""
 
     code = ErrorCode.METHOD_NOT_ALLOWED
+
+
+class Conflict(PenstockError):
+    """A change that what is there does not allow; nothing has been changed."""
+
+    code = ErrorCode.CONFLICT
 
 
 class LoadRefused(PenstockError):

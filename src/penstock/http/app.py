@@ -24,6 +24,7 @@ from penstock.http.models import Models
 from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
 from penstock.http.static import asset_route
+from penstock.http.webhook import WEBHOOK, Webhook
 
 _log = logging.getLogger(__name__)
 _METRICS: Final = "/metrics"
@@ -47,9 +48,9 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
     return _app(routes, hosts)
 
 
-def admin_app(models: Models, management: Management) -> Starlette:
-    """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers under any."""
-    hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS,))]
+def admin_app(models: Models, management: Management, webhook: Webhook) -> Starlette:
+    """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
+    hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
         _route(_METRICS, management.metrics),
         _route("/v2/health/live", models.live),
@@ -61,6 +62,8 @@ def admin_app(models: Models, management: Management) -> Starlette:
         _route("/admin/models", management.models),
         _route("/admin/models/{model}", management.model),
         _route("/admin/models/{model}/batches", management.batches),
+        _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
+        _route(WEBHOOK, webhook.receive, "POST"),
         *(asset_route(f"/admin/assets/{name}", name) for name in _ADMIN_FILES),
     ]
     return _app(routes, hosts)

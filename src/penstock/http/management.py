@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from penstock.batching.history import KEPT
 from penstock.domain.errors import InvalidInput
-from penstock.domain.names import check_model_name, shown
+from penstock.domain.names import check_model_name, is_alias, is_version_number, shown
 from penstock.http.accept import prefers_html
 from penstock.http.answers import json_response, optional_object
 from penstock.http.batch_report import batches_of
-from penstock.http.model_report import report_of
+from penstock.http.model_report import aliases_of, report_of
 from penstock.http.static import asset, page
 from penstock.lifecycle.manager import Manager
 from penstock.security.token import AdminToken
@@ -70,6 +70,21 @@ class Management:
         self._require(request)
         return json_response(report_of(self._manager.catalog.model(request.path_params["model"])))
 
+    async def alias(self, request: Request) -> Response:
+        """Have an alias name a version, or take it away; answers with the model's aliases.
+
+        The version is made ready first, unless the body says `force`. To take away what is not there is no error.
+        """
+        self._require(request)
+        name, alias = _alias_path(request)
+        if request.method == "DELETE":
+            change = self._manager.aliases.remove(name, alias)
+        else:
+            number, force = _alias_target(await optional_object(request))
+            change = self._manager.aliases.put(name, alias, number, force=force)
+        # A version that is being loaded goes on being loaded although the caller leaves.
+        return json_response(aliases_of(await asyncio.shield(change)))
+
     async def batches(self, request: Request) -> Response:
         """Tell of the latest batches of a model.
 
@@ -101,6 +116,28 @@ def _check_no_parameters(document: dict[str, object], flags: tuple[str, ...]) ->
             raise InvalidInput(f"unrecognized parameter {shown(name)}: models come from the registry alone, as it holds them")
         if type(value) is not bool:
             raise InvalidInput(f"the parameter {shown(name)} must be true or false, not {shown(repr(value))}")
+
+
+def _alias_path(request: Request) -> tuple[str, str]:
+    name, alias = check_model_name(request.path_params["model"]), request.path_params["alias"]
+    if not is_alias(alias):
+        raise InvalidInput(
+            f"the alias {shown(alias)} is not valid; use 1 to 128 letters, digits, '_' and '-', starting with a letter or '_', "
+            "not 'latest' and not 'v' and digits"
+        )
+    return name, alias
+
+
+def _alias_target(body: dict[str, object]) -> tuple[int, bool]:
+    """Return the version that the alias is to name, and whether it may do so before that is ready."""
+    for key in sorted(body.keys() - {"version", "force"}):
+        raise InvalidInput(f'unknown key {shown(key)}; the body is {{"version": "3"}}, and may hold "force": true')
+    version, force = body.get("version"), body.get("force", False)
+    if type(version) not in (int, str) or not is_version_number(str(version)):
+        raise InvalidInput(f"'version' is {shown(repr(version))}; it must be a version number such as '3'")
+    if type(force) is not bool:
+        raise InvalidInput(f"'force' must be true or false, not {shown(repr(force))}")
+    return int(str(version)), force
 
 
 def _limit(text: str) -> int:

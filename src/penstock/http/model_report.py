@@ -1,12 +1,15 @@
 """A model and its versions, as `/admin/models` tells of them."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_US
+from penstock.domain.model import ModelArtifact
 from penstock.lifecycle.catalog import ServedModel
-from penstock.lifecycle.version import Readiness, ServedVersion
+from penstock.lifecycle.version import Readiness
 
 
 class SizeReport(msgspec.Struct, kw_only=True):
@@ -70,6 +73,15 @@ class VersionReport(msgspec.Struct, kw_only=True):
     since: float
     """Seconds since the epoch."""
     digest: str
+    aliases: list[str]
+    """Those that name it now."""
+    origin: str = ""
+    """The registry that its files come from; "" for a directory, whose path is nobody's business."""
+    tags: dict[str, str] = {}
+    lineage: dict[str, str] = {}
+    """Where it comes from: a run, a commit, a data set."""
+    signer: str = ""
+    """Who signed it, as far as that was proven."""
     size_bytes: int = 0
     leases: int = 0
     slo_ms: float | None = None
@@ -86,14 +98,42 @@ class VersionReport(msgspec.Struct, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class ModelReport(msgspec.Struct, kw_only=True):
-    """One model."""
+class EventReport(msgspec.Struct, kw_only=True):
+    """One change."""
+
+    at: float
+    """Seconds since the epoch."""
+    who: str
+    """Who wanted it: admin, registry or server."""
+    what: str
+    before: str
+    after: str
+    why: str
+
+
+class AliasReport(msgspec.Struct, kw_only=True):
+    """A model's aliases."""
 
     name: str
     aliases: dict[str, str]
+    """In force: the version that answers, by alias."""
+    pending: dict[str, str]
+    """Moved in the registry, and not in force yet since the version is not ready."""
+
+
+class ModelReport(AliasReport, kw_only=True):
+    """One model."""
+
     unloaded: bool
     problem: str
     versions: list[VersionReport]
+    events: list[EventReport]
+    """The latest, the oldest first."""
+
+
+def aliases_of(model: ServedModel) -> object:
+    """Return a model's aliases, ready to be written as JSON."""
+    return msgspec.to_builtins(AliasReport(name=model.name, aliases=_texts(model.aliases), pending=_texts(model.pending)))
 
 
 def report_of(model: ServedModel) -> object:
@@ -101,21 +141,29 @@ def report_of(model: ServedModel) -> object:
     return msgspec.to_builtins(
         ModelReport(
             name=model.name,
-            aliases={alias: str(number) for alias, number in sorted(model.aliases.items())},
+            aliases=_texts(model.aliases),
+            pending=_texts(model.pending),
             unloaded=model.unloaded,
             problem=model.problem,
-            versions=[_version(version) for _, version in sorted(model.versions.items())],
+            versions=[_version(model, number) for number in sorted(model.versions)],
+            events=[EventReport(**event._asdict()) for event in model.events.latest()],
         )
     )
 
 
-def _version(version: ServedVersion) -> VersionReport:
+def _texts(aliases: Mapping[str, int]) -> dict[str, str]:
+    return {alias: str(number) for alias, number in sorted(aliases.items())}
+
+
+def _version(model: ServedModel, number: int) -> VersionReport:
+    version = model.versions[number]
     report = VersionReport(
         version=version.identity.version,
         state=version.state.value,
         reason=version.reason,
         since=version.since,
         digest=version.identity.digest,
+        aliases=sorted(alias for alias, target in model.aliases.items() if target == number),
         leases=version.leases,
     )
     if version.ready:
@@ -126,7 +174,7 @@ def _version(version: ServedVersion) -> VersionReport:
 def _add_readiness(report: VersionReport, readiness: Readiness) -> None:
     batcher = readiness.batcher
     scheduler = batcher.scheduler
-    report.size_bytes = readiness.artifact.size_bytes
+    _add_artifact(report, readiness.artifact)
     report.slo_ms = batcher.slo_ms
     report.lanes, report.broken_lanes = scheduler.lanes, scheduler.broken_lanes
     report.unit = "rows" if scheduler.limits.max_elements is None else "elements"
@@ -135,6 +183,14 @@ def _add_readiness(report: VersionReport, readiness: Readiness) -> None:
     report.queue = _queue(batcher)
     report.placement = dict(readiness.sessions[0].placement)
     report.notes = readiness.notes
+
+
+def _add_artifact(report: VersionReport, artifact: ModelArtifact) -> None:
+    remote = "://" in artifact.origin and not artifact.origin.startswith("file:")
+    report.origin = artifact.origin if remote else ""
+    report.tags, report.lineage = dict(artifact.tags), dict(artifact.lineage)
+    report.signer = artifact.signer
+    report.size_bytes = artifact.size_bytes
 
 
 def _latency(device: str, kind: LaneKind, batcher: Batcher) -> LatencyReport:

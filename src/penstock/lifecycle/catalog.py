@@ -8,8 +8,11 @@ from penstock.domain.errors import NotFound, Unavailable
 from penstock.domain.names import check_model_name, check_reference, is_version_number, shown
 from penstock.domain.request import InferenceRequest
 from penstock.domain.ticket import Ticket
+from penstock.lifecycle.events import Events
+from penstock.lifecycle.kept_warm import KeptWarm
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.version import ServedVersion
+from penstock.telemetry.provenance import Provenance
 
 CHAMPION: Final = "champion"
 _COMING: Final = frozenset({VersionState.LOADING, VersionState.WARMING})
@@ -22,11 +25,15 @@ class ServedModel:
     name: str
     versions: dict[int, ServedVersion] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, int] = field(default_factory=dict)
+    """Aliases that the registry has moved to a version which is not ready; in force is what they named before."""
+    kept_warm: KeptWarm = field(default_factory=KeptWarm)
+    events: Events = field(default_factory=Events)
     unloaded: bool = False
     """Whether an operator has unloaded the model."""
     problem: str = ""
     """What is wrong with the model as a whole, such as an unreadable settings file."""
-    _found: dict[str, ServedVersion] = field(default_factory=dict)
+    found: dict[str, ServedVersion] = field(default_factory=dict)
     """What was found for a reference; only what is ready ever is."""
 
     @property
@@ -34,20 +41,28 @@ class ServedModel:
         """Numbers of the versions that take requests, ascending."""
         return sorted(number for number, version in self.versions.items() if version.ready)
 
+    def is_ready(self, number: int) -> bool:
+        """Tell whether the version of that number takes requests."""
+        version = self.versions.get(number)
+        return version is not None and version.ready
+
+    def note_problem(self, problem: str) -> None:
+        """Keep what is wrong with the model as a whole, "" if nothing is."""
+        if problem != self.problem:
+            self.events.add("registry", "problem", self.problem, problem, "what is loaded stays loaded" if problem else "")
+        self.problem = problem
+
     def find(self, reference: str) -> ServedVersion:
         """Return the ready version that a number, an alias or "" (the model's choice) names.
 
         Raises `InvalidInput` or `NotFound` for a reference that names nothing, `Unavailable` for a version that is not ready.
         """
-        found = self._found.get(reference)
-        if found is not None and found.ready:
-            return found
-        found = self._found[reference] = self._searched(reference)
+        found = self.found[reference] = self._searched(reference)
         return found
 
     def forget(self) -> None:
         """Look again at the next request: a version has become ready, an alias has moved, or something is gone."""
-        self._found.clear()
+        self.found.clear()
 
     def _searched(self, reference: str) -> ServedVersion:
         number = self._resolve(reference)
@@ -66,9 +81,10 @@ class ServedModel:
             return self.aliases.get(CHAMPION, ready[-1] if ready else None)
         if is_version_number(reference):
             return int(reference)
-        if reference not in self.aliases:
+        number = self.aliases.get(reference, self.pending.get(reference))
+        if number is None:
             raise NotFound(f"model {self.name!r} has no alias {shown(reference)}; it has: {', '.join(sorted(self.aliases)) or 'none'}")
-        return self.aliases[reference]
+        return number
 
     def _nothing_ready(self) -> NotFound | Unavailable:
         if any(version.state in _COMING for version in self.versions.values()):
@@ -94,6 +110,10 @@ class Catalog:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(sorted(self.models.values(), key=lambda model: model.name))
 
+    def served(self, name: str) -> ServedModel:
+        """Return the model, which begins to exist by being asked for."""
+        return self.models.setdefault(name, ServedModel(name))
+
     def model(self, name: str) -> ServedModel:
         """Return the model, or raise `NotFound`, or `InvalidInput` for what cannot be a model's name."""
         model = self.models.get(name)
@@ -103,7 +123,9 @@ class Catalog:
 
     def find(self, name: str, reference: str = "") -> ServedVersion:
         """Return the ready version that answers for a model and a reference; see `ServedModel.find`."""
-        return self.model(name).find(reference)
+        model = self.models.get(name) or self.model(name)
+        found = model.found.get(reference)
+        return found if found is not None and found.ready else model.find(reference)
 
     def lease(self, request: InferenceRequest, ticket: Ticket) -> ServedVersion:
         """Return the version that answers the request, kept loaded until the ticket ends."""
@@ -111,6 +133,19 @@ class Catalog:
         ticket.arm = "pinned" if request.version else "stable"
         ticket.lease = version.acquire()
         return version
+
+    def alias_of(self, request: InferenceRequest) -> str:
+        """Return the alias that led to the version which answers a request, "" if a number or the highest version did."""
+        model, reference = self.models.get(request.model), request.version or CHAMPION
+        return reference if model is not None and reference in model.aliases else ""
+
+    def provenance(self) -> Iterator[Provenance]:
+        """Yield of each version that takes requests what it is made of, and the aliases that name it."""
+        for version in self.versions():
+            if version.ready:
+                name, number = version.identity.name, version.identity.version
+                names = sorted(alias for alias, target in self.models[name].aliases.items() if target == int(number))
+                yield Provenance(name, number, version.identity.digest, names)
 
     def versions(self) -> Iterator[ServedVersion]:
         """Iterate over every version of every model, in order."""

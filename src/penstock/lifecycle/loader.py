@@ -1,5 +1,6 @@
 """From a listing in the registry to a version that can answer."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from penstock.domain.session import Session
 from penstock.execution.cores import usable_cores
 from penstock.execution.devices import Device, parse_device
 from penstock.execution.lane import SessionLanes
+from penstock.execution.memory import thrifty
 from penstock.execution.pool import DevicePool
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.synthetic import PADDED_LENGTH, synthetic_inputs
@@ -56,6 +58,17 @@ class _Opened:
     sessions: tuple[Session, ...]
     tuned: Mapping[str, object]
     """The options that a plan decided."""
+
+    def close_sessions(self) -> None:
+        """Free the sessions and their memory; their files stay."""
+        with thrifty():
+            for session in self.sessions:
+                session.close()
+
+    def close(self) -> None:
+        """Free the sessions and give their files back."""
+        self.close_sessions()
+        self.artifact.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,7 @@ class Loader:
         self._tables = LatencyStore(state_dir) if state_dir else None
         self._plans = PlanStore(state_dir) if state_dir else None
         self._workers: dict[Device, _Worker] = {}
+        self._turns = asyncio.Semaphore(max(2, usable_cores() // 2))
 
     def options(self, model: ModelListing, version: VersionListing | None = None) -> ModelOptions:
         """Return the options in force: [defaults], then the model's own files, then the version's, then [models.<name>].
@@ -112,14 +126,33 @@ class Loader:
         """
         return resolve_options(self._defaults, *self._said(model, version))
 
+    def check_floor(self, model: ModelListing, number: int) -> None:
+        """Raise `LoadRefused` for a version that is too old to be served here. What a version says of itself does not count."""
+        lowest = self.options(model).lowest_version
+        if number < lowest:
+            raise LoadRefused(f"version {number} of {model.name!r} is below lowest_version, {lowest}; nothing older is served here")
+
     async def load(self, model: ModelListing, listing: VersionListing, version: ServedVersion) -> Readiness:
         """Return what makes the version ready; raises `BadArtifact` or `LoadRefused` with the reason.
 
-        The blocking half runs on a thread of its own, so that serving goes on beside it.
+        The blocking half runs on a thread, beside what serves. At most half of the cores load at once, and two at least, so that one
+        load that takes long does not hold up all others; whoever comes later waits in state LOADING.
         """
         if problem := model.problem or listing.problem:
             raise BadArtifact(problem)
+        self.check_floor(model, listing.number)
+        async with self._turns:
+            return await self._loaded(model, listing, version)
+
+    async def _loaded(self, model: ModelListing, listing: VersionListing, version: ServedVersion) -> Readiness:
         opened = await beside(lambda: self._open(model, listing))
+        try:
+            return await self._readied(opened, version)
+        except Exception:  # not where the load is cancelled: then its thread may still be running the sessions
+            await beside(opened.close)
+            raise
+
+    async def _readied(self, opened: _Opened, version: ServedVersion) -> Readiness:
         version.enter(VersionState.WARMING)
         warmed = await beside(lambda: _warm(opened, self._tables))
         batcher = await self._batcher(opened, warmed, version)
@@ -129,14 +162,17 @@ class Loader:
         return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, remember)
 
     def examine(self, model: ModelListing, listing: VersionListing) -> tuple[ModelArtifact, ModelOptions, ModelSchema]:
-        """Return a version's files, options, and schema as far as probes bear it out, without keeping it open; blocks.
+        """Return a version's files, options, and schema as far as probes bear it out, without keeping its sessions; blocks.
 
-        Raises `BadArtifact` or `LoadRefused` with the reason.
+        The files stay until the caller closes them. Raises `BadArtifact` or `LoadRefused` with the reason.
         """
         opened = self._open(model, listing)
-        schema, _ = proven(opened.sessions[0], opened.schema, opened.options)
-        for session in opened.sessions:
-            session.close()
+        try:
+            schema, _ = proven(opened.sessions[0], opened.schema, opened.options)
+        except BaseException:
+            opened.close()
+            raise
+        opened.close_sessions()
         return opened.artifact, opened.options, schema
 
     def session(self, artifact: ModelArtifact, options: ModelOptions, device: Device, model: ModelListing) -> Session:
@@ -154,6 +190,14 @@ class Loader:
 
     def _open(self, model: ModelListing, listing: VersionListing) -> _Opened:
         artifact = self._registry.open(model, listing)
+        try:
+            with thrifty():
+                return self._opened(artifact, model, listing)
+        except BaseException:
+            artifact.close()
+            raise
+
+    def _opened(self, artifact: ModelArtifact, model: ModelListing, listing: VersionListing) -> _Opened:
         options = self.options(model, listing)
         tuned = self._plans.settings(artifact.version, options, self._said(model, listing)) if self._plans else {}
         options = msgspec.structs.replace(options, **tuned)

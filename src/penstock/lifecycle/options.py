@@ -24,6 +24,13 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     versions: str | list[str | int] = "latest:1"
     """Which versions are served: "latest:N" (plus what an alias names), "all", or an exact list of numbers and aliases."""
 
+    keep_warm_s: float = 600.0
+    """Seconds for which the version that an alias has left stays loaded, so that moving the alias back takes effect at once. It needs the
+    memory of one more version for each alias that has moved; 0 frees it at once."""
+
+    lowest_version: int = 0
+    """No version below is served, whatever asks for it: so that nobody brings back one with a known fault."""
+
     slo_ms: float | Literal["auto"] = "auto"
     """The latency to aim at; it orders and bounds the queue. "auto": the larger of 100 and 10x the measured run of one row."""
 

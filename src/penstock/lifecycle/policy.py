@@ -42,6 +42,14 @@ def wanted(rule: Rule, available: Collection[int], aliases: Mapping[str, int], f
     return named & set(good)
 
 
+def held(aliases: Mapping[str, int], listed: Mapping[str, int], ready: Collection[int]) -> set[int]:
+    """Return the versions that an alias cannot leave yet, since the one that it is to name is not ready.
+
+    `aliases` are in force, `listed` is what the registry says now.
+    """
+    return {number for alias, number in aliases.items() if number in ready and listed.get(alias, number) not in ready}
+
+
 def steps(want: Collection[int], actual: Mapping[int, VersionState], stale: Collection[int] = ()) -> list[Step]:
     """Return what to do next: first load, and only when everything wanted is ready, unload what is no longer wanted.
 

@@ -39,13 +39,17 @@ def _are_devices(value: list[str]) -> bool:
 
 
 COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
+_NUMBER: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lambda value: 0 < value <= DAY_S * 1000)
+_SECONDS: Final = Rule("a number of seconds from 0, up to a day", lambda value: 0 <= value <= DAY_S)
 _SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
 _VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
     "versions": _VERSIONS,
+    "keep_warm_s": _SECONDS,
+    "lowest_version": _NUMBER,
     "slo_ms": or_auto(_MILLISECONDS),
     "max_batch_rows": COUNT,
     "max_batch_elements": or_auto(COUNT),

@@ -19,7 +19,8 @@ class Settled:
 
     def look(self, snapshot: Snapshot) -> dict[str, set[int]]:
         """Return the versions by model whose files are settled: complete by a manifest, or equal in two looks."""
-        self._looked_at = monotonic()
+        if not snapshot.stale:
+            self._looked_at = monotonic()
         settled: dict[str, set[int]] = {}
         seen: dict[tuple[str, int], Fingerprint] = {}
         for name, listing in snapshot.models.items():

@@ -10,6 +10,7 @@ from penstock.domain.errors import Unavailable
 from penstock.domain.model import ModelArtifact, ModelVersion
 from penstock.domain.schema import ModelSchema
 from penstock.domain.session import Session
+from penstock.execution.memory import thrifty
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.states import VersionState, advance
@@ -35,6 +36,14 @@ class Readiness:
     remember: Callable[[], None] = _nothing
     """Keeps what serving has taught of the version's speed; blocks, never raises."""
 
+    def close(self) -> None:
+        """Keep what was learnt, and give sessions, files and memory back. Blocks; nothing may run any more."""
+        self.remember()
+        with thrifty():
+            for session in self.sessions:
+                session.close()
+        self.artifact.close()
+
 
 class ServedVersion:
     """One version in the catalog. Lives on the event loop; it is also the lease that its requests hold."""
@@ -44,8 +53,12 @@ class ServedVersion:
         self.fingerprint = fingerprint
         """What the files looked like when the load began."""
         self.state = VersionState.LOADING
+        self.ready = False
+        """Whether the version takes requests."""
         self.reason = ""
         """Why the version is not ready."""
+        self.passing = False
+        """Whether the reason may pass by itself, so that the next look tries again."""
         self.since = time.time()  # noqa: TID251 - shown to people
         self.load_s = 0.0
         self.statistics = VersionStatistics()
@@ -55,11 +68,6 @@ class ServedVersion:
 
     def __repr__(self) -> str:
         return f"<{self.identity} {self.state}, {self.leases} leases>"
-
-    @property
-    def ready(self) -> bool:
-        """Whether the version takes requests."""
-        return self.state is VersionState.READY
 
     @property
     def readiness(self) -> Readiness:
@@ -81,6 +89,7 @@ class ServedVersion:
     def enter(self, state: VersionState, reason: str = "") -> None:
         """Take a step of the table in `states.py`."""
         self.state = advance(self.state, state)
+        self.ready = state is VersionState.READY
         self.reason = reason
         self.since = time.time()  # noqa: TID251
 
@@ -102,7 +111,7 @@ class ServedVersion:
             self._drained.set()
 
     async def drain(self) -> None:
-        """Refuse new requests, wait until the last lease is back, and free the sessions."""
+        """Refuse new requests, wait until the last lease is back, free the sessions and give their files back."""
         self.enter(VersionState.DRAINING)
         self.batcher.close()
         while self.leases:
@@ -110,7 +119,5 @@ class ServedVersion:
             await self._drained.wait()
         readiness, self._readiness = self.readiness, None
         readiness.batcher.leave()
-        await beside(readiness.remember)
-        for session in readiness.sessions:
-            await beside(session.close)
+        await beside(readiness.close)
         self.enter(VersionState.UNLOADED, "unloaded")

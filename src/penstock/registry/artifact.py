@@ -1,124 +1,136 @@
-"""From a version's directory to verified files."""
+"""What the files of a version must be before an engine sees them: pure checks over names, digests and a private copy."""
 
 import hashlib
-import json
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from penstock.domain.errors import BadArtifact, LoadRefused
-from penstock.domain.model import ModelArtifact, ModelVersion
+from penstock.domain.model import ModelVersion
+from penstock.domain.names import shown
+from penstock.registry.content import Content
+from penstock.registry.file_name import both_file_and_folder, name_problem
+from penstock.registry.manifest import MANIFEST, SIGNATURE, FileDigest, Manifest
 from penstock.registry.onnx_graph import OnnxGraph, scan
+from penstock.registry.source import SourceFile
 
-MANIFEST: Final = "manifest.json"
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
+SETTINGS: Final = "model.toml"
 KNOWN_DOMAINS: Final = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc",
      "com.microsoft.experimental", "com.ms.internal.nhwc"}
 )  # fmt: skip
 """Operator domains that ONNX Runtime implements itself; any other needs native code that Penstock does not load."""
 
+_SHOWN_DOMAINS: Final = 5
+_UNLISTED: Final = frozenset({MANIFEST, SIGNATURE, SETTINGS})
+"""What a manifest need not list: itself, its signature, and settings, which belong to who runs the model."""
+_NATIVE: Final = re.compile(r"\.(so(\.[0-9]+)*|dll|dylib)$", re.IGNORECASE)
 
-def open_artifact(
-    identity: ModelVersion, directory: Path, filename: str = "model.onnx", *, require_manifest: bool = False
-) -> ModelArtifact:
-    """Return the files of a version once they are found whole: graph, external data and, where there is one, the manifest.
 
-    Blocks: it reads every byte for the digest. Raises `BadArtifact` for incomplete or invalid files, `LoadRefused` for a manifest
-    that does not match or an operator domain that is not known.
+def by_name(files: Collection[SourceFile]) -> dict[str, SourceFile]:
+    """Return the files of a version by name; raises `BadArtifact` for a name that leads elsewhere or is given twice."""
+    named = {file.name: file for file in files}
+    if len(named) != len(files):
+        raise BadArtifact("the registry lists a file of the version twice")
+    for name in named:
+        if problem := name_problem(name):
+            raise BadArtifact(f"the version holds the file {shown(name)}, whose name {problem}")
+    if twice := both_file_and_folder(named):
+        raise BadArtifact(f"the version holds {shown(twice)} as a file and as a folder")
+    return named
+
+
+def check_names(manifest: Manifest, present: Collection[str]) -> None:
+    """Raise `LoadRefused` unless the manifest lists exactly the files that are there."""
+    for name in sorted(set(present) - set(manifest.files) - _UNLISTED):
+        raise LoadRefused(f"the file {shown(name)} is not listed in {MANIFEST}; remove it or publish the version again")
+    for name in sorted(set(manifest.files) - set(present)):
+        raise LoadRefused(f"{MANIFEST} lists the file {shown(name)}, which is not there; publish the version again")
+
+
+def check_no_native(names: Collection[str]) -> None:
+    """Raise `LoadRefused` for a library: no operators come from outside the engine."""
+    for name in filter(_NATIVE.search, sorted(names)):
+        raise LoadRefused(f"the version holds the native library {shown(name)}; custom operators are not loaded, remove it")
+
+
+def check_identity(manifest: Manifest, identity: ModelVersion) -> None:
+    """Raise `LoadRefused` for a manifest that says it is of another version than the one that it lies in."""
+    said = (manifest.model or identity.name, str(manifest.version or identity.version))
+    if said != (identity.name, identity.version):
+        raise LoadRefused(f"{MANIFEST} is of {said[0]}/{said[1]}, not of {identity}; publish the version under this name and number")
+
+
+def check_size(name: str, expected: FileDigest, size: int | None) -> None:
+    """Raise `LoadRefused` if a file has another size than the manifest says; None fits every size."""
+    if size not in (None, expected.size):
+        raise LoadRefused(f"{shown(name)} has {size} bytes, {MANIFEST} says {expected.size}")
+
+
+def check_digest(name: str, expected: FileDigest, seen: FileDigest | None) -> None:
+    """Raise `LoadRefused` for a file that is not the one of the manifest."""
+    check_size(name, expected, seen.size if seen else 0)
+    if seen is None or seen.sha256 != expected.sha256:
+        raise LoadRefused(f"the sha256 of {shown(name)} differs from the one in {MANIFEST}; the file was altered")
+
+
+def graph_name(names: Collection[str], filename: str) -> str:
+    """Return the name of the graph: Triton allows a folder in its place. Raises `BadArtifact` if it is missing."""
+    for name in (filename, f"{filename}/{PurePosixPath(filename).name}"):
+        if name in names:
+            return name
+    raise BadArtifact(f"the file {filename} is missing from the version's directory")
+
+
+def data_names(path: Path, name: str) -> dict[str, int]:
+    """Return the names of a graph's external data, each with the bytes that it must have at least; reads the graph alone.
+
+    Raises `BadArtifact` for a file that is no graph and for data that are not beside it, `LoadRefused` for unknown operators.
     """
-    graph_file = _graph_file(directory, filename)
-    files = _files(directory, graph_file)
-    digests = {name: _sha256(path) for name, path in sorted(files.items())}
-    _check_manifest(directory, digests, files, required=require_manifest)
-    whole = hashlib.sha256("".join(f"{name}\0{digest}\n" for name, digest in digests.items()).encode()).hexdigest()
-    size = sum(path.stat().st_size for path in files.values())
-    return ModelArtifact(ModelVersion(identity.name, identity.version, whole), graph_file, size)
-
-
-def _graph_file(directory: Path, filename: str) -> Path:
-    path = directory / filename
-    if path.is_dir():
-        path /= filename
-    if not path.is_file():
-        raise BadArtifact(f"the file {filename} is missing from the version's directory")
-    return path
-
-
-def _files(directory: Path, graph_file: Path) -> dict[str, Path]:
-    """Return the graph and its external data, by their names relative to the version's directory."""
     try:
-        graph = scan(graph_file)
+        graph = scan(path)
     except ValueError as error:
         raise BadArtifact(str(error)) from error
     _check_domains(graph)
-    found = {str(graph_file.relative_to(directory)): graph_file}
+    needed: dict[str, int] = {}
     for data in graph.external_data:
-        path = _external(graph_file.parent, data.location)
-        if path.stat().st_size < data.offset + (data.length or 0):
-            raise BadArtifact(f"the external-data file {data.location!r} is shorter than the graph says")
-        found[str(path.relative_to(directory))] = path
-    return found
+        beside = str(PurePosixPath(name).parent / _plain(data.location))
+        needed[beside] = max(needed.get(beside, 0), data.offset + (data.length or 0))
+    return needed
+
+
+def check_data(needed: Mapping[str, int], content: Content) -> None:
+    """Raise `BadArtifact` for external data that are missing or shorter than the graph says."""
+    for name, size in needed.items():
+        if name not in content.files:
+            raise missing_data(name)
+        if content.files[name].size < size:
+            raise BadArtifact(f"the external-data file {shown(name)} is shorter than the graph says")
+
+
+def missing_data(name: str) -> BadArtifact:
+    """Return the refusal of a graph whose external data are not there."""
+    return BadArtifact(f"the external-data file {shown(name)} is missing beside the model")
+
+
+def model_digest(content: Content, names: Collection[str]) -> str:
+    """Return the sha256 over the names and digests of the graph and its data: the version's identity wherever it lies."""
+    lines = (f"{name}\0{content.files[name].sha256}\n" for name in sorted(names))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _check_domains(graph: OnnxGraph) -> None:
     unknown = sorted(graph.domains - KNOWN_DOMAINS - graph.function_domains)
     if unknown:
-        raise LoadRefused(f"the graph uses operators of unknown domains: {', '.join(unknown)}; custom operators are not loaded")
+        some = ", ".join(map(shown, unknown[:_SHOWN_DOMAINS]))
+        raise LoadRefused(f"the graph uses operators of unknown domains: {some}; custom operators are not loaded")
 
 
-def _external(folder: Path, location: str) -> Path:
-    """Return the file of a plain relative name; a link or a path that leaves the folder is refused."""
-    name = PurePosixPath(location)
-    if not location or name.is_absolute() or ".." in name.parts or "\\" in location:
-        raise BadArtifact(
-            f"the graph names external data {name.name!r} outside the model's directory; only files beside the model are read"
-        )
-    path = folder / location
-    if not path.is_file() or path.resolve() != folder.resolve().joinpath(*name.parts):
-        raise BadArtifact(f"the external-data file {location!r} is missing beside the model")
-    return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_manifest(directory: Path, digests: dict[str, str], files: dict[str, Path], *, required: bool) -> None:
-    path = directory / MANIFEST
-    if not path.is_file():
-        if required:
-            raise LoadRefused("the version has no manifest.json, and registry.require_manifest is on")
-        return
-    declared = _declared(path)
-    for name in sorted(set(digests) - set(declared)):
-        raise LoadRefused(f"manifest.json does not list the file {name!r}")
-    _check_extra(directory, set(declared))
-    for name, entry in declared.items():
-        _check_file(directory, name, entry, digests.get(name), files.get(name))
-
-
-def _declared(path: Path) -> dict[str, dict[str, object]]:
-    try:
-        files = json.loads(path.read_bytes())["files"]
-        return {str(name): dict(entry) for name, entry in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LoadRefused('manifest.json is not of the form {"files": {"model.onnx": {"sha256": …, "size": …}}}') from error
-
-
-def _check_extra(directory: Path, declared: set[str]) -> None:
-    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()}
-    for name in sorted(present - declared - {MANIFEST, "model.toml"}):
-        raise LoadRefused(f"the file {name!r} is not listed in manifest.json; remove it or publish the version again")
-
-
-def _check_file(directory: Path, name: str, entry: dict[str, object], digest: str | None, path: Path | None) -> None:
-    if not isinstance(entry.get("sha256"), str) or _SHA256.fullmatch(str(entry["sha256"])) is None:
-        raise LoadRefused(f"manifest.json: the sha256 of {name!r} is not 64 lower-case hexadecimal digits")
-    path = path or _external(directory, name)
-    if entry.get("size") != path.stat().st_size:
-        raise LoadRefused(f"{name!r} has {path.stat().st_size} bytes, manifest.json says {entry.get('size')}")
-    if entry["sha256"] != (digest or _sha256(path)):
-        raise LoadRefused(f"the sha256 of {name!r} differs from the one in manifest.json; the file was altered")
+def _plain(location: str) -> str:
+    """Return a location as a plain relative name; refuse what leads out of the folder. Exporters like to begin with `./`."""
+    name = str(PurePosixPath(location))
+    if name_problem(name):
+        last = shown(PurePosixPath(location).name)
+        raise BadArtifact(f"the graph names external data {last} outside the model's directory; only files beside the model are read")
+    return name

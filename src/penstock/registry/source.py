@@ -25,6 +25,10 @@ class VersionListing:
     """Whether a manifest, written last, says that all files are there."""
     problem: str = ""
     """Why the version can never be loaded as it is."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What people said of the version, where the registry keeps that outside of the version's files."""
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    """Where the version comes from, such as a run; kept like the tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Snapshot:
     models: Mapping[str, ModelListing] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     """One sentence for each thing that looks like a model or a version and is not."""
+    stale: bool = False
+    """Whether this is what an earlier run of the server has seen, since the registry cannot be read now."""
 
 
 class RegistryUnreachable(Exception):
@@ -63,10 +69,13 @@ class ReadOnlyRegistry(Exception):
 class SourceFile(Protocol):
     """One file of a version where it lies, not yet verified."""
 
-    name: str
-    """Relative to the version, with `/` between folders; as the source tells it, so never trusted."""
-    size: int | None
-    """Bytes, where the source tells."""
+    @property
+    def name(self) -> str:
+        """Relative to the version, with `/` between folders; as the source tells it, so never trusted."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, where the source tells."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content once, in pieces of at most a few MiB; raises `RegistryUnreachable` or `BadArtifact`."""
@@ -75,8 +84,9 @@ class SourceFile(Protocol):
 class Source(Protocol):
     """A place where versions lie: a directory, an object store, another registry. Every method blocks."""
 
-    uri: str
-    """What names the source for people and for the cache; without secrets."""
+    @property
+    def uri(self) -> str:
+        """What names the source for people and for the cache; without secrets."""
 
     def snapshot(self) -> Snapshot:
         """Return what is there now; raises `RegistryUnreachable`."""
@@ -87,7 +97,8 @@ class Source(Protocol):
     def set_alias(self, model: str, alias: str, number: int | None) -> None:
         """Move an alias, or remove it with None.
 
-        Raises `ReadOnlyRegistry`, `RegistryUnreachable`, or `NotFound` for a model or version that is not there.
+        Raises `ReadOnlyRegistry`, `RegistryUnreachable`, `NotFound` for a model or version that is not there, `BadArtifact` where
+        what is there cannot be read as it is.
         """
 
 
@@ -99,3 +110,6 @@ class Registry(Protocol):
 
     def open(self, model: ModelListing, version: VersionListing) -> ModelArtifact:
         """Return a version's verified files; raises `BadArtifact` or `LoadRefused` with the reason."""
+
+    def set_alias(self, model: str, alias: str, number: int | None) -> None:
+        """Move an alias where the models come from, or remove it with None; raises what `Source.set_alias` raises."""

@@ -11,6 +11,7 @@ import orjson
 
 from penstock.domain.clock import NS_PER_MS
 from penstock.domain.outcome import Outcome
+from penstock.domain.request import InferenceRequest
 from penstock.domain.ticket import Ticket
 
 _MOST_LINES: Final = 65_536
@@ -23,13 +24,22 @@ Line = dict[str, object]
 class AccessLog:
     """Takes a record at the end of each prediction and never waits: what the writer cannot keep up with is dropped and counted."""
 
-    def __init__(self, policy: Policy, *, as_json: bool, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        as_json: bool,
+        stream: TextIO | None = None,
+        alias_of: Callable[[InferenceRequest], str] = lambda _: "",
+    ) -> None:
+        """`alias_of` tells by which alias a request has found its version, "" if by none."""
         self.dropped = 0
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
         self._policy = policy
         self._format: Callable[[Line], str] = _as_json if as_json else _as_text
         self._stream = stream or sys.stderr
+        self._alias_of = alias_of
         self._lines: deque[Line] = deque()
         self._stopping = threading.Event()
         self._writer: threading.Thread | None = None
@@ -53,7 +63,7 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(_line(ticket, status))
+        self._lines.append(_line(ticket, status, self._alias_of(ticket.request)))
 
     def _write_blocks(self) -> None:
         while not self._stopping.wait(_PAUSE_S):
@@ -70,7 +80,7 @@ class AccessLog:
                 self.dropped += len(block)
 
 
-def _line(ticket: Ticket, status: str) -> Line:
+def _line(ticket: Ticket, status: str, alias: str) -> Line:
     """Return the record of one prediction; never holds tensors."""
     request, timeline = ticket.request, ticket.timeline
     return {
@@ -83,6 +93,7 @@ def _line(ticket: Ticket, status: str) -> Line:
         "model": request.model[:128],
         "version": ticket.lease.identity.version if ticket.lease else request.version[:128],
         "digest": ticket.lease.identity.digest if ticket.lease else "",
+        "alias": alias if ticket.lease else "",
         "arm": ticket.arm,
         "status": status,
         "error": ticket.error.message if ticket.error else "",

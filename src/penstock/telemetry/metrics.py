@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
 
@@ -39,6 +40,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
+    VERSION_INFO,
     Family("penstock_registry_stale_seconds", "gauge", (), "Time since the registry was last read."),
     Family("penstock_log_lines_dropped_total", "counter", (), "Access-log lines dropped because the writer was behind."),
     Family("nv_inference_request_success", "untyped", MODEL, "Answered requests."),
@@ -93,9 +95,15 @@ class ServerView:
 class Metrics(Collector):
     """Answers scrapes."""
 
-    def __init__(self, server: Callable[[], ServerView], versions: Callable[[], Iterable[VersionView]]) -> None:
+    def __init__(
+        self,
+        server: Callable[[], ServerView],
+        versions: Callable[[], Iterable[VersionView]],
+        provenance: Callable[[], Iterable[Provenance]] = tuple,
+    ) -> None:
         self._server = server
         self._versions = versions
+        self._provenance = provenance
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -109,6 +117,7 @@ class Metrics(Collector):
         server, versions = self._server(), list(self._versions())
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
+        samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
             if family.kind == "histogram":

@@ -33,7 +33,9 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.options import ModelOptions
-from penstock.registry.directory import DirectoryRegistry
+from penstock.registry.cache import Cache
+from penstock.registry.directory import DirectorySource
+from penstock.registry.verified import VerifiedRegistry
 from penstock.wire import inference as pb
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -187,9 +189,10 @@ def serve(registry: Path) -> Serve:
 
         catalog, admission = Catalog(), Admission(30.0, 600.0)
         ledger = Ledger(catalog)
-        loader = Loader(DirectoryRegistry(registry), defaults or ModelOptions(threads=1), {}, open_session)
+        source = VerifiedRegistry(DirectorySource(registry), Cache(registry / ".cache"))
+        loader = Loader(source, defaults or ModelOptions(threads=1), {}, open_session)
         wanted = tuple(map(Wanted, only))
-        manager = Manager(DirectoryRegistry(registry), loader, catalog, poll_s=0, only=wanted)
+        manager = Manager(source, loader, catalog, poll_s=0, only=wanted)
         await manager.start()
         log_settings = SomeLogSettings()
         predictor = Predictor(ledger, admission, catalog)

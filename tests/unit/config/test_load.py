@@ -231,6 +231,7 @@ def test_variables_that_kubernetes_makes_are_ignored(loaded: Load) -> None:
             "[server]\nmax_request_timeout_s = 10",
             "server.request_timeout_s (30.0) is above server.max_request_timeout_s (10.0)",
         ),
+        ('[registry]\nsignatures = "warn"', 'registry.signatures is "warn", but registry.trusted_keys is empty'),
         ("[server]\ngrpc_port = 8080", "server.grpc_port and server.http_port are both 8080"),
         ("[server]\nadmin_port = 8081", "server.admin_port and server.grpc_port are both 8081"),
         ('[models."../m"]', "no model's name"),
@@ -284,11 +285,20 @@ def test_origins_name_the_last_source(loaded: Load) -> None:
 
 def test_passwords_are_never_shown(loaded: Load, problems: Problems) -> None:
     """A password inside an address shows up neither in the listing nor in a problem."""
-    uri = "mlflow+https://user:secret@host:5000"
+    uri = "mlflow+https://user:hunter2@host:5000"
 
     rows = effective(loaded(f"[registry]\nuri = '{uri}'"))
     told = problems(f"[http]\nallowed_hosts = '{uri}'\n[registry]\npoll_s = ['{uri}']\nuri = {{u = '{uri}'}}")
 
     assert ("registry.uri", "mlflow+https://user:***@host:5000") in [row[:2] for row in rows]
-    assert "secret" not in str(rows) + str(told)
+    assert "hunter2" not in str(rows) + str(told)
     assert "host:5000" in str(told)
+
+
+def test_secrets_are_never_shown(loaded: Load, problems: Problems) -> None:
+    """Neither one that is set, nor one that is no text; that none is set may be known."""
+    rows = effective(loaded("[registry]\nwebhook_secret = 'hunter2'"))
+
+    assert ("registry.webhook_secret", "***") in [row[:2] for row in rows]
+    assert ("registry.webhook_secret", "") in [row[:2] for row in effective(loaded(""))]
+    assert "hunter2" not in str(rows) + str(problems("[registry]\nwebhook_secret = ['hunter2']"))

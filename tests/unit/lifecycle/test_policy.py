@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from penstock.lifecycle.policy import Load, Rule, Step, Unload, steps, wanted
+from penstock.lifecycle.policy import Load, Rule, Step, Unload, held, steps, wanted
 from penstock.lifecycle.states import VersionState
 
 LOADING, READY, DRAINING = VersionState.LOADING, VersionState.READY, VersionState.DRAINING
@@ -41,6 +41,24 @@ def test_rule_says_which_versions_are_wanted(
 ) -> None:
     """Of those that can be served."""
     assert wanted(rule, available, aliases, failed) == want
+
+
+@pytest.mark.parametrize(
+    ("aliases", "listed", "ready", "kept"),
+    [
+        pytest.param({"a": 1}, {"a": 1}, {1}, set(), id="stays"),
+        pytest.param({"a": 1}, {"a": 2}, {1}, {1}, id="waits-for-its-new-version"),
+        pytest.param({"a": 1}, {"a": 2}, {1, 2}, set(), id="may-move"),
+        pytest.param({"a": 1}, {}, {1}, set(), id="is-taken-away"),
+        pytest.param({"a": 1}, {"a": 2}, {3}, set(), id="names-nothing-ready"),
+        pytest.param({"a": 1, "b": 1, "c": 3}, {"a": 1, "b": 2, "c": 4}, {1, 3, 4}, {1}, id="one-of-several"),
+    ],
+)
+def test_alias_holds_its_version_until_it_may_move(
+    aliases: Mapping[str, int], listed: Mapping[str, int], ready: Collection[int], kept: set[int]
+) -> None:
+    """What it names answers as long as what it is to name does not."""
+    assert held(aliases, listed, ready) == kept
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""From a version's directory to verified files."""
+"""From a version's directory to verified files: what of it an engine may see, and what is refused with the reason."""
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -9,11 +10,13 @@ from types import ModuleType
 import pytest
 
 from penstock.domain.errors import BadArtifact, LoadRefused, PenstockError
-from penstock.domain.model import ModelArtifact, ModelVersion
-from penstock.registry.artifact import open_artifact
+from penstock.domain.model import ModelArtifact
+from penstock.registry.cache import Cache
+from penstock.registry.directory import DirectorySource
+from penstock.registry.options import RegistryOptions
+from penstock.registry.verified import VerifiedRegistry
 
 Publish = Callable[..., None]
-IDENTITY = ModelVersion("m", "1")
 
 
 @pytest.fixture
@@ -29,8 +32,13 @@ def entry(path: Path) -> dict[str, object]:
 
 
 def opened(version: Path, *, require_manifest: bool = False) -> ModelArtifact:
-    """Open the version."""
-    return open_artifact(IDENTITY, version, require_manifest=require_manifest)
+    """Open the version, by way of an empty cache."""
+    source = DirectorySource(version.parent.parent)
+    registry = VerifiedRegistry(
+        source, Cache(Path(tempfile.mkdtemp(dir=source.root, prefix="."))), RegistryOptions(require_manifest=require_manifest)
+    )
+    model = source.snapshot().models[version.parent.name]
+    return registry.open(model, model.versions[int(version.name)])
 
 
 @pytest.fixture
@@ -54,9 +62,10 @@ def test_version_without_manifest_is_opened(version: Path) -> None:
     """Its digest covers graph and weights, its size is theirs."""
     artifact = opened(version)
 
-    assert artifact.path == version / "model.onnx"
+    assert artifact.path.name == "model.onnx"
+    assert artifact.path.read_bytes() == (version / "model.onnx").read_bytes()
     assert artifact.size_bytes == sum((version / name).stat().st_size for name in ("model.onnx", "weights.bin"))
-    assert (artifact.version.name, artifact.version.version, len(artifact.version.digest)) == ("m", "1", 64)
+    assert (artifact.version.name, artifact.version.version, len(artifact.version.digest)) == ("external", "1", 64)
 
 
 def test_digest_changes_with_the_weights(version: Path) -> None:
@@ -74,11 +83,12 @@ def test_folder_in_place_of_the_file_is_opened(tmp_path: Path, models: ModuleTyp
 
     artifact = opened(tmp_path / "folder" / "1")
 
-    assert artifact.path == tmp_path / "folder" / "1" / "model.onnx" / "model.onnx"
+    assert artifact.path.parts[-2:] == ("model.onnx", "model.onnx")
+    assert (artifact.path.parent / "weights.bin").is_file()
 
 
 def test_fitting_manifest_is_accepted(version: Path, publish: Publish) -> None:
-    """All files listed, with their sizes and digests; settings and hidden metadata need no entry."""
+    """All files listed, with their sizes and digests; settings need no entry."""
     publish()
     (version / "model.toml").write_text("")
 
@@ -100,8 +110,8 @@ def test_missing_manifest_is_refused_where_one_is_required(version: Path) -> Non
         pytest.param({"model": {"sha256": "A" * 64}}, "not 64 lower-case hex", id="digest-upper-case"),
         pytest.param({"model": {"sha256": None}}, "not 64 lower-case hex", id="digest-null"),
         pytest.param({"weights": {"size": 3}}, "'weights.bin' has 16 bytes, manifest.json says 3", id="size"),
-        pytest.param({"weights": None}, "does not list the file 'weights.bin'", id="weights-unlisted"),
-        pytest.param({"model": None}, "does not list the file 'model.onnx'", id="graph-unlisted"),
+        pytest.param({"weights": None}, "the file 'weights.bin' is not listed in manifest.json", id="weights-unlisted"),
+        pytest.param({"model": None}, "the file 'model.onnx' is not listed in manifest.json", id="graph-unlisted"),
         pytest.param({"model": "text"}, "is not of the form", id="entry-no-object"),
     ],
 )
@@ -127,10 +137,51 @@ def test_malformed_manifest_is_refused_with_its_form(version: Path, text: str) -
 def test_file_that_the_manifest_does_not_list_is_refused(version: Path, publish: Publish) -> None:
     """Nothing lies beside a published version."""
     publish()
-    (version / "extra.so").write_bytes(b"x")
+    (version / "extra.bin").write_bytes(b"x")
 
-    with pytest.raises(LoadRefused, match=r"'extra.so' is not listed"):
+    with pytest.raises(LoadRefused, match=r"'extra.bin' is not listed"):
         opened(version)
+
+
+@pytest.mark.parametrize("name", ["ops.so", "lib/libops.so.1.2", "OPS.DLL", "ops.dylib"])
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "without-manifest"])
+def test_native_library_is_refused(version: Path, publish: Publish, name: str, listed: bool) -> None:
+    """Custom operators are not loaded, so whoever brings one is told."""
+    (version / name).parent.mkdir(exist_ok=True)
+    (version / name).write_bytes(b"x")
+    if listed:
+        publish(**{name: entry(version / name)})
+
+    with pytest.raises(LoadRefused, match=f"native library '{name}'"):
+        opened(version)
+
+
+def test_other_files_are_left_alone_without_a_manifest(version: Path) -> None:
+    """A directory may hold anything; only the graph and its data are copied, and no name of the rest is an error."""
+    (version / "README.md").write_text("x")
+
+    assert sorted(path.name for path in opened(version).path.parent.iterdir()) == ["model.onnx", "weights.bin"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"), [({"model": "other"}, "is of other/1, not of external/1"), ({"version": 2}, "is of external/2")]
+)
+def test_manifest_of_another_version_is_refused(version: Path, publish: Publish, said: dict[str, object], words: str) -> None:
+    """A copied manifest proves nothing about the place that it was copied to."""
+    publish()
+    manifest = version / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **said}))
+
+    with pytest.raises(LoadRefused, match=words):
+        opened(version)
+
+
+def test_location_with_a_leading_dot_is_the_file_beside(tmp_path: Path, broken: ModuleType) -> None:
+    """Exporters write it so."""
+    directory = broken.write_version(tmp_path, "dot", broken.with_data_at("./weights.bin"))
+    (directory / "weights.bin").write_bytes(bytes(16))
+
+    assert opened(directory).size_bytes == (directory / "model.onnx").stat().st_size + 16
 
 
 @pytest.mark.parametrize("name", ["gone.bin", "../external/1/weights.bin", "/etc/hostname"])
@@ -155,7 +206,7 @@ def test_listed_file_that_is_not_beside_the_model_is_refused(version: Path, publ
         ("short_data", BadArtifact, "'weights.bin' is shorter"),
         ("absolute_data", BadArtifact, "only files beside the model"),
         ("parent_data", BadArtifact, "only files beside the model"),
-        ("unknown_domain", LoadRefused, "unknown domains: com.example"),
+        ("unknown_domain", LoadRefused, "unknown domains: 'com.example'"),
     ],
 )
 def test_broken_version_is_refused_before_any_engine_sees_it(
@@ -177,7 +228,7 @@ def test_external_data_behind_a_link_is_refused(version: Path, tmp_path: Path) -
     (version / "weights.bin").unlink()
     (version / "weights.bin").symlink_to(elsewhere)
 
-    with pytest.raises(BadArtifact, match="missing beside the model"):
+    with pytest.raises(BadArtifact, match=r"'weights.bin' is a link"):
         opened(version)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock.registry.directory import DirectoryRegistry
-from penstock.registry.source import ModelListing, RegistryUnreachable, Snapshot
+from penstock.domain.errors import BadArtifact
+from penstock.registry import plain_files
+from penstock.registry.directory import DirectorySource
+from penstock.registry.source import ModelListing, RegistryUnreachable, Snapshot, SourceFile
 
 Write = Callable[[str, str], Path]
 
@@ -28,7 +30,7 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def look(tmp_path: Path) -> Callable[[], Snapshot]:
     """Return a look at the registry."""
-    return DirectoryRegistry(tmp_path).snapshot
+    return DirectorySource(tmp_path).snapshot
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_hidden_models_and_loose_files_are_ignored(look: Callable[[], Snapshot],
 def test_registry_that_is_gone_is_unreachable(tmp_path: Path) -> None:
     """An error of its own, so that nobody takes it for an empty registry."""
     with pytest.raises(RegistryUnreachable, match="cannot be read"):
-        DirectoryRegistry(tmp_path / "gone").snapshot()
+        DirectorySource(tmp_path / "gone").snapshot()
 
 
 def test_model_that_vanishes_during_the_look_is_a_problem_of_its_own(
@@ -96,14 +98,14 @@ def test_model_that_vanishes_during_the_look_is_a_problem_of_its_own(
     """One unreadable model hides no other."""
     write("a/1/model.onnx", "x")
     write("b/1/model.onnx", "x")
-    real = Path.iterdir
+    real = os.open
 
-    def iterdir(path: Path) -> object:
-        if path.name == "a":
-            raise FileNotFoundError(2, "No such file or directory", str(path))
-        return real(path)
+    def opened(path: str, flags: int, *args: object, **where: object) -> int:
+        if path == "a":
+            raise FileNotFoundError(2, "No such file or directory", str(tmp_path / "a"))
+        return real(path, flags, *args, **where)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(os, "open", opened)
 
     models = look().models
 
@@ -241,3 +243,124 @@ def test_label_file_outside_the_model_is_refused(listed: Callable[[], ModelListi
 
     assert "leads out of the model's directory" in listing.problem
     assert listing.triton is None or listing.triton.outputs[0].labels == ()
+
+
+def files_of(root: Path) -> dict[str, SourceFile]:
+    """Return the files of version 1 of the model `m`."""
+    source = DirectorySource(root)
+    model = source.snapshot().models["m"]
+    return {file.name: file for file in source.files(model, model.versions[1])}
+
+
+def test_files_are_told_by_relative_name_and_read_once(write: Write, tmp_path: Path) -> None:
+    """Folders included."""
+    write("m/1/model.onnx", "graph")
+    write("m/1/data/w.bin", "x" * 3_000_000)
+
+    files = files_of(tmp_path)
+
+    assert {name: file.size for name, file in files.items()} == {"data/w.bin": 3_000_000, "model.onnx": 5}
+    assert b"".join(files["data/w.bin"].chunks()) == b"x" * 3_000_000
+
+
+@pytest.mark.parametrize("name", ["m", "m/1"])
+def test_linked_folder_is_a_problem(write: Write, tmp_path: Path, name: str) -> None:
+    """It may lead anywhere, so nothing in it is read."""
+    write(f"elsewhere/{name}/1/model.onnx", "x")
+    write("registry/m/2/model.onnx", "x") if name != "m" else (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / name).symlink_to(tmp_path / "elsewhere" / name)
+
+    model = DirectorySource(tmp_path / "registry").snapshot().models["m"]
+
+    problem = model.versions[1].problem if name == "m/1" else model.problem
+    assert "is a link; a registry holds folders and files only" in problem
+
+
+@pytest.mark.parametrize("name", ["model.toml", "config.pbtxt", "aliases.json"])
+def test_linked_settings_are_a_problem_and_are_not_read(
+    listed: Callable[[], ModelListing], tmp_path: Path, write: Write, name: str
+) -> None:
+    """A registry's writer must not read the server's files."""
+    outside = write("secret.txt", "lanes = 3")
+    (tmp_path / "m" / name).symlink_to(outside)
+
+    listing = listed()
+
+    assert (f"'{name}' is a link" in listing.problem, dict(listing.settings)) == (True, {})
+
+
+def test_pipe_in_place_of_settings_keeps_nobody_waiting(listed: Callable[[], ModelListing], tmp_path: Path) -> None:
+    """It has no writer, and an ordinary open would wait for one."""
+    os.mkfifo(tmp_path / "m" / "model.toml")
+
+    assert "'model.toml' is no regular file" in listed().problem
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard", "pipe"])
+def test_version_of_links_or_pipes_has_no_files(listed: Callable[[], ModelListing], tmp_path: Path, write: Write, kind: str) -> None:
+    """The refusal names the one."""
+    outside = write("secret.txt", "x")
+    bad = tmp_path / "m/1/weights.bin"
+    listed()
+    if kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "hard":
+        bad.hardlink_to(outside)
+    else:
+        bad.symlink_to(outside if kind == "link" else "gone")
+
+    words = {"hard": "has another name outside the version", "pipe": "is no regular file"}.get(kind, "is a link")
+    with pytest.raises(BadArtifact, match=rf"'weights.bin' {words}"):
+        files_of(tmp_path)
+
+
+def test_hard_link_within_the_version_is_no_way_out(listed: Callable[[], ModelListing], tmp_path: Path) -> None:
+    """Both names are of the version."""
+    listed()
+    (tmp_path / "m/1/again.onnx").hardlink_to(tmp_path / "m/1/model.onnx")
+
+    assert sorted(files_of(tmp_path)) == ["again.onnx", "model.onnx"]
+
+
+@pytest.mark.parametrize("swap", ["link", "other", "content", "folder", "gone"])
+def test_file_that_is_swapped_after_the_listing_is_not_read(write: Write, tmp_path: Path, swap: str) -> None:
+    """Each step of the way is opened relative to the one before, and the file must be the one that was listed."""
+    listed = write("m/1/data/w.bin", "12345")
+    outside = write("outside/w.bin", "99999")
+    file = files_of(tmp_path)["data/w.bin"]
+    if swap == "folder":
+        listed.parent.rename(tmp_path / "moved")
+        listed.parent.symlink_to(outside.parent)
+    elif swap == "content":
+        listed.write_text("1234")
+    else:
+        listed.unlink()
+    if swap == "link":
+        listed.symlink_to(outside)
+    elif swap == "other":
+        listed.write_text("12345")
+
+    with pytest.raises(BadArtifact, match=r"'data/w.bin' (cannot be opened|changed while the version was read)"):
+        next(iter(file.chunks()))
+
+
+def test_file_that_grows_while_it_is_read_is_refused(write: Write, tmp_path: Path) -> None:
+    """What was copied so far belongs to no version."""
+    listed = write("m/1/model.onnx", "12345")
+    chunks = files_of(tmp_path)["model.onnx"].chunks()
+    next(chunks)
+    listed.write_text("123456")
+
+    with pytest.raises(BadArtifact, match="changed while the version was read"):
+        list(chunks)
+
+
+@pytest.mark.parametrize(("bound", "words"), [("_MAX_FILES", "more than 3 files"), ("_MAX_DEPTH", "nested more than 3 deep")])
+def test_endless_version_is_refused(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, words: str) -> None:
+    """Listing it must not take all memory."""
+    for name in ("a", "b", "c", "1/2/3/4/5/d"):
+        write(f"m/1/{name}", "x")
+    monkeypatch.setattr(plain_files, bound, 3)
+
+    with pytest.raises(BadArtifact, match=words):
+        files_of(tmp_path)

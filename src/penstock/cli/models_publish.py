@@ -1,0 +1,173 @@
+"""`penstock models publish`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from penstock.cli.models_registry import Opened, alias_of, as_json, leave, name_of, say, with_registry
+from penstock.cli.models_sign import private_key
+from penstock.cli.options import USAGE
+from penstock.domain.errors import BadArtifact
+
+if TYPE_CHECKING:
+    from penstock.lifecycle.trial import Trial
+    from penstock.registry.candidate import Candidate
+    from penstock.registry.publisher import Labels
+    from penstock.registry.source import ModelListing
+
+_NS_PER_MS = 1e6
+
+
+class _Published(NamedTuple):
+    """What became of the files."""
+
+    version: int
+    new: bool
+    """False: a version with the very same files was there already."""
+
+
+def _pairs(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    return dict(map(_pair, texts))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals or not text.isprintable():
+        raise click.BadParameter(f"{text!r} is no pair; write KEY=VALUE")
+    return key, value
+
+
+@click.command()
+@click.argument("path", metavar="FILE|DIR", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", required=True, callback=name_of, metavar="MODEL", help="The model that gets a new version.")
+@click.option("--alias", callback=alias_of, help="Let this alias stand for the version, once it is there.")
+@click.option("--tag", "tags", callback=_pairs, multiple=True, metavar="KEY=VALUE", help="What to say of the version. May be repeated.")
+@click.option(
+    "--lineage", callback=_pairs, multiple=True, metavar="KEY=VALUE", help="Where it comes from: a run, a commit. May be repeated."
+)
+@click.option("--key", type=private_key, metavar="PEM", help="Sign the version with this private key.")
+@click.option("--again", is_flag=True, help="Make a new version even of files that one holds already.")
+@click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, help="Seconds in which the model must load and run.")
+@as_json
+@with_registry
+def publish(
+    opened: Opened,
+    path: Path,
+    *,
+    name: str,
+    alias: str | None,
+    tags: dict[str, str],
+    lineage: dict[str, str],
+    key: Path | None,
+    again: bool,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Check a model and publish it as the next version of MODEL.
+
+    FILE is an ONNX model; its external data lie beside it. DIR holds model.onnx, its external data, and maybe a model.toml
+    with settings of the version or the config.pbtxt of the model. The model is loaded, probed and run once in a process of
+    its own, on the CPU and under the settings that it would have; what fails is not published. Then the files are copied,
+    and the version appears whole, with a manifest of digests, schema, tags and lineage. Nobody changes it afterwards.
+
+    Where a version holds the very same files already, none is made: that one is named, and the alias moved to it. Its tags
+    and lineage stay as they are; --again makes a version all the same.
+
+    \b
+    Exit codes: 0 done; 1 the model is refused, or the registry takes no versions; 2 a mistake in usage or settings, or no
+    registry.
+
+    \b
+    Examples:
+      penstock models publish model.onnx --name fraud --alias challenger --registry ./registry
+      penstock models publish build/ --name fraud --tag stage=test --lineage commit=4f2a91c --registry s3://models/prod
+    """
+    from penstock.registry.model_folder import with_config  # noqa: PLC0415 - the registry takes a while to import; --help needs none
+    from penstock.registry.publisher import Labels  # noqa: PLC0415 - as above
+    from penstock.registry.publishers import publisher_of  # noqa: PLC0415 - as above
+    from penstock.registry.source import ModelListing  # noqa: PLC0415 - as above
+
+    publisher_of(opened.source)  # a registry that takes no versions is told before a model is tried
+    model = opened.source.snapshot().models.get(name, ModelListing(name))
+    candidate = _candidate(path, model)
+    trial = _tried(opened, with_config(model, candidate.config) if candidate.config else model, candidate, timeout)
+    labels = Labels(trial.inputs, trial.outputs, tags, lineage, key)
+    published = _published(opened, model, candidate, labels, again)
+    if alias:
+        _move(opened, name, alias, published)
+    answer = {"model": name, **published._asdict(), "alias": alias, "size_bytes": candidate.size_bytes, "notes": list(trial.notes)}
+    if as_json:
+        say({**answer, "batched": trial.batched, "run_ms": trial.run_ns / _NS_PER_MS if trial.run_ns else None})
+        return
+    for line in _lines(name, published, alias, trial):
+        click.echo(line)
+
+
+def _candidate(path: Path, model: "ModelListing") -> "Candidate":
+    from penstock.registry.candidate import candidate_of  # noqa: PLC0415 - as above
+
+    graph_name = model.triton.model_filename if model.triton else "model.onnx"
+    try:
+        return candidate_of(path, graph_name, _bar("reading"))
+    except OSError as error:
+        leave(f"{error.filename or path}: {error.strerror}", USAGE)
+
+
+def _tried(opened: Opened, model: "ModelListing", candidate: "Candidate", timeout: float) -> "Trial":
+    """Return what the model does under the settings that it would have; raises `BadArtifact` or `LoadRefused`."""
+    from penstock.lifecycle.trial import options_of, try_out  # noqa: PLC0415 - as above
+    from penstock.registry.model_folder import settings_in  # noqa: PLC0415 - as above
+
+    if model.problem:
+        raise BadArtifact(f"the model {model.name!r} cannot be served as it is: {model.problem}")
+    settings = opened.settings
+    options = options_of(settings.defaults, model.settings, settings_in(candidate.settings), settings.models.get(model.name, {}))
+    return try_out(candidate.graph, model, options, timeout)
+
+
+def _published(opened: Opened, model: "ModelListing", candidate: "Candidate", labels: "Labels", again: bool) -> _Published:
+    from penstock.registry.publisher import publish as write  # noqa: PLC0415 - as above
+    from penstock.registry.publisher import same_version  # noqa: PLC0415 - as above
+    from penstock.registry.publishers import publisher_of  # noqa: PLC0415 - as above
+
+    same = None if again else same_version(opened.source, model, candidate)
+    if same is not None:
+        return _Published(same, new=False)
+    with _bar("publishing")(candidate.size_bytes) as progress:
+        return _Published(write(publisher_of(opened.source), model.name, candidate, labels, progress), new=True)
+
+
+def _move(opened: Opened, name: str, alias: str, published: _Published) -> None:
+    """Move the alias; if that fails, what was published is told before the reason is."""
+    try:
+        opened.source.set_alias(name, alias, published.version)
+    except Exception:
+        click.echo(f"{name}/{published.version} is in the registry, but the alias {alias} was not moved:", err=True)
+        raise
+
+
+def _bar(label: str) -> Callable[[int], AbstractContextManager[Callable[[int], None]]]:
+    """Return what shows a bar over so many bytes on stderr, or nothing where that is no terminal."""
+
+    @contextmanager
+    def shown(total: int) -> Iterator[Callable[[int], None]]:
+        with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
+            yield bar.update
+
+    return shown if sys.stderr.isatty() else lambda _total: nullcontext(lambda _bytes: None)
+
+
+def _lines(name: str, published: _Published, alias: str | None, trial: "Trial") -> Iterator[str]:
+    which = f"{name}/{published.version}"
+    yield f"{which} is published" if published.new else f"{which} holds these very files already; no new version was made"
+    if alias:
+        yield f"{alias} -> {published.version}"
+    if trial.run_ns:
+        together = "may" if trial.batched else "do not"
+        yield f"one row ran in {trial.run_ns / _NS_PER_MS:.3f} ms; rows of different requests {together} run together"
+    for note in trial.notes:
+        yield f"note: {note}"

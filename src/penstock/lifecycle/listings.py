@@ -1,0 +1,42 @@
+"""The latest word on each model of the registry."""
+
+from dataclasses import replace
+
+from penstock.registry.aliases import moved
+from penstock.registry.source import ModelListing
+
+
+class Listings:
+    """What looks at the registry have found, and what this server has changed there since.
+
+    A look takes time, and an alias may be moved meanwhile: what the look has found of that model is then the older word.
+    """
+
+    def __init__(self) -> None:
+        self._listings: dict[str, ModelListing] = {}
+        self._turns: dict[str, int] = {}
+        self._turn = 0
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._listings
+
+    def __getitem__(self, name: str) -> ModelListing:
+        return self._listings[name]
+
+    def begin_look(self) -> int:
+        """Return the turn of a look that begins now; give it to `hear` with what the look finds."""
+        self._turn += 1
+        return self._turn
+
+    def hear(self, listing: ModelListing, turn: int) -> None:
+        """Take in what a look has found, unless something newer is known of the model."""
+        if turn > self._turns.get(listing.name, 0):
+            self._listings[listing.name] = listing
+            self._turns[listing.name] = turn
+
+    def alias_moved(self, name: str, alias: str, number: int | None) -> None:
+        """Take in that this server has moved an alias in the registry, or removed it with None; a look must have found the model."""
+        listing = self._listings[name]
+        self._turn += 1
+        self._turns[name] = self._turn
+        self._listings[name] = replace(listing, aliases=moved(listing.aliases, alias, number))

@@ -1,0 +1,113 @@
+"""A model tried out before it is published: loaded, probed and run once, in a process that may die of it."""
+
+import multiprocessing
+import os
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from penstock.domain.errors import LoadRefused, PenstockError
+from penstock.domain.tensor import TensorSpec
+from penstock.execution.devices import parse_device
+from penstock.execution.session import OrtSession, SessionSettings
+from penstock.execution.warmup import warm_up
+from penstock.lifecycle.declared import apply_declared
+from penstock.lifecycle.layout import layout_of
+from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.padding import apply_padding
+from penstock.lifecycle.proof import proven
+from penstock.lifecycle.settings import resolve_options
+from penstock.registry.source import ModelListing
+from penstock.registry.triton import TritonSettings
+
+_ONE_RUN_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a model has shown of itself."""
+
+    inputs: tuple[TensorSpec, ...]
+    """As the graph declares them."""
+    outputs: tuple[TensorSpec, ...]
+    batched: bool
+    """Whether rows of different requests may share a run."""
+    run_ns: int | None
+    """What a run of one row took, in nanoseconds; None if the model takes no made-up input."""
+    notes: tuple[str, ...] = ()
+    """What an operator should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What the process of its own is given."""
+
+    graph: Path
+    options: ModelOptions
+    triton: TritonSettings | None
+
+
+def options_of(defaults: ModelOptions, *said: Mapping[str, object]) -> ModelOptions:
+    """Return the options of a trial, the stronger word later: on the CPU, since who publishes need not have what serves.
+
+    Raises `LoadRefused` for settings that no server would take.
+    """
+    return msgspec.structs.replace(resolve_options(defaults, *said), devices=["cpu"], require_placement={}, provider_options={})
+
+
+def try_out(graph: Path, model: ModelListing, options: ModelOptions, limit_s: float) -> Trial:
+    """Return what the model file does under these options when it is loaded as a server loads it.
+
+    Blocks, for no longer than the limit. The process that loads it may take no more memory than the machine has. Raises `BadArtifact` or
+    `LoadRefused` with the reason.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, _Subject(graph, options, model.triton)), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        result = _result(receiver, limit_s)
+    finally:
+        receiver.close()
+        process.kill()
+        process.join()
+    if isinstance(result, PenstockError):
+        raise result
+    return result
+
+
+def _result(receiver: Connection, limit_s: float) -> Trial | PenstockError:
+    if not receiver.poll(limit_s):
+        return LoadRefused(f"the model was not loaded and run within {limit_s:g} s; allow more with --timeout if it is that large")
+    try:
+        result: Trial | PenstockError = receiver.recv()
+    except EOFError:
+        return LoadRefused("the process that tried the model died; it needs more memory than there is, or makes the engine crash")
+    return result
+
+
+def _child(sender: Connection, subject: _Subject) -> None:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        sender.send(_tried(subject))
+    except PenstockError as error:
+        sender.send(error)
+
+
+def _tried(subject: _Subject) -> Trial:
+    options, triton, cpu = subject.options, subject.triton, parse_device("cpu")
+    settings = SessionSettings(cpu, layout_of(options, cpu).threads, options.session_options)
+    session = OrtSession(subject.graph, settings, triton.max_batch_size if triton else None)
+    schema = apply_padding(apply_declared(session.schema, triton), options.pad)
+    schema, note = proven(session, schema, options)
+    table, remark = warm_up(session, schema, 1, _ONE_RUN_S, only=[1])
+    notes = (*schema.notes, *dict.fromkeys(text for text in (note, remark) if text))
+    return Trial(session.schema.inputs, session.schema.outputs, schema.batched, table.get(1), notes)

@@ -1,0 +1,191 @@
+"""Publishing into a directory: a hidden folder is filled, made durable, and renamed onto its number."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from penstock.domain.errors import BadArtifact
+from penstock.domain.names import is_version_number
+from penstock.registry.aliases import ALIASES, locked, parse_aliases
+from penstock.registry.candidate import Candidate, Progress
+from penstock.registry.model_folder import DELETED, DRAFT
+from penstock.registry.publisher import Last, missing_version, refuse_named
+from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
+
+_ABANDONED_S: Final = 24 * 3600.0
+"""After so long without a write a draft's publisher is taken for dead."""
+_TAKEN: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
+
+class DirectoryPublisher:
+    """Writes into a local directory, which readers may look at all the while."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def place(self, model: str, candidate: Candidate, last: Last, progress: Progress) -> int:
+        """Write the next version; see `Publisher.place`."""
+        with self._told(model):
+            folder = self._model(model)
+            filled = folder / f"{DRAFT}{uuid4().hex}"
+            filled.mkdir()
+            _tidy(folder, filled.stat().st_mtime)
+            try:
+                for name in candidate.files:
+                    _write(filled / name, candidate.chunks(name, progress))
+                return _settle(filled, last)
+            finally:
+                shutil.rmtree(filled, ignore_errors=True)  # which is gone if it became the version
+
+    def replace(self, model: str, number: int, name: str, content: bytes) -> None:
+        """Write one small file of a version at once."""
+        folder = self._root / model / str(number)
+        draft = folder.parent / f".{name}.{uuid4().hex}"
+        with self._told(model):
+            try:
+                _write(draft, [content])
+                draft.replace(folder / name)
+            finally:
+                draft.unlink(missing_ok=True)
+            _sync(folder)
+
+    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
+        """Write a small file of the model if there is none; returns what is there now."""
+        with self._told(model):
+            folder = self._model(model)
+            draft = folder / f".{name}.{uuid4().hex}"
+            try:
+                _write(draft, [content])
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, folder / name)  # unlike a rename, never in place of another one
+            finally:
+                draft.unlink(missing_ok=True)
+            _sync(folder)
+            return (folder / name).read_bytes()
+
+    def delete(self, model: str, number: int) -> None:
+        """Remove a version; see `Publisher.delete`. An empty hidden folder stays, and keeps the number."""
+        folder = self._root / model
+        buried = folder / f"{DELETED}{number}"
+        if not (folder / str(number)).is_dir():
+            raise missing_version(model, number)
+        with self._told(model), locked(folder):
+            _refuse_named(folder, number)
+            _empty(buried)
+            (folder / str(number)).rename(buried)
+            _sync(folder)
+            _empty(buried)
+
+    def _model(self, model: str) -> Path:
+        """Return the model's directory, made if there is none."""
+        folder = self._root / model
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync(self._root)
+        return folder
+
+    @contextlib.contextmanager
+    def _told(self, model: str) -> Iterator[None]:
+        """Turn an operating system's error into what is wrong and what to do."""
+        try:
+            yield
+        except PermissionError as error:
+            raise ReadOnlyRegistry(f"the registry's directory of {model!r} cannot be written by this user") from error
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                raise ReadOnlyRegistry("the registry is on a file system that is mounted read-only") from error
+            raise RegistryUnreachable(f"the registry's directory of {model!r} cannot be written: {error.strerror}") from error
+
+
+def _settle(filled: Path, last: Last) -> int:
+    """Give the filled folder its number: the first one that nobody has taken when it comes to the rename."""
+    folder = filled.parent
+    while True:
+        number = _next(folder)
+        for name, content in last(number).items():
+            _write(filled / name, [content])
+        _sync_below(filled)
+        try:
+            filled.rename(folder / str(number))
+        except OSError as error:
+            if error.errno in _TAKEN:
+                continue
+            raise
+        _sync(folder)
+        return number
+
+
+def _next(folder: Path) -> int:
+    """Return the number after the highest that any version has or had; whatever lies there under a number counts."""
+    names = (entry.name.removeprefix(DELETED) for entry in folder.iterdir())
+    return 1 + max((int(name) for name in names if is_version_number(name)), default=0)
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_below(folder: Path) -> None:
+    """Make the names in a folder and in all folders below it durable."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        _sync(Path(path))
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tidy(folder: Path, now_s: float) -> None:
+    """Remove what dead publishers left; `now_s` is by the clock of the file system, as the times of the files are."""
+    for entry in folder.glob(f"{DRAFT}*"):
+        if now_s - _last_write_s(entry) > _ABANDONED_S:
+            # The rename takes it from a publisher that only slept: that one then fails instead of publishing half of it.
+            dead = folder / f"{DRAFT}{uuid4().hex}"
+            with contextlib.suppress(FileNotFoundError):
+                entry.rename(dead)
+            shutil.rmtree(dead, ignore_errors=True)
+    for entry in folder.glob(f"{DELETED}*"):
+        _empty(entry)
+
+
+def _last_write_s(folder: Path) -> float:
+    """Return when something in a folder was last written, in seconds since 1970; its owner may take it away meanwhile."""
+    times = [0.0]
+    for path, _, names in os.walk(folder):
+        for name in (".", *names):
+            with contextlib.suppress(FileNotFoundError):
+                times.append(os.lstat(Path(path, name)).st_mtime)
+    return max(times)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a folder, if it is there, and leave the folder itself."""
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(folder.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def _refuse_named(folder: Path, number: int) -> None:
+    path = folder / ALIASES
+    try:
+        aliases = parse_aliases(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise BadArtifact(f"whether an alias names the version cannot be told: {error}; mend the file first") from error
+    refuse_named(folder.name, number, aliases)

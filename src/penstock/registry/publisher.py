@@ -1,0 +1,138 @@
+"""Publishing: a candidate becomes a version that nobody changes any more."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from penstock.domain.errors import LoadRefused, NotFound
+from penstock.domain.tensor import TensorSpec
+from penstock.registry.candidate import Candidate, Progress
+from penstock.registry.manifest import MANIFEST, SIGNATURE, Manifest
+from penstock.registry.model_folder import TRITON
+from penstock.registry.signing import sign
+from penstock.registry.source import ModelListing, Source, VersionListing
+
+Last = Callable[[int], Mapping[str, bytes]]
+"""From a version's number to the files that are written last, in that order: the manifest says which number it is for."""
+
+
+class Publisher(Protocol):
+    """Writes versions into a registry. Every method blocks and raises `RegistryUnreachable` or `ReadOnlyRegistry`."""
+
+    def place(self, model: str, candidate: Candidate, last: Last, progress: Progress) -> int:
+        """Write the candidate as the next version, and return its number.
+
+        Until the manifest is there, the version is not; whatever ends the process before, nothing of it is ever listed. Two who
+        publish at once get two numbers. Raises `BadArtifact` if a file is no longer what was checked.
+        """
+
+    def replace(self, model: str, number: int, name: str, content: bytes) -> None:
+        """Write one small file of a version at once."""
+
+    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
+        """Write a small file of the model if there is none of that name; returns what is there now."""
+
+    def delete(self, model: str, number: int) -> None:
+        """Remove a version; its number is not used again.
+
+        Raises `LoadRefused` while an alias names it, `NotFound` if it is not there.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is said of a version beside its files."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    key: Path | None = None
+    """The private key, in PEM, that signs the version."""
+
+
+def publish(publisher: Publisher, model: str, candidate: Candidate, labels: Labels, progress: Progress) -> int:
+    """Write a candidate that was found good as the model's next version, and return its number.
+
+    Raises what `Publisher.place` raises, and `LoadRefused` where the model has another config.pbtxt or the key cannot sign.
+    """
+    manifest = manifest_for(model, candidate, labels)
+
+    def last(number: int) -> dict[str, bytes]:
+        text = replace(manifest, version=number).encode()
+        return ({SIGNATURE: sign(text, labels.key)} if labels.key else {}) | {MANIFEST: text}
+
+    last(1)  # a key or a label that cannot be used is told before anything is written
+    if candidate.config:
+        _share(publisher, model, candidate.config.encode())
+    return publisher.place(model, candidate, last, progress)
+
+
+def _share(publisher: Publisher, model: str, config: bytes) -> None:
+    if publisher.create_shared(model, TRITON, config) != config:
+        raise LoadRefused(
+            f"the model {model!r} has another {TRITON} already, which all its versions share; publish without the file, or say what "
+            "differs in a model.toml beside the model file"
+        )
+
+
+def manifest_for(model: str, candidate: Candidate, labels: Labels) -> Manifest:
+    """Return what the manifest of the candidate says, but for the number that it will have."""
+    return Manifest(
+        files=candidate.digests,
+        model=model,
+        ir_version=candidate.facts.ir_version,
+        opsets={domain or "ai.onnx": opset for domain, opset in candidate.facts.opset_imports},
+        inputs=labels.inputs,
+        outputs=labels.outputs,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        tags=labels.tags,
+        lineage=labels.lineage,
+    )
+
+
+def same_version(source: Source, model: ModelListing, candidate: Candidate) -> int | None:
+    """Return the highest version that holds the very files of the candidate, None if there is none; raises `RegistryUnreachable`."""
+    sizes = {(name, digest.size) for name, digest in candidate.digests.items()}
+    alike = [version for version in model.versions.values() if sizes <= {(name, size) for name, size, _ in version.fingerprint}]
+    for version in sorted(alike, key=lambda version: version.number, reverse=True):
+        manifest = manifest_of(source, model, version)
+        if manifest is not None and manifest.files == candidate.digests:
+            return version.number
+    return None
+
+
+def manifest_of(source: Source, model: ModelListing, version: VersionListing) -> Manifest | None:
+    """Return what a version's manifest says, None if it has none; not yet held against its files.
+
+    Raises `RegistryUnreachable`, `BadArtifact`, and `LoadRefused` for a manifest that is malformed.
+    """
+    text = file_of(source, model, version, MANIFEST)
+    return None if text is None else Manifest.decode(text)
+
+
+def file_of(source: Source, model: ModelListing, version: VersionListing, name: str) -> bytes | None:
+    """Return the content of one small file of a version, None if it is not there; raises `RegistryUnreachable` or `BadArtifact`."""
+    found = [file for file in source.files(model, version) if file.name == name]
+    return b"".join(found[0].chunks()) if found else None
+
+
+def sign_version(publisher: Publisher, source: Source, model: ModelListing, version: VersionListing, key: Path) -> None:
+    """Sign a version that is there. Raises `LoadRefused` for one without a manifest, or a key that cannot sign."""
+    text = file_of(source, model, version, MANIFEST)
+    if text is None:
+        raise LoadRefused(f"version {version.number} of {model.name!r} has no {MANIFEST} to sign; publish its files again")
+    publisher.replace(model.name, version.number, SIGNATURE, sign(text, key))
+
+
+def refuse_named(model: str, number: int, aliases: Mapping[str, int]) -> None:
+    """Raise `LoadRefused` if an alias names the version."""
+    if names := sorted(alias for alias, target in aliases.items() if target == number):
+        raise LoadRefused(f"version {number} of {model!r} is named by the alias {', '.join(names)}; move or remove it first")
+
+
+def missing_version(model: str, number: int) -> NotFound:
+    """Return the error for a version that is not there."""
+    return NotFound(f"the registry has no version {number} of {model!r}")

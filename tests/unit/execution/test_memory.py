@@ -1,0 +1,104 @@
+"""When the C heap keeps what is freed, and when it gives it back."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.execution import memory
+from penstock.execution.memory import settle_heap, thrifty
+
+MIB = 1024**2
+
+
+class Glibc:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def mallopt(self, parameter: int, value: int) -> None:
+        """Take a threshold."""
+        self.told.append(("mallopt", parameter, value // MIB))
+
+    def malloc_trim(self, pad: int) -> None:
+        """Give back."""
+        self.told.append(("trim", pad, 0))
+
+
+@pytest.fixture
+def glibc(monkeypatch: pytest.MonkeyPatch) -> Glibc:
+    """A heap that nobody has told anything yet."""
+    heap, library = memory._Heap(), Glibc()
+    heap._glibc = library  # type: ignore[assignment]
+    monkeypatch.setattr(memory, "_HEAP", heap)
+    return library
+
+
+def test_heap_keeps_little_while_a_version_comes_or_goes(glibc: Glibc) -> None:
+    """And much again when the last of them has; each gives back at its end."""
+    settle_heap()
+    with thrifty():
+        with thrifty():
+            pass
+        glibc.told.append(("between", 0, 0))
+
+    assert glibc.told == [
+        ("mallopt", -3, 32), ("mallopt", -1, 64),
+        ("mallopt", -1, 1), ("mallopt", -1, 1), ("trim", 0, 0), ("mallopt", -1, 1),
+        ("between", 0, 0), ("trim", 0, 0), ("mallopt", -1, 64),
+    ]  # fmt: skip
+
+
+def test_heap_of_somebody_else_keeps_its_thresholds(glibc: Glibc) -> None:
+    """A library does not decide for the process that embeds it; it gives back what it has used."""
+    with thrifty():
+        pass
+
+    assert glibc.told == [("trim", 0, 0)]
+
+
+def test_context_ends_with_an_error(glibc: Glibc) -> None:
+    """A load that fails leaves no thrift behind."""
+    settle_heap()
+    with pytest.raises(ValueError, match="no graph"), thrifty():
+        raise ValueError("no graph")
+
+    assert glibc.told[-1] == ("mallopt", -1, 64)
+
+
+def test_other_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As musl, which has neither of the functions."""
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
+    heap = memory._Heap()
+    heap.settle()
+    with heap.thrifty():
+        pass
+
+
+def resident() -> int:
+    """Return the process's resident MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // MIB
+
+
+def test_what_a_thread_has_freed_comes_back() -> None:
+    """For real: 256 MiB in blocks of 4 MiB, taken on one thread and freed on another."""
+    blocks: list[np.ndarray[tuple[int], np.dtype[np.uint8]]] = []
+
+    def on_a_thread(work: object) -> None:
+        thread = threading.Thread(target=work)  # type: ignore[arg-type]
+        thread.start()
+        thread.join()
+
+    def free() -> None:
+        with thrifty():
+            blocks.clear()
+
+    before = resident()
+    on_a_thread(lambda: blocks.extend(np.ones(4 * MIB, np.uint8) for _ in range(64)))
+    held = resident()
+    on_a_thread(free)
+
+    assert held - before > 200
+    assert resident() - before < 30
