@@ -15,8 +15,9 @@ setup: $(VENV)/.served
 serve: setup
 	$(BIN)/penstock serve --registry examples/registry
 
+# Two processes, since tests wait a lot, and each file in one of them, since its tests share servers.
 test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"

@@ -1,6 +1,7 @@
 """What tests in any directory use: the scripts under tests/ that stand alone, as modules."""
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,9 @@ from typing import Final
 import pytest
 
 TESTS: Final = Path(__file__).parent
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def load(path: Path) -> ModuleType:
