@@ -253,16 +253,21 @@ def test_client_that_sends_no_more_has_left(server: Serving) -> None:
 
 
 def test_client_that_dies_is_a_cancelled_prediction(server: Serving) -> None:
-    """And those behind it on its connection are too."""
-    cancelled = server.outcomes("slow", "cancelled")
+    """And those behind it on its connection are too. On a busy machine the first may be answered before the client could die."""
+    assert any(_dying_cancels_two(server) for _ in range(5))
+
+
+def _dying_cancels_two(server: Serving) -> bool:
     until(lambda: server.in_flight("slow") == 0)
+    cancelled = server.outcomes("slow", "cancelled")
 
     with Connection(server) as line:
         line.send(SLOW * 2)
-        until(lambda: server.in_flight("slow") == 2)
+        until(lambda: server.in_flight("slow") > 0)
         line.break_off()
 
-    until(lambda: server.outcomes("slow", "cancelled") == cancelled + 2)
+    until(lambda: server.in_flight("slow") == 0)
+    return server.outcomes("slow", "cancelled") == cancelled + 2
 
 
 def test_client_that_leaves_has_its_prediction_booked_once(server: Serving) -> None:
