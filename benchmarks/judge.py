@@ -24,7 +24,8 @@ EQUAL: Final = {
     "the same": {},
     "the same, load comes and goes": {"restless": 1.0},
     "the same, 5 % errors in both": {"errors": 0.05},
-    "the same, requests share their fate by 10": {"clump": 10},
+    "the same, stalls of 10 requests": {"clump": 10},
+    "the same, users of 10 requests, sticky": {"clump": 10, "sticky": True},
     "p99 x 1.1 (tolerated)": {"slower": 1.1},
 }
 WORSE: Final = {
@@ -45,7 +46,7 @@ its gates and the table of steps are those of the server, with the [plan](../gui
 every 10 s here, and every second in the server.
 
 Bad responses are the canary's errors, and its answers that are slower than the stable arm's p99 of the time, as a share of all
-responses of both arms since the start: the median of all rollouts, and the worst of them. So 1 % of a perfect canary's answers are bad, too.
+responses of both arms since the start: the median of all rollouts, and the worst of them. By that, 1 % of a perfect canary is bad too.
 
 {tables}
 """

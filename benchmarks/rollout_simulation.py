@@ -41,7 +41,9 @@ class World:
     restless: float = 0.0
     """How far load comes and goes, in both arms alike: 1 doubles times and errors, and halves them again."""
     clump: int = 1
-    """How many requests of one arm and look share their fate."""
+    """How many requests of one look share their fate, such as those of one stall; only for arms that are equal."""
+    sticky: bool = False
+    """Whether requests that share their fate reach the same arm, as those of one user do on a sticky route."""
     look_s: float = 5.0
     """Time between looks."""
     plan: RolloutPlan = field(default_factory=lambda: RolloutPlan(canary="2"))
@@ -76,7 +78,7 @@ class _Simulation:
         self._world = world
         self._rng = rng
         self._phase = rng.uniform(0, 2 * math.pi)
-        self._judge = Judge(world.plan.gates, SPREAD_EDGES_NS)
+        self._judge = Judge(world.plan.gates, SPREAD_EDGES_NS, sticky=world.sticky)
         self._responses = self._canary = self._bad = 0
 
     def run(self) -> Ending:
@@ -99,8 +101,11 @@ class _Simulation:
         ends = int(self._rng.poisson(world.rate * world.look_s))
         canary = int(self._rng.binomial(ends, weight))
         errors = min(1.0, world.errors * load)
-        stable_arm = self._arm(ends - canary, errors, load)
-        canary_arm = self._arm(canary, min(1.0, errors + world.extra_errors), load * world.slower)
+        if world.clump > 1 and not world.sticky:
+            canary_arm, stable_arm = self._split(self._arm(ends, errors, load), canary)
+        else:
+            stable_arm = self._arm(ends - canary, errors, load)
+            canary_arm = self._arm(canary, min(1.0, errors + world.extra_errors), load * world.slower)
         self._responses += ends
         self._canary += canary
         self._bad += canary_arm.bad["errors"] + self._slow(canary_arm.times, load)
@@ -109,8 +114,20 @@ class _Simulation:
     def _arm(self, ends: int, errors: float, factor: float) -> ArmSpan:
         clump = self._world.clump
         bad = int(self._rng.binomial(ends, errors)) if clump == 1 else min(ends, clump * int(self._rng.binomial(ends // clump, errors)))
-        times = self._rng.multinomial(-(-ends // clump), _buckets(self._world.p99_ms * factor, self._world.sigma)) * clump
+        ends -= ends % clump
+        times = self._rng.multinomial(ends // clump, _buckets(self._world.p99_ms * factor, self._world.sigma)) * clump
         return ArmSpan(ends, {"errors": bad}, tuple(times.tolist()))
+
+    def _split(self, both: ArmSpan, canary: int) -> tuple[ArmSpan, ArmSpan]:
+        """Return what falls to the canary and to the stable arm when every request goes its own way."""
+        canary = min(canary, both.ends)
+        bad = int(self._rng.hypergeometric(both.bad["errors"], both.ends - both.bad["errors"], canary)) if both.ends else 0
+        times = self._rng.multivariate_hypergeometric(both.times, canary, method="marginals").tolist()
+        rest = tuple(all_of - some for all_of, some in zip(both.times, times, strict=True))
+        return (
+            ArmSpan(canary, {"errors": bad}, tuple(times)),
+            ArmSpan(both.ends - canary, {"errors": both.bad["errors"] - bad}, rest),
+        )
 
     def _slow(self, times: tuple[int, ...], load: float) -> int:
         p99_ns = self._world.p99_ms * load * 1e6

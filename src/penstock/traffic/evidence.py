@@ -28,12 +28,13 @@ _CLOSE: Final = 1e-9
 class Evidence:
     """Weighs one kind of bad end, canary against stable, span by span."""
 
-    def __init__(self, ratio: float, difference: float) -> None:
+    def __init__(self, ratio: float, difference: float, *, sticky: bool = False) -> None:
+        """`sticky` says that requests which belong together reach the same arm."""
         self._ratio = ratio
         self._difference = difference
         self._logs = [0.0] * len(_EXCESSES)
         self._stable = Share()
-        self._clumps = Clumps()
+        self._clumps = Clumps(sticky=sticky)
 
     @property
     def log(self) -> float:

@@ -21,13 +21,13 @@ _SHARES: Final = ("errors", "refusals", "rejections")
 class Judge:
     """Hears what both arms did, and says whether the canary may go on. No clock, no I/O."""
 
-    def __init__(self, gates: Gates, edges_ns: Sequence[int]) -> None:
-        """`edges_ns` are the edges of the buckets in which durations are counted."""
+    def __init__(self, gates: Gates, edges_ns: Sequence[int], *, sticky: bool = False) -> None:
+        """`edges_ns` are the edges of the buckets in which durations are counted; `sticky` tells of the route."""
         self._gates = gates
         shares = [(name, gate) for name in _SHARES if (gate := getattr(gates, name)) is not None]
         alarm = gates.false_alarms / max(1, len(shares) + (gates.latency is not None) + (gates.disagreement is not None))
-        self._shares = [ShareJudge(name, gate.ratio, gate.difference, alarm) for name, gate in shares]
-        self._latency = [] if gates.latency is None else [LatencyJudge(gates.latency, alarm, edges_ns)]
+        self._shares = [ShareJudge(name, gate.ratio, gate.difference, alarm, sticky=sticky) for name, gate in shares]
+        self._latency = [] if gates.latency is None else [LatencyJudge(gates.latency, alarm, edges_ns, sticky=sticky)]
         self._disagreement = [] if gates.disagreement is None else [ShareJudge("disagreement", 0.0, gates.disagreement.max, alarm)]
         self._numbers = {gate.name: NumberJudge(gate.name, gate) for gate in gates.metrics}
         if gates.drift is not None:

@@ -26,12 +26,12 @@ _P99: Final = 0.01
 class LatencyJudge:
     """Judges durations that were counted by bucket."""
 
-    def __init__(self, gate: LatencyGate, alarm: float, edges_ns: Sequence[int]) -> None:
+    def __init__(self, gate: LatencyGate, alarm: float, edges_ns: Sequence[int], *, sticky: bool = False) -> None:
         """`edges_ns` are the upper bounds of the buckets; above the last one there is one more bucket."""
         self.name: Final = "latency"
         self._gate = gate
         self._edges = edges_ns
-        self._shares = ShareJudge(self.name, 1.0, gate.difference, alarm)
+        self._shares = ShareJudge(self.name, 1.0, gate.difference, alarm, sticky=sticky)
         self._known = [0] * (len(edges_ns) + 1)
         self._slow: tuple[int, int] | None = None
         """The edges above which a request of the stable arm, and of the canary, is slow."""

@@ -63,7 +63,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The chance that a canary which is no worse than tolerated is rolled back, in the whole rollout, however often it is looked at."""
     min_requests: int = 100
     """Requests that the canary must have answered in a step before the next one."""
-    max_bad_share: float = 0.01
+    max_bad_share: float = 0.005
     """A step ends only when its numbers rule out that the next one would make more than this share of all responses bad."""
     errors: ShareGate | None = ShareGate()
     """Predictions that the version failed."""

@@ -13,13 +13,13 @@ _MOST_SHOWN: Final = 700.0
 class ShareJudge:
     """Judges one share: whether the canary's is more than `ratio` times the stable arm's plus `difference`."""
 
-    def __init__(self, name: str, ratio: float, difference: float, alarm: float) -> None:
+    def __init__(self, name: str, ratio: float, difference: float, alarm: float, *, sticky: bool = False) -> None:
         """`alarm` is the chance that this gate ever breaks although the canary keeps within what is tolerated."""
         self.name: Final = name
         self._ratio = ratio
         self._difference = difference
         self._needed = math.log(1 / alarm)
-        self._evidence = Evidence(ratio, difference)
+        self._evidence = Evidence(ratio, difference, sticky=sticky)
         self._stable = Share()
         self._canary = Share()
 

@@ -76,9 +76,10 @@ def test_a_worse_canary_is_proven_within_a_few_times_the_requests_that_any_test_
     assert requests < 20 + 5 * math.log(1000) / information
 
 
-def test_requests_that_share_their_fate_weigh_less_than_independent_ones():
+@pytest.mark.parametrize("sticky", [False, True])
+def test_requests_that_share_their_fate_weigh_less_than_independent_ones(sticky):
     """The stable arm shows how alike the requests of one span are."""
-    rng, loose, clumped = np.random.default_rng(1), Evidence(1.0, 0.0), Evidence(1.0, 0.0)
+    rng, loose, clumped = np.random.default_rng(1), Evidence(1.0, 0.0, sticky=sticky), Evidence(1.0, 0.0, sticky=sticky)
     for _ in range(200):
         loose.take(Share(int(rng.binomial(100, 0.02)), 100), Share(2, 100))
         clumped.take(Share(100 * int(rng.binomial(1, 0.02)), 100), Share(2, 100))

@@ -12,9 +12,11 @@ def endings(rollouts, count, **world):
     return [rollouts.simulate(rollouts.World(look_s=10.0, **world), seed) for seed in range(count)]
 
 
-@pytest.mark.parametrize("world", [{}, {"restless": 1.0}, {"clump": 5}, {"errors": 0.05}], ids=["plain", "restless", "clumps", "errors"])
+@pytest.mark.parametrize(
+    "world", [{}, {"restless": 1.0}, {"clump": 5}, {"clump": 5, "sticky": True}], ids=["plain", "restless", "stalls", "sticky"]
+)
 def test_a_canary_that_is_the_same_is_promoted(rollouts, world):
-    """In quiet traffic, in waves of load, with requests that share their fate, and with errors in both arms."""
+    """In quiet traffic, in waves of load, and with requests that share their fate."""
     assert Counter(ending.phase for ending in endings(rollouts, 6, **world)) == {Phase.PROMOTING: 6}
 
 
