@@ -68,6 +68,10 @@ BOOM = """boom (int64[n] I) => (float[n] Y)
     Y = Gather <axis = 0> (table, I)
 }"""
 
+# Version 1 knows more numbers than version 2, which therefore fails on some that it answers.
+LOOKUP = BOOM.replace("boom", "lookup")
+LOOKUP_WIDER = LOOKUP.replace("float[4]", "float[8]").replace("3.0}", "3.0, 4.0, 5.0, 6.0, 7.0}")
+
 # Each round multiplies by the identity matrix: honest work that leaves Y equal to X.
 SLOW = """slow (float[batch,1] X) => (float[batch,1] Y)
 <int64 rounds = {ROUNDS}, bool go = {1}, int64[2] square = {256, 256}, float[1,256] ones = {ONES}>
@@ -253,6 +257,13 @@ def write_folder(root: Path) -> None:
 def write_tagged(root: Path, version: int) -> None:
     """Write one version of `tagged`, which answers with its input and its own version number."""
     save(parse(TAGGED.replace("VERSION", str(version))), root / "tagged" / str(version))
+
+
+def write_lookup(root: Path, name: str) -> None:
+    """Write a model with the champion 1, which answers 0 to 7, and the challenger 2, which fails from 4 on."""
+    save(parse(LOOKUP_WIDER), root / name / "1")
+    save(parse(LOOKUP), root / name / "2")
+    (root / name / "aliases.json").write_text('{"champion": "1", "challenger": "2"}')
 
 
 def write_configured_model(root: Path, name: str, graph: str, max_batch_size: int, *settings: str) -> None:

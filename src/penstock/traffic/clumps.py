@@ -10,7 +10,9 @@ from typing import Final
 
 from penstock.traffic.share import Share
 
-_PRIOR_SPANS: Final = 30.0
+_PRIOR_SPANS: Final = 3.0
+_STICKY_PRIOR: Final = 10.0
+"""What is taken for the scatter of a sticky route until its stable arm has shown its own."""
 
 
 class Clumps:
@@ -20,7 +22,7 @@ class Clumps:
         self._sticky = sticky
         self._all = Share()
         self._last = Share()
-        self._scatter = _PRIOR_SPANS
+        self._scatter = _PRIOR_SPANS * (_STICKY_PRIOR if sticky else 1.0)
         self._spans = _PRIOR_SPANS
 
     def take(self, stable: Share) -> None:
