@@ -56,32 +56,26 @@ class RolloutEndpoints:
         self._rollouts = rollouts
         self._token = token
 
-    async def start(self, request: Request) -> Response:
-        """Begin a rollout; answers 201 with its state."""
+    async def rollout(self, request: Request) -> Response:
+        """Begin a rollout (201), tell of the running or the last one, or abort it; answers with its state."""
         name = self._model(request)
-        plan = await optional_object(request)
-        # A rollout that has begun goes on although its caller leaves.
-        rollout = await asyncio.shield(self._rollouts.begin(name, plan))
-        return json_response(report_of(rollout), 201)
-
-    async def show(self, request: Request) -> Response:
-        """Tell the state of the running or the last rollout."""
-        return json_response(report_of(self._rollouts.of(self._model(request))))
-
-    async def abort(self, request: Request) -> Response:
-        """End the rollout: all traffic goes back to the stable version."""
-        return await self._order(request, Order.ABORT)
+        if request.method == "POST":
+            plan = await optional_object(request)
+            # A rollout that has begun goes on although its caller leaves.
+            return json_response(report_of(await asyncio.shield(self._rollouts.begin(name, plan))), 201)
+        if request.method == "DELETE":
+            return await self._order(name, Order.ABORT)
+        return json_response(report_of(self._rollouts.of(name)))
 
     async def pause(self, request: Request) -> Response:
         """Stay at the present weight until `resume`; gates are judged all the same."""
-        return await self._order(request, Order.PAUSE)
+        return await self._order(self._model(request), Order.PAUSE)
 
     async def resume(self, request: Request) -> Response:
         """Go on with a rollout that is paused."""
-        return await self._order(request, Order.RESUME)
+        return await self._order(self._model(request), Order.RESUME)
 
-    async def _order(self, request: Request, order: Order) -> Response:
-        name = self._model(request)
+    async def _order(self, name: str, order: Order) -> Response:
         return json_response(report_of(await asyncio.shield(self._rollouts.order(name, order))))
 
     def _model(self, request: Request) -> str:

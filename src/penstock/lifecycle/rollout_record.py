@@ -53,7 +53,8 @@ class RolloutStore:
     """The records in `<state directory>/rollouts/<model>.json`. Blocks."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._files: KeptFiles[Record] = KeptFiles(state_dir / "rollouts", Record, _MOST_FILES)
+        self.directory: Final = state_dir / "rollouts"
+        self._files: KeptFiles[Record] = KeptFiles(self.directory, Record, _MOST_FILES)
 
     def keep(self, record: Record) -> None:
         """Replace a model's record, so that not even a crash of the machine loses it once this returns; never raises."""

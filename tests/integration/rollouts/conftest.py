@@ -20,5 +20,5 @@ def site(tmp_path_factory: pytest.TempPathFactory, models: ModuleType, server_pr
     home = tmp_path_factory.mktemp("rollouts")
     for name in MODELS:
         models.write_lookup(home / "registry", name)
-    with server_process.running(home / "registry", home, "registry.poll_s=0") as server:
-        yield Site(server)
+    with server_process.running(home / "registry", home, "registry.poll_s=0") as server, Site(server) as site:
+        yield site

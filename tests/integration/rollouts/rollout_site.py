@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -19,6 +19,13 @@ class Site:
         self.client = httpx2.Client(base_url=f"http://{server.http}", timeout=30)
         headers = {"authorization": f"Bearer {server.token}"}
         self.admin = httpx2.Client(base_url=f"http://{server.admin}", timeout=30, headers=headers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self.admin.close()
 
     def ask(self, model: str, *numbers: int) -> tuple[int, str, str]:
         """Return status, version and arm of one prediction."""

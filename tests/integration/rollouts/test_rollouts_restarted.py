@@ -9,8 +9,7 @@ from rollout_site import Site
 def test_rollout_goes_on_where_it_was_after_a_kill(tmp_path: Path, models: ModuleType, server_process: ModuleType) -> None:
     """In the same step, with the hold time that was served, and with gates that judge afresh; then it can still go back."""
     models.write_lookup(tmp_path / "registry", "lookup")
-    with server_process.running(tmp_path / "registry", tmp_path, "registry.poll_s=0") as server:
-        site = Site(server)
+    with server_process.running(tmp_path / "registry", tmp_path, "registry.poll_s=0") as server, Site(server) as site:
         site.start("lookup", steps=[{"weight": 20, "hold_s": 0}, {"weight": 40, "hold_s": 600}])
         before = site.until("lookup", "HOLDING", meanwhile=lambda: None)
         while (before := site.state("lookup"))["step"]["number"] < 2 or not before["step"]["served_s"]:
@@ -19,8 +18,7 @@ def test_rollout_goes_on_where_it_was_after_a_kill(tmp_path: Path, models: Modul
         server.process.wait()
 
     (tmp_path / "ready.json").unlink(missing_ok=True)
-    with server_process.running(tmp_path / "registry", tmp_path, "registry.poll_s=0") as server:
-        site = Site(server)
+    with server_process.running(tmp_path / "registry", tmp_path, "registry.poll_s=0") as server, Site(server) as site:
         server_process.wait_for(lambda: site.admin.get("/admin/models/lookup/rollout").status_code == 200, 20)
         after = site.state("lookup")
 
