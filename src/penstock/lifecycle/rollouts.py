@@ -10,7 +10,7 @@ import msgspec
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.domain.errors import Conflict, NotFound, Unavailable
 from penstock.domain.names import check_model_name, shown
-from penstock.domain.route import Route
+from penstock.domain.route import PINNED, STABLE, Route
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
 from penstock.lifecycle.rollout_record import Record, now_s
@@ -22,6 +22,8 @@ from penstock.traffic.rollout import Order, Phase, State
 _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 _ARM: Final = "canary"
+"""The canary's arm where the plan does not give it a name that an arm may have."""
+_NO_ARMS: Final = {STABLE, PINNED, "shadow"}
 _WHOLE: Final = 100.0
 
 
@@ -105,7 +107,7 @@ class Rollouts:
         return Record(
             model=model.name,
             state=State(plan=plan),
-            arm=_ARM if canary is None and plan.canary.isdecimal() else plan.canary,
+            arm=_ARM if plan.canary.isdecimal() or plan.canary in _NO_ARMS else plan.canary,
             version=version,
             stable=stable,
             base=base,

@@ -9,7 +9,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A weight, and how long it is held at least."""
 
     weight: float
-    """Percent of unpinned traffic that the canary gets, above 0 and below 100."""
+    """Percent of unpinned traffic that the canary gets, above 0 and below 100, with at most two decimals."""
     hold_s: float = 300.0
     """Seconds at this weight before the next step, 0 or more."""
 

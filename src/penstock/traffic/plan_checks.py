@@ -15,6 +15,7 @@ from penstock.traffic.plan import Gates, LatencyGate, LimitGate, NumberGate, Rol
 MOST_STEPS: Final = 100
 MOST_METRICS: Final = 20
 _WEEK_S: Final = 7 * 86_400
+_WHOLE: Final = 100.0
 _ANY: Final = ("max", "ratio", "difference")
 
 _Rule = tuple[str, Callable[[Any], bool]]
@@ -24,11 +25,18 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: value is None or (math.isfinite(value) and low <= value <= high)
 
 
+def _is_in_hundredths(value: float) -> bool:
+    return abs(value * 100 - round(value * 100)) < 1e-6  # noqa: PLR2004 - floats hold no hundredths
+
+
 _SHARE: Final[_Rule] = ("a share from 0 to 1", _between(0, 1))
 _RATIO: Final[_Rule] = ("a number from 1 to 1000", _between(1, 1000))
 _RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, _Rule]]] = {
     Step: {
-        "weight": ("a percentage above 0 and below 100", lambda value: 0 < value < 100),  # noqa: PLR2004
+        "weight": (
+            "a percentage above 0 and below 100, with at most two decimals",
+            lambda value: 0 < value < _WHOLE and _is_in_hundredths(value),
+        ),
         "hold_s": ("a number of seconds from 0 to a week", _between(0, _WEEK_S)),
     },
     ShareGate: {"ratio": _RATIO, "difference": _SHARE},

@@ -158,6 +158,21 @@ async def test_going_back_that_is_refused_is_tried_at_every_look_and_after_a_res
 
 
 @pytest.mark.asyncio
+async def test_going_back_leaves_a_route_that_somebody_has_put_before_it_was_done(house):
+    """Theirs is the later word."""
+    rollout = await house.rollouts.begin("m", PLAN)
+    house.serve(30, "MODEL_FAILED")
+    house.routes.refusal = Conflict("not now")
+    await rollout.look(1)
+    house.routes.refusal, theirs = None, Route(stable="3")
+    house.routes.routes["m"] = theirs
+
+    await rollout.look(1)
+
+    assert (house.routes.routes["m"], rollout.is_under_way) == (theirs, False)
+
+
+@pytest.mark.asyncio
 async def test_weight_that_the_route_does_not_take_serves_no_hold_time(house):
     """The step has not begun for anybody."""
     rollout = await house.rollouts.begin("m", PLAN)
