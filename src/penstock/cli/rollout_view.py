@@ -38,7 +38,7 @@ def _row(gate: Mapping[str, Any]) -> tuple[str, ...]:
     if "evidence" not in gate:
         return gate["gate"], gate["finding"], _number(gate.get("value")), _number(gate.get("reference")), ""
     evidence = f"{gate['evidence']:.3g} of {gate['needed']:.0f}"
-    return gate["gate"], gate["finding"], _share(gate["canary"]), _share(gate["stable"]), evidence
+    return gate["gate"], gate["finding"], _share(gate["canary"]), _share(gate["stable"]) if "stable" in gate else "", evidence
 
 
 def _share(share: Mapping[str, Any]) -> str:

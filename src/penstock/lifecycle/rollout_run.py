@@ -37,10 +37,10 @@ class Surroundings(NamedTuple):
     readings: Readings
     promote: Callable[[str, str], Awaitable[object]]
     """Makes the canary of a model's route, by its arm, the stable version; raises `PenstockError` where that cannot be."""
-    disagreement: Callable[[str, str], Share]
-    """Answers of a model's version that a shadow's comparison has found to differ since it was last asked."""
-    drift: Callable[[str, str], float | None]
-    """How far the outputs of a model's version have drifted, None where nobody knows."""
+    disagreement: Callable[[str, str, str], Share]
+    """How many answers of a model's canary a shadow's comparison with its stable version has found to differ, of all so far."""
+    drift: Callable[[str, str], float | None] | None = None
+    """How far the outputs of a model's version have drifted, None where it is not known yet; None on a server that does not watch them."""
 
 
 class Rollout:
@@ -56,6 +56,7 @@ class Rollout:
         self._canary, self._stable = ArmCounts(record.arm), ArmCounts("stable")
         self._metrics = MetricPairs(around.readings, tuple(gate.name for gate in gates.metrics))
         self._looks = 0
+        self._compared = around.disagreement(model.name, record.version, record.stable)
         for counts, number in ((self._canary, record.version), (self._stable, record.stable)):
             if (version := self._version(number)) is not None:
                 counts.begin(version.statistics)
@@ -110,17 +111,22 @@ class Rollout:
         canary, stable = self._version(self.record.version), self._version(self.record.stable)
         if canary is None or stable is None:
             return
-        disagreement = self._around.disagreement(self._model.name, self.record.version)
         spans = self._stable.span(stable.statistics), self._canary.span(canary.statistics)
-        self._judge.take(Span(*spans, disagreement, self._numbers()))
+        self._judge.take(Span(*spans, self._disagreement(), self._numbers()))
         self._looks += 1
+
+    def _disagreement(self) -> Share:
+        before, now = self._compared, self._around.disagreement(self._model.name, self.record.version, self.record.stable)
+        self._compared = now
+        # What counts as a difference may shrink as the noise of the model is learnt.
+        return Share(max(0, now.bad - before.bad), now.of - before.of) if now.of >= before.of else now
 
     def _numbers(self) -> dict[str, Pair]:
         if self._looks % _NUMBERS_EVERY:
             return {}
         arms = (self.record.version, self.record.arm), (self.record.stable, "stable")
         numbers = self._metrics.since(self._model.name, *arms)
-        drift = self._around.drift(self._model.name, self.record.version)
+        drift = self._around.drift and self._around.drift(self._model.name, self.record.version)
         return numbers if drift is None else {**numbers, "drift": Pair(drift)}
 
     def _view(self, passed_s: float) -> View:

@@ -102,6 +102,7 @@ class Rollouts:
         _require_room(base, plan)
         version = _ready_number(model, plan.canary if canary is None else canary.version)
         stable = _ready_number(model, base.stable)
+        self._require_sources(base, plan, model, version)
         if version == stable:
             raise Conflict(f"{shown(plan.canary)} is version {version}, which is the stable version already")
         return Record(
@@ -113,6 +114,15 @@ class Rollouts:
             base=base,
             put=before,
         )
+
+    def _require_sources(self, base: Route, plan: RolloutPlan, model: ServedModel, version: str) -> None:
+        """Refuse gates that could never be passed."""
+        if plan.gates.drift is not None and self._around.drift is None:
+            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
+        if plan.gates.disagreement is not None and version not in {_ready_number(model, shadow.version) for shadow in base.shadows}:
+            raise Conflict(
+                f"the gate disagreement needs a shadow of version {version} in the route, which is compared with the stable version"
+            )
 
     def _resumed(self, record: Record) -> Rollout:
         model = self._catalog.served(record.model)

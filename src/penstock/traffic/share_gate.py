@@ -52,9 +52,9 @@ class ShareJudge:
         return Verdict(
             self.name,
             finding,
-            f"{self._told(self._canary, 'canary')}, {self._told(self._stable, 'stable arm')}: {end}",
+            f"{self._told()}: {end}",
             canary=canary,
-            stable=stable,
+            stable=stable if self._ratio else None,
             evidence=math.exp(min(self._evidence.log, _MOST_SHOWN)),
             needed=math.exp(self._needed),
         )
@@ -62,5 +62,7 @@ class ShareJudge:
     def _tolerated(self, stable: float) -> float:
         return self._ratio * stable + self._difference
 
-    def _told(self, share: Share, arm: str) -> str:
-        return f"{share.bad} of {share.of} requests of the {arm} ({share.value:.3%})"
+    def _told(self) -> str:
+        canary, stable = self._canary, self._stable
+        told = f"{canary.bad} of {canary.of} requests of the canary ({canary.value:.3%})"
+        return f"{told}, {stable.bad} of {stable.of} requests of the stable arm ({stable.value:.3%})" if self._ratio else told

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from penstock.domain.errors import Conflict, InvalidInput, NotFound, PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.request import InferenceRequest
-from penstock.domain.route import Canary, Route
+from penstock.domain.route import Canary, Route, Shadow
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.rollout_record import RolloutStore
@@ -57,6 +57,7 @@ class House:
             version.ready = True
         self.model.aliases.update(champion=1, challenger=2)
         self.routes = Routes()
+        self.compared = Share(5, 50)
         self.promotion: PenstockError | None = None
         self.store = RolloutStore(state_dir)
         self.rollouts = self.restarted()
@@ -68,8 +69,7 @@ class House:
             self.store,
             Readings((), list),
             self.promote,
-            lambda *_: Share(),
-            lambda *_: None,  # type: ignore[arg-type]
+            lambda *_: self.compared,  # type: ignore[arg-type]
         )
         return Rollouts(self.catalog, around, look_s=3600)
 
@@ -302,6 +302,29 @@ async def test_start_that_the_route_refuses_leaves_nothing_behind(house):
     assert house.store.all() == []
     with pytest.raises(NotFound, match="has no rollout"):
         house.rollouts.of("m")
+
+
+@pytest.mark.asyncio
+async def test_gates_that_nobody_could_pass_are_refused(house):
+    """Without what they look at, the rollout would hold for ever."""
+    for gate, why in (({"drift": {"max": 1}}, "watches the outputs"), ({"disagreement": {"max": 0.1}}, "needs a shadow of version 2")):
+        with pytest.raises(Conflict, match=why):
+            await house.rollouts.begin("m", PLAN | {"gates": gate})
+
+
+@pytest.mark.asyncio
+async def test_disagreement_of_the_canary_as_a_shadow_breaks_its_gate(house):
+    """What was compared before the rollout does not count."""
+    house.routes.routes["m"] = Route(stable="champion", shadows=(Shadow("challenger"),))
+    rollout = await house.rollouts.begin("m", PLAN | {"gates": {"disagreement": {"max": 0.01}}})
+    await rollout.look(1)
+    assert "0 of 0 requests of the canary" in rollout.verdicts()[-1].why
+
+    house.compared = Share(25, 100)
+    await rollout.look(1)
+
+    assert rollout.state.phase is Phase.ROLLED_BACK
+    assert "disagreement: 20 of 50 requests" in rollout.state.why
 
 
 @pytest.mark.asyncio
