@@ -15,6 +15,8 @@ def lines_of(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{report['model']}: version {report['canary']} beside {report['stable']}, {headline(report)}"
     if report["why"]:
         yield f"because: {report['why']}"
+    if report["pending"]:
+        yield f"not done yet, tried again every second: {report['pending'].replace('_', ' ')}"
     weights = [f"{each['weight']:g} %" for each in report["plan"]["steps"]]
     weights[step["number"] - 1] = f"[{weights[step['number'] - 1]}]"
     yield f"steps: {' -> '.join(weights)}; judged since {_clock(report['judged_since'])}"

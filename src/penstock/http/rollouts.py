@@ -45,6 +45,8 @@ class RolloutReport(msgspec.Struct):
     started: float
     changed: float
     judged_since: float
+    pending: str | None
+    """What has been decided and could not be done yet."""
     gates: tuple[Verdict, ...]
     plan: RolloutPlan
 
@@ -107,6 +109,7 @@ def report_of(rollout: Rollout) -> Any:  # noqa: ANN401 - JSON
         started=record.started,
         changed=record.changed,
         judged_since=record.judged_since,
+        pending=record.pending,
         gates=rollout.verdicts(),
         plan=state.plan,
     )

@@ -35,6 +35,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The number that the stable arm had at the start."""
     base: Route
     """The route without the canary."""
+    keeps_route: bool = True
+    """Whether `base` stays when the rollout goes back; otherwise the model has no route again, as before."""
     put: Route | None = None
     """The route that the rollout put last."""
     started: float = msgspec.field(default_factory=now_s)

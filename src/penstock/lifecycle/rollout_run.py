@@ -209,7 +209,9 @@ class Rollout:
         """Do it; returns why a promotion was refused."""
         if action is Action.PROMOTE:
             return await self._promote()
-        if self._is_ours():
+        if self._is_ours() and action is Action.BACK_TO_STABLE and not self.record.keeps_route:
+            await self._around.routes.remove(self._model.name, who="rollout", why=self.state.why)
+        elif self._is_ours():
             await self._put(self._route() if action is Action.SET_WEIGHT else self.record.base)
         return ""
 

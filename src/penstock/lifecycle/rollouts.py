@@ -42,7 +42,10 @@ class Rollouts:
     async def start(self) -> None:
         """Take up what an earlier process has left: in the same phase and step, with the hold time that was served."""
         for record in await beside(self._around.store.all):
-            self._rollouts[record.model] = self._resumed(record)
+            if record.model in self._catalog:
+                self._rollouts[record.model] = self._resumed(record)
+            else:
+                _log.warning("the rollout of %s is not resumed: there is no such model now", record.model)
         self._watch()
 
     async def aclose(self) -> None:
@@ -112,6 +115,8 @@ class Rollouts:
             version=version,
             stable=stable,
             base=base,
+            # Without a route and without a champion the highest version would answer, which may be the canary.
+            keeps_route=before is not None or base.stable != CHAMPION,
             put=before,
         )
 
@@ -125,7 +130,7 @@ class Rollouts:
             )
 
     def _resumed(self, record: Record) -> Rollout:
-        model = self._catalog.served(record.model)
+        model = self._catalog.model(record.model)
         rollout = Rollout(msgspec.structs.replace(record, judged_since=now_s()), model, self._around)
         if not record.state.over:
             rollout.tell_of_restart()

@@ -20,6 +20,7 @@ REPORT: dict[str, Any] = {
     "started": 0,
     "changed": 0,
     "judged_since": 0,
+    "pending": None,
     "gates": [
         {"gate": "errors", "finding": "open", "why": "", "canary": SHARES, "stable": SHARES | {"of": 0}, "evidence": 1.5, "needed": 800.0},
         {"gate": "drift", "finding": "passed", "why": "", "value": 0.125},
@@ -37,6 +38,11 @@ def test_state_steps_and_gates_are_shown() -> None:
     assert lines[2].startswith("steps: 1 % -> [5 %] -> 50 %; judged since ")
     assert re.split(r" {2,}", lines[5]) == ["errors", "open", "1/200 (0.10% to 2.00%)", "no requests", "1.5 of 800"]
     assert lines[6].split() == ["drift", "passed", "0.125"]
+
+
+def test_what_could_not_be_done_yet_is_told() -> None:
+    """Who aborts wants to know that traffic has not moved."""
+    assert "not done yet, tried again every second: back to stable" in list(lines_of(REPORT | {"pending": "back_to_stable"}))
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,17 @@ class Routes:
 
     def of(self, name: str) -> ActiveRoute | None:
         route = self.routes.get(name)
-        return None if route is None else ActiveRoute(route)
+        return None if route is None else ActiveRoute(route, 1, "admin")
 
     async def put(self, name: str, route: Route, *, who: str, why: str) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.routes[name] = route
+
+    async def remove(self, name: str, *, who: str, why: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        del self.routes[name]
 
 
 class House:
@@ -125,15 +130,28 @@ async def test_rollout_goes_through_all_its_steps(house):
 
 @pytest.mark.asyncio
 async def test_canary_goes_back_at_the_first_look_after_it_has_failed(house):
-    """Whatever is left of the step; the route is what it was without the canary."""
+    """Whatever is left of the step; a model that had no route has none again."""
     rollout = await house.rollouts.begin("m", PLAN)
     house.serve(30, "MODEL_FAILED")
 
     await rollout.look(0.1)
 
     assert rollout.state.phase is Phase.ROLLED_BACK
-    assert house.routes.routes["m"] == BASE
+    assert house.routes.routes == {}
     assert house.model.events.latest()[-1].why == rollout.state.why
+
+
+@pytest.mark.asyncio
+async def test_model_without_champion_keeps_a_route_so_that_its_highest_version_does_not_answer(house):
+    """Which may be the canary that has just failed."""
+    house.model.aliases.clear()
+    house.routes.routes.clear()
+    rollout = await house.rollouts.begin("m", PLAN | {"canary": "2"})
+    assert (rollout.record.stable, rollout.record.arm) == ("3", "canary")
+
+    await house.rollouts.order("m", Order.ABORT)
+
+    assert house.routes.routes["m"] == Route(stable="3")
 
 
 @pytest.mark.asyncio
@@ -152,7 +170,7 @@ async def test_going_back_that_is_refused_is_tried_at_every_look_and_after_a_res
     house.routes.refusal = None
     await restarted.of("m").look(1)
 
-    assert house.routes.routes["m"] == BASE
+    assert house.routes.routes == {}
     assert not restarted.of("m").is_under_way
     await restarted.aclose()
 
@@ -244,7 +262,7 @@ async def test_rollout_goes_back_when_one_of_its_versions_goes_away(house, chang
 
     assert rollout.state.phase is Phase.ROLLED_BACK
     assert why in rollout.state.why
-    assert house.routes.routes["m"] == BASE
+    assert house.routes.routes == {}
 
 
 @pytest.mark.asyncio
@@ -349,6 +367,19 @@ async def test_only_one_rollout_of_a_model_runs_and_the_next_may_follow_it(house
         await house.rollouts.order("m", Order.PAUSE)
 
     assert (await house.rollouts.begin("m", PLAN)).state.phase is Phase.HOLDING
+
+
+@pytest.mark.asyncio
+async def test_rollout_of_a_model_that_is_gone_is_not_resumed(house, caplog):
+    """The model does not begin to exist by it."""
+    await house.rollouts.begin("m", PLAN)
+    house.catalog = Catalog()
+    restarted = house.restarted()
+    await restarted.start()
+
+    assert "m" not in house.catalog
+    assert "the rollout of m is not resumed" in caplog.text
+    await restarted.aclose()
 
 
 @pytest.mark.asyncio
