@@ -29,6 +29,10 @@ _NUMBERS_EVERY: Final = 10
 """A look at metrics and drift comes with every so many looks at the arms."""
 
 
+Disagreement = Callable[[str, str, str], Share]
+"""Tells how many answers of a model's canary a shadow's comparison with its stable version has found to differ, of all so far."""
+
+
 class Surroundings(NamedTuple):
     """What rollouts work with."""
 
@@ -37,8 +41,7 @@ class Surroundings(NamedTuple):
     readings: Readings
     promote: Callable[[str, str], Awaitable[object]]
     """Makes the canary of a model's route, by its arm, the stable version; raises `PenstockError` where that cannot be."""
-    disagreement: Callable[[str, str, str], Share]
-    """How many answers of a model's canary a shadow's comparison with its stable version has found to differ, of all so far."""
+    disagreement: Disagreement
     drift: Callable[[str, str], float | None] | None = None
     """How far the outputs of a model's version have drifted, None where it is not known yet; None on a server that does not watch them."""
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Final
+from pathlib import Path
+from typing import Final, Self
 
 import msgspec
 
@@ -13,11 +14,14 @@ from penstock.domain.names import check_model_name, shown
 from penstock.domain.route import PINNED, STABLE, Route
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
-from penstock.lifecycle.rollout_record import Record, now_s
-from penstock.lifecycle.rollout_run import Rollout, Surroundings
+from penstock.lifecycle.manager import Manager
+from penstock.lifecycle.rollout_record import Record, RolloutStore, now_s
+from penstock.lifecycle.rollout_run import Disagreement, Rollout, Surroundings
+from penstock.telemetry.readings import Readings
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.plan_checks import plan_of
 from penstock.traffic.rollout import Order, Phase, State
+from penstock.traffic.share import Share
 
 _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
@@ -25,6 +29,10 @@ _ARM: Final = "canary"
 """The canary's arm where the plan does not give it a name that an arm may have."""
 _NO_ARMS: Final = {STABLE, PINNED, "shadow"}
 _WHOLE: Final = 100.0
+
+
+def _no_shadow(_model: str, _canary: str, _stable: str) -> Share:
+    return Share()
 
 
 class Rollouts:
@@ -38,6 +46,12 @@ class Rollouts:
         self._rollouts: dict[str, Rollout] = {}
         self._starting: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
+
+    @classmethod
+    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement = _no_shadow) -> Self:
+        """Return the rollouts of a manager's models; call `start` once it has started, and `aclose` before it is closed."""
+        store, promote = RolloutStore(state_dir), manager.promotions.promote
+        return cls(manager.catalog, Surroundings(manager.routes, store, readings, promote, disagreement))
 
     async def start(self) -> None:
         """Take up what an earlier process has left: in the same phase and step, with the hold time that was served."""

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
+from penstock.telemetry.readings import Readings
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
 
@@ -111,6 +112,11 @@ class Metrics(Collector):
         """Return the metrics in the format that the Accept header prefers, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+    @property
+    def readings(self) -> Readings:
+        """The metrics by their name, for whoever compares versions."""
+        return Readings(FAMILIES, self.collect)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family of `FAMILIES`."""
