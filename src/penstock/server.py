@@ -30,6 +30,7 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.routes import RouteEndpoints
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
@@ -88,7 +89,8 @@ class House:
         registry = _registry(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
-        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
+        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir)
         self.access_log: Final = AccessLog(
             settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
         )
@@ -112,7 +114,8 @@ class House:
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook)
+        routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
+        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook, routes)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
