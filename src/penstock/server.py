@@ -7,11 +7,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 import uvloop
 from starlette.applications import Starlette
@@ -30,17 +29,19 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.rollouts import RolloutEndpoints
+from penstock.http.routes import RouteEndpoints
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import server_view, version_views
 from penstock.lifecycle.catalog import Catalog
+from penstock.lifecycle.check_report import CheckReport
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
-from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
-from penstock.lifecycle.version import ServedVersion
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -59,26 +60,6 @@ class StartError(Exception):
     """The server cannot start: a port, a directory or the registry; the message says which and what to do."""
 
 
-class VersionSummary(NamedTuple):
-    """One row of `penstock check`."""
-
-    model: str
-    version: str
-    state: VersionState
-    reason: str
-    load_s: float
-    tuned: Mapping[str, object]
-    """Settings that a plan of `penstock tune` decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What `penstock check` found."""
-
-    problems: tuple[str, ...]
-    versions: tuple[VersionSummary, ...]
-
-
 class House:
     """Everything of one server, built but not started. Lives on the event loop."""
 
@@ -88,7 +69,8 @@ class House:
         registry = _registry(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
-        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
+        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir)
         self.access_log: Final = AccessLog(
             settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
         )
@@ -97,6 +79,7 @@ class House:
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
         self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog), self.catalog.provenance)
+        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir)
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -112,7 +95,10 @@ class House:
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook)
+        routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
+        rollouts = RolloutEndpoints(self.rollouts, token)
+        admin = admin_app(models, management, webhook, routes, rollouts)
+        return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
@@ -191,6 +177,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     try:
         if start.done():
             start.result()  # raises what kept the server from starting
+            await house.rollouts.start()
             _announce(house, addresses, ready_file)
             await stop
         clean = await _drain(house, listeners, signals)
@@ -198,6 +185,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
+        await house.rollouts.aclose()
         await house.manager.aclose()
         house.access_log.close()
         if ready_file is not None:
@@ -240,11 +228,9 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
 async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
     house = House(settings, wanted)
     await _start(house)
-    rows = tuple(_summary(version) for version in house.catalog.versions())
-    problems = [f"{model.name}: {model.problem}" for model in house.catalog if model.problem]
-    problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
+    report = CheckReport.of(house.catalog)
     await house.manager.aclose()
-    return CheckReport(tuple(problems), rows)
+    return report
 
 
 def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) -> None:
@@ -290,9 +276,3 @@ def _registry(settings: Settings) -> VerifiedRegistry:
         raise StartError(f"the cache of models cannot be used: {error.strerror}; set registry.cache_dir or server.state_dir") from error
     except (ValueError, LoadRefused) as error:
         raise StartError(str(error)) from error
-
-
-def _summary(version: ServedVersion) -> VersionSummary:
-    identity = version.identity
-    tuned = version.readiness.tuned if version.ready else {}
-    return VersionSummary(identity.name, identity.version, version.state, version.reason, version.load_s, tuned)

@@ -25,6 +25,7 @@ from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import PATH as ROLLOUT
 from penstock.http.rollouts import RolloutEndpoints
+from penstock.http.routes import RouteEndpoints
 from penstock.http.static import asset_route
 from penstock.http.webhook import WEBHOOK, Webhook
 
@@ -50,7 +51,7 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
     return _app(routes, hosts)
 
 
-def admin_app(models: Models, management: Management, webhook: Webhook, rollouts: RolloutEndpoints) -> Starlette:
+def admin_app(models: Models, management: Management, webhook: Webhook, traffic: RouteEndpoints, rollouts: RolloutEndpoints) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
@@ -64,6 +65,9 @@ def admin_app(models: Models, management: Management, webhook: Webhook, rollouts
         _route("/admin/models", management.models),
         _route("/admin/models/{model}", management.model),
         _route("/admin/models/{model}/batches", management.batches),
+        _route("/admin/models/{model}/route", traffic.route, "GET", "PUT", "DELETE"),
+        _route("/admin/models/{model}/promote", traffic.promote, "POST"),
+        _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
         _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
         _route(ROLLOUT, rollouts.rollout, "GET", "POST", "DELETE"),
         _route(f"{ROLLOUT}/pause", rollouts.pause, "POST"),

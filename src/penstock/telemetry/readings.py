@@ -1,25 +1,16 @@
 """Metrics read by their name, for one version and one arm: what a scrape shows, as one number."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
+from penstock.domain.route import branch_of
 from penstock.telemetry.family import Family
 
 _ENDS: Final = "penstock_requests_total"
 
 
-class Sample(Protocol):
-    """One line of a scrape."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
-
-
-class MetricFamily(Protocol):
-    """All lines of one metric."""
-
-    samples: list[Sample]
+Line = tuple[str, Mapping[str, str], float]
+"""Name, labels and value of one line of a scrape."""
 
 
 class Reading(NamedTuple):
@@ -43,7 +34,7 @@ class Reading(NamedTuple):
 class Readings:
     """Reads metrics as a scrape does; costs what a scrape costs."""
 
-    def __init__(self, families: Iterable[Family], collect: Callable[[], Iterable[MetricFamily]]) -> None:
+    def __init__(self, families: Iterable[Family], collect: Callable[[], Iterable[Line]]) -> None:
         self._families = {family.name: family for family in families if "version" in family.labels and family.kind != "info"}
         self._collect = collect
 
@@ -55,12 +46,11 @@ class Readings:
     def read(self, names: Collection[str], model: str, arms: Collection[tuple[str, str]]) -> dict[tuple[str, str, str], Reading]:
         """Return the readings by (name, version, arm); arms are (version, arm)."""
         sums: dict[tuple[str, str, str], float] = {}
-        for family in self._collect():
-            for sample in family.samples:
-                if sample.labels.get("model") == model:
-                    for version, arm in arms:
-                        if sample.labels.get("version") == version and sample.labels.get("route", arm) == arm:
-                            sums[sample.name, version, arm] = sums.get((sample.name, version, arm), 0.0) + sample.value
+        for name, labels, value in self._collect():
+            for version, arm in arms:
+                there = labels.get("model"), labels.get("version"), labels.get("route", branch_of(arm))
+                if there == (model, version, branch_of(arm)):
+                    sums[name, version, arm] = sums.get((name, version, arm), 0.0) + value
         return {(name, *arm): self._reading(name, arm, sums) for name in names for arm in arms if name in self._families}
 
     def _reading(self, name: str, arm: tuple[str, str], sums: Mapping[tuple[str, str, str], float]) -> Reading:

@@ -3,7 +3,7 @@
 from penstock.domain.request import InferenceRequest
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.metric_pairs import MetricPairs
-from penstock.telemetry.metrics import FAMILIES, Metrics, ServerView, VersionView
+from penstock.telemetry.metrics import Metrics, ServerView, VersionView
 from penstock.telemetry.readings import Reading, Readings
 from penstock.telemetry.statistics import VersionStatistics
 from penstock.traffic.span import Pair
@@ -30,7 +30,7 @@ def readings(**waiting: int) -> tuple[Readings, VersionStatistics, VersionStatis
             VersionView("m", "2", canary, waiting=waiting.get("canary", 0)),
         ]
 
-    return Readings(FAMILIES, Metrics(lambda: ServerView({}, {}, {}), versions).collect), stable, canary
+    return Metrics(lambda: ServerView({}, {}, {}), versions).readings, stable, canary
 
 
 def test_histogram_is_read_as_the_mean_of_the_time_between() -> None:
