@@ -167,7 +167,8 @@ class Rollout:
         return ""
 
     def _stable_number(self) -> str:
-        return self._model.find(self.record.base.stable).identity.version
+        active = self._around.routes.of(self._model.name)
+        return self._model.find(self.record.base.stable if active is None else active.route.stable).identity.version
 
     async def _step(self, view: View) -> None:
         before = self.state
@@ -212,18 +213,27 @@ class Rollout:
         """Do it; returns why a promotion was refused."""
         if action is Action.PROMOTE:
             return await self._promote()
-        if self._is_ours() and action is Action.BACK_TO_STABLE and not self.record.keeps_route:
-            await self._around.routes.remove(self._model.name, who="rollout", why=self.state.why)
-        elif self._is_ours():
-            await self._put(self._route() if action is Action.SET_WEIGHT else self.record.base)
+        if self._is_ours():
+            await (self._put(self._route()) if action is Action.SET_WEIGHT else self._leave())
         return ""
+
+    async def _leave(self) -> None:
+        """Take the canary out of the route; a model that had no route has none again."""
+        active = self._around.routes.of(self._model.name)
+        if active is not None and not self.record.keeps_route:
+            await self._around.routes.remove(self._model.name, who="rollout", why=self.state.why)
+        elif active is not None:
+            others = tuple(canary for canary in active.route.canaries if canary.name != self.record.arm)
+            if others != active.route.canaries:
+                await self._put(msgspec.structs.replace(active.route, canaries=others))
 
     async def _promote(self) -> str:
         try:
-            if self._stable_number() == self.record.version:  # the server died when all but the route was done
-                await self._put(self.record.base)
-            else:
+            half_done = self._stable_number() == self.record.version  # the server died before it could keep that
+            if not half_done:
                 await self._around.promote(self._model.name, self.record.arm)
+            if half_done or not self.record.keeps_route:
+                await self._leave()
         except PenstockError as error:
             return error.message
         return ""

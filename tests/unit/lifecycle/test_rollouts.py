@@ -238,7 +238,24 @@ async def test_promotion_that_was_half_done_when_the_server_died_is_finished(hou
     await restarted.of("m").look(1)
 
     assert restarted.of("m").state.phase is Phase.PROMOTED
-    assert house.routes.routes["m"] == BASE
+    assert house.routes.routes == {}
+    await restarted.aclose()
+
+
+@pytest.mark.asyncio
+async def test_promotion_in_the_route_that_was_done_when_the_server_died_stays(house):
+    """A route whose stable version is a number has changed already."""
+    house.routes.routes["m"] = Route(stable="1")
+    rollout = await house.rollouts.begin("m", PLAN | {"steps": [{"weight": 50, "hold_s": 0}]})
+    house.store.keep(replace(rollout.record, state=replace(rollout.state, phase=Phase.PROMOTING), pending=Action.PROMOTE))
+    house.routes.routes["m"] = Route(stable="2")
+
+    restarted = house.restarted()
+    await restarted.start()
+    await restarted.of("m").look(1)
+
+    assert restarted.of("m").state.phase is Phase.PROMOTED
+    assert house.routes.routes["m"] == Route(stable="2")
     await restarted.aclose()
 
 
