@@ -72,7 +72,11 @@ class Judge:
         least = self._gates.min_requests
         if self._ends < least:
             return f"the canary has ended {self._ends} of at least {least} requests in this step"
-        return "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in self.verdicts(weight) if verdict.finding is Finding.OPEN)
+        still_open = [verdict for verdict in self.verdicts(weight) if verdict.finding is Finding.OPEN]
+        if not still_open:
+            return ""
+        first, *others = still_open
+        return f"{first.gate}: {first.why}" + (f"; open too: {', '.join(verdict.gate for verdict in others)}" if others else "")
 
     def verdicts(self, weight: float) -> tuple[Verdict, ...]:
         """Return each gate's word on going on to a weight, in percent."""
