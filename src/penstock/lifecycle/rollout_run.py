@@ -41,7 +41,8 @@ class Surroundings(NamedTuple):
     readings: Readings
     promote: Callable[[str, str], Awaitable[object]]
     """Makes the canary of a model's route, by its arm, the stable version; raises `PenstockError` where that cannot be."""
-    disagreement: Disagreement
+    disagreement: Disagreement | None = None
+    """None on a server that compares no shadows."""
     drift: Callable[[str, str], float | None] | None = None
     """How far the outputs of a model's version have drifted, None where it is not known yet; None on a server that does not watch them."""
 
@@ -59,7 +60,7 @@ class Rollout:
         self._canary, self._stable = ArmCounts(record.arm), ArmCounts("stable")
         self._metrics = MetricPairs(around.readings, tuple(gate.name for gate in gates.metrics))
         self._looks = 0
-        self._compared = around.disagreement(model.name, record.version, record.stable)
+        self._compared = self._all_compared()
         for counts, number in ((self._canary, record.version), (self._stable, record.stable)):
             if (version := self._version(number)) is not None:
                 counts.begin(version.statistics)
@@ -119,10 +120,14 @@ class Rollout:
         self._looks += 1
 
     def _disagreement(self) -> Share:
-        before, now = self._compared, self._around.disagreement(self._model.name, self.record.version, self.record.stable)
+        before, now = self._compared, self._all_compared()
         self._compared = now
         # What counts as a difference may shrink as the noise of the model is learnt.
         return Share(max(0, now.bad - before.bad), now.of - before.of) if now.of >= before.of else now
+
+    def _all_compared(self) -> Share:
+        disagreement = self._around.disagreement
+        return Share() if disagreement is None else disagreement(self._model.name, self.record.version, self.record.stable)
 
     def _numbers(self) -> dict[str, Pair]:
         if self._looks % _NUMBERS_EVERY:

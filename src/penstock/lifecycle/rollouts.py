@@ -21,7 +21,6 @@ from penstock.telemetry.readings import Readings
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.plan_checks import plan_of
 from penstock.traffic.rollout import Order, Phase, State
-from penstock.traffic.share import Share
 
 _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
@@ -29,10 +28,6 @@ _ARM: Final = "canary"
 """The canary's arm where the plan does not give it a name that an arm may have."""
 _NO_ARMS: Final = {STABLE, PINNED, "shadow"}
 _WHOLE: Final = 100.0
-
-
-def _no_shadow(_model: str, _canary: str, _stable: str) -> Share:
-    return Share()
 
 
 class Rollouts:
@@ -48,7 +43,7 @@ class Rollouts:
         self._watcher: asyncio.Task[None] | None = None
 
     @classmethod
-    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement = _no_shadow) -> Self:
+    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement | None = None) -> Self:
         """Return the rollouts of a manager's models; call `start` once it has started, and `aclose` before it is closed."""
         store, promote = RolloutStore(state_dir), manager.promotions.promote
         return cls(manager.catalog, Surroundings(manager.routes, store, readings, promote, disagreement))
@@ -138,7 +133,11 @@ class Rollouts:
         """Refuse gates that could never be passed."""
         if plan.gates.drift is not None and self._around.drift is None:
             raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
-        if plan.gates.disagreement is not None and version not in {_ready_number(model, shadow.version) for shadow in base.shadows}:
+        if plan.gates.disagreement is None:
+            return
+        if self._around.disagreement is None:
+            raise Conflict("the gate disagreement needs a server that compares shadows; leave it out")
+        if version not in {_ready_number(model, shadow.version) for shadow in base.shadows}:
             raise Conflict(
                 f"the gate disagreement needs a shadow of version {version} in the route, which is compared with the stable version"
             )

@@ -14,6 +14,7 @@ from penstock.traffic.plan import Gates, LatencyGate, LimitGate, NumberGate, Rol
 
 MOST_STEPS: Final = 100
 MOST_METRICS: Final = 20
+_MOST_TOLD: Final = 50
 _WEEK_S: Final = 7 * 86_400
 _WHOLE: Final = 100.0
 _ANY: Final = ("max", "ratio", "difference")
@@ -77,7 +78,8 @@ def plan_of(document: Mapping[str, object], is_metric: Callable[[str], bool]) ->
 
 
 def _refusal(problems: list[str]) -> InvalidInput:
-    return InvalidInput(f"the plan of the rollout cannot be used: {'; '.join(problems)}")
+    more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
+    return InvalidInput(f"the plan of the rollout cannot be used: {'; '.join(problems[:_MOST_TOLD] + more)}")
 
 
 def _problems(kind: type[msgspec.Struct], given: object, where: str) -> Iterator[str]:

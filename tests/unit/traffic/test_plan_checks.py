@@ -78,6 +78,14 @@ def test_every_problem_is_told_at_once():
         assert part in told
 
 
+def test_endless_problems_are_cut_short():
+    """A message is there to be read."""
+    told = problems({"canary": "2", "steps": [{"weight": -1}] * 10_000})
+
+    assert len(told) < 6000
+    assert told.endswith("; and 9950 more")
+
+
 @pytest.mark.parametrize(
     ("document", "part"),
     [
