@@ -8,7 +8,7 @@ from rollout_site import Site
 
 
 def test_good_canary_becomes_the_stable_version(site: Site) -> None:
-    """Step by step; then the alias names it, and the model has no route, as before."""
+    """Step by step; then the alias names it, and the model has no route, as before. One step leads back."""
     begun = site.start("good")
     assert begun.status_code == 201, begun.text
     assert (begun.json()["phase"], begun.json()["step"]["weight"], begun.json()["canary"]) == ("HOLDING", 30, "2")
@@ -22,6 +22,8 @@ def test_good_canary_becomes_the_stable_version(site: Site) -> None:
     told = [(event["who"], event["after"]) for event in site.events("good")]
     assert told == [("rollout", after) for after in ("HOLDING at 30 %", "HOLDING at 60 %", "PROMOTING at 60 %", "PROMOTED")]
     assert all(event["why"] for event in site.events("good"))
+    assert site.admin.post("/admin/models/good/rollback").status_code == 200
+    assert site.ask("good", 1) == (200, "1", "stable")
 
 
 def test_canary_that_fails_goes_back_at_once_and_says_why(site: Site) -> None:
