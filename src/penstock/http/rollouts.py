@@ -12,9 +12,9 @@ from penstock.http.answers import json_response, optional_object
 from penstock.lifecycle.rollout_run import Rollout
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.security.token import AdminToken
+from penstock.traffic.gate_verdict import GateVerdict
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.rollout import Order
-from penstock.traffic.verdict import Verdict
 
 PATH: Final = "/admin/models/{model}/rollout"
 
@@ -47,7 +47,7 @@ class RolloutReport(msgspec.Struct):
     judged_since: float
     pending: str | None
     """What has been decided and could not be done yet."""
-    gates: tuple[Verdict, ...]
+    gates: tuple[GateVerdict, ...]
     plan: RolloutPlan
 
 

@@ -10,8 +10,8 @@ import msgspec
 from penstock.domain.names import is_model_name
 from penstock.domain.route import Route
 from penstock.lifecycle.kept_files import KeptFiles
+from penstock.traffic.gate_verdict import GateVerdict
 from penstock.traffic.rollout import Action, State
-from penstock.traffic.verdict import Verdict
 
 _log = logging.getLogger(__name__)
 _MOST_FILES: Final = 1024
@@ -47,7 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Since when the numbers of the gates count: the start, or a later start of the server."""
     pending: Action | None = None
     """What has been decided and not been done yet."""
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[GateVerdict, ...] = ()
     """The last words of the gates, once it is over."""
 
 

@@ -18,11 +18,11 @@ from penstock.lifecycle.routes import Routes
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.readings import Readings
 from penstock.telemetry.statistics import SPREAD_EDGES_NS
+from penstock.traffic.gate_verdict import GateVerdict
 from penstock.traffic.judge import Judge
 from penstock.traffic.rollout import Action, Order, Phase, State, View, advance
 from penstock.traffic.share import Share
 from penstock.traffic.span import Pair, Span
-from penstock.traffic.verdict import Verdict
 
 _log = logging.getLogger(__name__)
 _NUMBERS_EVERY: Final = 10
@@ -70,7 +70,7 @@ class Rollout:
         """Where the rollout is."""
         return self.record.state
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> tuple[GateVerdict, ...]:
         """Return what the gates say of the next step; of one that is over, what they said at its end."""
         return self.record.verdicts if self.state.over else self._judge.verdicts(self.state.next_weight)
 

@@ -7,13 +7,13 @@ rollout is split evenly among them. It need not be split among steps too: eviden
 from collections.abc import Sequence
 from typing import Final
 
+from penstock.traffic.gate_verdict import Finding, GateVerdict
 from penstock.traffic.latency_gate import LatencyJudge
 from penstock.traffic.number_gate import NumberJudge
 from penstock.traffic.plan import Gates
 from penstock.traffic.share import Share
 from penstock.traffic.share_gate import ShareJudge
 from penstock.traffic.span import ArmSpan, Span
-from penstock.traffic.verdict import Finding, Verdict
 
 _SHARES: Final = ("errors", "refusals", "rejections")
 
@@ -78,7 +78,7 @@ class Judge:
         first, *others = still_open
         return f"{first.gate}: {first.why}" + (f"; open too: {', '.join(verdict.gate for verdict in others)}" if others else "")
 
-    def verdicts(self, weight: float) -> tuple[Verdict, ...]:
+    def verdicts(self, weight: float) -> tuple[GateVerdict, ...]:
         """Return each gate's word on going on to a weight, in percent."""
         bound = self._gates.max_bad_share
         shares = [judge.verdict(weight, bound) for judge in self._judges_of_shares()]

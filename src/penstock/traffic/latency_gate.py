@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from penstock.domain.clock import NS_PER_MS
+from penstock.traffic.gate_verdict import GateVerdict
 from penstock.traffic.plan import LatencyGate
 from penstock.traffic.share import Share
 from penstock.traffic.share_gate import ShareJudge
 from penstock.traffic.span import ArmSpan
-from penstock.traffic.verdict import Verdict
 
 _KNOWN: Final = 200
 _P99: Final = 0.01
@@ -54,7 +54,7 @@ class LatencyJudge:
         """Whether the evidence is enough."""
         return self._shares.broken
 
-    def verdict(self, weight: float, max_bad_share: float) -> Verdict:
+    def verdict(self, weight: float, max_bad_share: float) -> GateVerdict:
         """Return the gate's word on going on to a weight, in percent."""
         verdict = self._shares.verdict(weight, max_bad_share)
         if self._slow is None:

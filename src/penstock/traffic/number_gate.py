@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from penstock.traffic.gate_verdict import Finding, GateVerdict
 from penstock.traffic.plan import NumberGate
 from penstock.traffic.span import Pair
-from penstock.traffic.verdict import Finding, Verdict
 
 
 class NumberJudge:
@@ -29,15 +29,15 @@ class NumberJudge:
         """Whether it was over the limit for long enough."""
         return self._over >= self._gate.looks
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateVerdict:
         """Return the gate's word."""
         if self._last is None:
-            return Verdict(self.name, Finding.OPEN, "it has not been measured yet in both arms")
+            return GateVerdict(self.name, Finding.OPEN, "it has not been measured yet in both arms")
         told = f"{self._last.canary:.4g} where {self._limit(self._last):.4g} is tolerated"
         if self._over:
             told += f", over it in {self._over} of {self._gate.looks} looks in a row"
         finding = Finding.BROKEN if self.broken else Finding.OPEN if self._over else Finding.PASSED
-        return Verdict(self.name, finding, told, value=self._last.canary, reference=self._last.stable)
+        return GateVerdict(self.name, finding, told, value=self._last.canary, reference=self._last.stable)
 
     def _limit(self, pair: Pair) -> float | None:
         if self._gate.max is not None:

@@ -4,8 +4,8 @@ import math
 from typing import Final
 
 from penstock.traffic.evidence import Evidence
+from penstock.traffic.gate_verdict import ArmShare, Finding, GateVerdict
 from penstock.traffic.share import Share
-from penstock.traffic.verdict import ArmShare, Finding, Verdict
 
 _MOST_SHOWN: Final = 700.0
 
@@ -38,7 +38,7 @@ class ShareJudge:
         """Whether the evidence is enough."""
         return self._evidence.log >= self._needed
 
-    def verdict(self, weight: float, max_bad_share: float) -> Verdict:
+    def verdict(self, weight: float, max_bad_share: float) -> GateVerdict:
         """Return the gate's word on going on to a weight, in percent."""
         canary, stable = ArmShare.of_share(self._canary), ArmShare.of_share(self._stable)
         excess = canary.high - self._tolerated(stable.low)
@@ -49,7 +49,7 @@ class ShareJudge:
             finding, end = Finding.PASSED, f"at {weight:g} % no more than {harm:.3%} of all responses can be bad beyond what is tolerated"
         else:
             finding, end = Finding.OPEN, f"at {weight:g} % as many as {harm:.3%} of all responses could be bad, {max_bad_share:.3%} may be"
-        return Verdict(
+        return GateVerdict(
             self.name,
             finding,
             f"{self._told()}: {end}",

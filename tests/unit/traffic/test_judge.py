@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from penstock.telemetry.statistics import SPREAD_EDGES_NS
+from penstock.traffic.gate_verdict import Finding
 from penstock.traffic.judge import Judge
 from penstock.traffic.plan import Gates, LimitGate, NumberGate
 from penstock.traffic.share import Share
 from penstock.traffic.span import GATE_OF_STATUS, ArmSpan, Pair, Span
-from penstock.traffic.verdict import Finding
 
 BUCKETS = len(SPREAD_EDGES_NS) + 1
 

@@ -35,7 +35,7 @@ class ArmShare(msgspec.Struct, frozen=True):
         return cls(share.bad, share.of, low, high)
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class GateVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """One gate's word."""
 
     gate: str
