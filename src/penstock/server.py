@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
@@ -30,11 +31,13 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import server_view, version_views
+from penstock.inference.scrape import server_view, shadow_views, version_views
+from penstock.inference.shadow import Shadows
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
@@ -95,8 +98,10 @@ class House:
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
-        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
-        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog), self.catalog.provenance)
+        self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
+        versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -112,7 +117,9 @@ class House:
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook)
+        return prediction_app(predictions, models, management, self.settings.http), admin_app(
+            models, management, webhook, ShadowReports(self.shadows, self.catalog, token)
+        )
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
@@ -198,6 +205,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
+        house.shadows.abandon()
         await house.manager.aclose()
         house.access_log.close()
         if ready_file is not None:
@@ -226,6 +234,7 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
     if signals.announce:
         await signals.again_within(server.announcement_s())
     house.admission.draining = True
+    house.shadows.close()
     _log.info("draining: %d predictions under way", house.ledger.in_flight)
     until = monotonic() + server.drain_s
     while house.ledger.in_flight and monotonic() < until and not signals.repeated:  # noqa: ASYNC110 - no event on the hot path
