@@ -1,1 +1,1 @@
-"""How predictions are divided among versions and what shadows answer, as pure values and numpy. May import `wire` and below."""
+"""Which version gets which requests, and when that changes: rollouts and their judge. Pure: no clock, no I/O; imports the domain."""
