@@ -65,6 +65,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE, "trusted_keys": _FILES, "cache_bytes": _COUNT_OR_NONE},
     ShadowOptions: {
         "device_share": _SHARE,
+        "max_loop_load": _SHARE,
         "max_bytes": _COUNT_OR_NONE,
         "run_limit_s": _SECONDS,
         "noise_sample": _SHARE,

@@ -8,7 +8,7 @@ import numpy as np
 
 from penstock.domain.clock import NS_PER_S
 from penstock.inference.shadow import Shadows
-from penstock.inference.shadow_queue import ShadowQueue
+from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
 from penstock.traffic.bins import Bins
 from penstock.traffic.comparison import Comparison, Side
 from penstock.traffic.examples import Example
@@ -138,6 +138,8 @@ class ShadowReport(msgspec.Struct, kw_only=True):
     busy_s: float
     """Time of a thread that it took."""
     ends: dict[str, int]
+    failed: Share
+    """Requests that the shadow refused, failed at or did not end in time, of those that it was asked."""
     last_error: str
     comparisons: list[ComparisonReport]
 
@@ -169,9 +171,15 @@ def _shadow(queue: ShadowQueue, sample: float | None) -> ShadowReport:
         held_bytes=queue.size_bytes,
         busy_s=round(queue.device_ns / NS_PER_S, 3),
         ends=dict(ends),
+        failed=_failed(ends),
         last_error=queue.last_error,
         comparisons=[_comparison(comparison) for comparison in reversed(queue.comparisons)],
     )
+
+
+def _failed(ends: Counter[str]) -> Share:
+    failed = sum(ends[end] for end in (ShadowEnd.REFUSED, ShadowEnd.FAILED, ShadowEnd.TIMEOUT))
+    return _share(failed, failed + ends[ShadowEnd.COMPARED])
 
 
 def _comparison(comparison: Comparison) -> ComparisonReport:

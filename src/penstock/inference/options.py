@@ -9,6 +9,9 @@ class ShadowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     device_share: float = 0.5
     """Which part of the time of a device shadows may use, as far as predictions leave it over; what comes in beyond is dropped."""
 
+    max_loop_load: float = 0.6
+    """The part of its time that the event loop may be busy with predictions before shadows are dropped: beyond, each costs callers time."""
+
     max_bytes: int = 64 * 1024 * 1024
     """The most bytes of inputs and answers that may wait for a shadow, all models together."""
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from penstock.batching.share import DeviceShare
 from penstock.batching.spare_time import SpareTime
-from penstock.domain.clock import NS_PER_S, Clock, monotonic
+from penstock.domain.clock import NS_PER_MS, NS_PER_S, Clock, monotonic
 from penstock.domain.errors import PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.route import Shadow
@@ -33,9 +33,8 @@ _log = logging.getLogger(__name__)
 _PACE_S: Final = 0.01
 """How often what waits is looked at. Nobody is in a hurry, and what has gathered meanwhile runs together."""
 _MOST_PAIRS: Final = 64
-_BUSY: Final = 0.6
-"""The part of its time from which on the event loop is left to predictions."""
-_RECENT: Final = 0.3
+_RECENT_NS: Final = 200 * NS_PER_MS
+"""The time over which the event loop's load is looked at."""
 _NOISE_SALT: Final = 1
 
 
@@ -144,9 +143,9 @@ class Shadows:
     def _measure(self, now_ns: int) -> None:
         """Notice how busy the event loop is: its CPU time as a part of all time."""
         (then_ns, used_ns), self._measured = self._measured, (now_ns, thread_time_ns())
-        if now_ns > then_ns:
-            self._load += _RECENT * ((self._measured[1] - used_ns) / (now_ns - then_ns) - self._load)
-        self.busy = self._load > _BUSY
+        if (passed_ns := now_ns - then_ns) > 0:
+            self._load += (self._measured[1] - used_ns - passed_ns * self._load) / (passed_ns + _RECENT_NS)
+        self.busy = self._load > self._options.max_loop_load
 
     def _end_overdue(self, now_ns: int) -> None:
         latest_ns = now_ns - int(self._options.run_limit_s * NS_PER_S)
