@@ -133,7 +133,7 @@ class Shadows:
         self._timer = None
         now_ns = self._clock()
         self._measure(now_ns)
-        self._end_overdue(now_ns)
+        self._end_turns(now_ns)
         if not self.busy:
             for queue in sorted(self.books, key=lambda queue: queue.device_ns):
                 self._begin(queue, now_ns)
@@ -147,11 +147,12 @@ class Shadows:
             self._load += (self._measured[1] - used_ns - passed_ns * self._load) / (passed_ns + _RECENT_NS)
         self.busy = self._load > self._options.max_loop_load
 
-    def _end_overdue(self, now_ns: int) -> None:
+    def _end_turns(self, now_ns: int) -> None:
+        """End what takes too long, and what keeps a version that is to be unloaded."""
         latest_ns = now_ns - int(self._options.run_limit_s * NS_PER_S)
         for turn in self._turns:
-            if 0 < turn.runs.began_ns < latest_ns:
-                turn.overdue = True
+            turn.overdue |= 0 < turn.runs.began_ns < latest_ns
+            if turn.overdue or not turn.version.ready:
                 turn.runs.halt.ask()
 
     def _begin(self, queue: ShadowQueue, now_ns: int) -> None:
