@@ -30,8 +30,8 @@ from penstock.lifecycle.version import ServedVersion
 from penstock.traffic.marks import mark_of, threshold_of
 
 _log = logging.getLogger(__name__)
-_PACE_S: Final = 0.01
-"""How often what waits is looked at. Nobody is in a hurry, and what has gathered meanwhile runs together."""
+_PACE_S: Final = 0.05
+"""How often what waits is looked at. Nobody is in a hurry, and what has gathered meanwhile is run and compared together, for less."""
 _MOST_PAIRS: Final = 64
 _RECENT_NS: Final = 200 * NS_PER_MS
 """The time over which the event loop's load is looked at."""
@@ -205,6 +205,6 @@ class Shadows:
         turn.version.release()
         if self._closed:
             turn.queue.drop(ShadowEnd.DRAINED)
-        elif self._timer is not None and not again:
+        elif self._timer is not None and len(turn.queue) >= _MOST_PAIRS:
             self._timer.cancel()
             self._look()

@@ -10,7 +10,7 @@ from penstock.batching.batcher import Batcher
 from penstock.batching.job import Job, Key
 from penstock.batching.work import LongWork, Work
 from penstock.domain.batch import Batch, Run
-from penstock.domain.clock import monotonic
+from penstock.domain.clock import NS_PER_MS, monotonic
 from penstock.domain.errors import ModelFailed, PenstockError
 from penstock.domain.halt import Halt
 from penstock.domain.padded_batch import PaddedBatch
@@ -21,6 +21,9 @@ from penstock.domain.ticket import Ticket
 from penstock.execution.lane import execute
 from penstock.inference.predictor import Nobody
 from penstock.inference.shadow_pair import ShadowPair
+
+
+_SHORT_NS: Final = 5 * NS_PER_MS
 
 
 class RunSizes(NamedTuple):
@@ -35,10 +38,11 @@ class RunSizes(NamedTuple):
 
     @classmethod
     def of(cls, batcher: Batcher) -> "RunSizes":
-        """Return what a version's own batches hold."""
+        """Return what a version's own batches hold, but no more than what runs in a short while: a long run would never find the time."""
         scheduler = batcher.scheduler
         limits, kind = scheduler.limits, scheduler.kinds[0]
-        return cls(limits.max_rows, kind.budget(limits, scheduler.slo_ns), limits.together, kind.sizes)
+        full = kind.budget(limits, scheduler.slo_ns)
+        return cls(limits.max_rows, max(1, kind.latency.rows_within(_SHORT_NS, full)), limits.together, kind.sizes)
 
     def run_rows(self, rows: int) -> int:
         """Return the size in which so many rows are run."""

@@ -1,1 +1,1 @@
-"""Which version gets which requests, and when that changes: rollouts and their judge. Pure: no clock, no I/O; imports the domain."""
+"""How the traffic of a model is divided, compared and judged. Pure: no clock, no I/O; imports `domain/`."""
