@@ -22,7 +22,6 @@ from penstock.execution.lane import execute
 from penstock.inference.predictor import Nobody
 from penstock.inference.shadow_pair import ShadowPair
 
-
 _SHORT_NS: Final = 5 * NS_PER_MS
 
 

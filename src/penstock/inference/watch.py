@@ -7,7 +7,7 @@ from penstock.domain.errors import PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
 from penstock.domain.ticket import Ticket
 from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
-from penstock.traffic.marks import mark_of
+from penstock.traffic.marks import MARKS, mark_of
 
 _PINNED: Final = "pinned"
 Tell = Callable[[InferenceRequest, InferenceResponse, Sequence[ShadowQueue]], None]
@@ -27,21 +27,24 @@ class Follower(Protocol):
 class Watch:
     """Samples the predictions of one model that its route has placed. Called for each of them: costs a checksum, or nothing at 100 %."""
 
-    __slots__ = ("_follower", "_shadows")
+    __slots__ = ("_all", "_follower", "_shadows")
 
     def __init__(self, shadows: Sequence[tuple[int, ShadowQueue]], follower: Follower) -> None:
         """`shadows` come with the mark below which a request is theirs."""
         self._shadows = shadows
+        self._all = [queue for _, queue in shadows] if all(threshold >= MARKS for threshold, _ in shadows) else []
         self._follower = follower
 
     def __call__(self, ticket: Ticket) -> None:
         """Have a prediction that is under way followed, if it is sampled; a version in the URL bypasses the route, and its shadows."""
         if ticket.arm == _PINNED:
             return
-        mark = mark_of(ticket.request.request_id)
-        queues = [queue for threshold, queue in self._shadows if mark < threshold]
+        queues = self._all
         if not queues:
-            return
+            mark = mark_of(ticket.request.request_id)
+            queues = [queue for threshold, queue in self._shadows if mark < threshold]
+            if not queues:
+                return
         if self._follower.busy:
             self._skip(queues)
         else:

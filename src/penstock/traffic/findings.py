@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -62,8 +63,14 @@ class OutputFindings(NamedTuple):
     shapes: list[tuple[int, ...]]
     differences: RowDifferences
     """By request: sums and maxima over its rows; `worst` counts in the flat tensor."""
-    classes: list[ClassAgreement]
-    """By request, of its rows; empty where the output holds no class scores."""
+    classes: ClassAgreement | None
+    """Of the rows of all requests; None where the output holds no class scores."""
+    owners: Array
+    """To which request each row belongs, by its place in `requests`."""
+
+    def any_row(self, holds: Array) -> Array:
+        """Return of each request whether something holds of any of its rows."""
+        return np.bincount(self.owners, weights=holds, minlength=len(self.requests)) > 0
 
 
 def find(pairs: Sequence[Answers], tolerance: Tolerance) -> tuple[list[OutputFindings], list[Misfit]]:
@@ -113,11 +120,11 @@ def _found(pairs: Sequence[Answers], name: str, requests: list[int], tolerance: 
     tensors = [(pairs[number].primary[name], pairs[number].shadow[name]) for number in requests]
     datatype, shapes = tensors[0][0].datatype, [ours.array.shape for ours, _ in tensors]
     primary, shadow = _rows([ours.array for ours, _ in tensors]), _rows([theirs.array for _, theirs in tensors])
-    ends = np.cumsum([_row_count(shape) for shape in shapes])
-    bounds = list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
+    counts = [_row_count(shape) for shape in shapes]
     by_row = row_differences(primary, shadow, datatype, tolerance) if primary.size else RowDifferences.none(len(primary))
-    differences = by_row if len(by_row.score) == len(requests) == ends[-1] else _by_request(by_row, bounds, primary.shape[1])
-    return OutputFindings(name, datatype, requests, shapes, differences, _classes(primary, shadow, datatype, shapes[0], bounds))
+    differences = by_row if max(counts) == min(counts) == 1 else _by_request(by_row, counts, primary.shape[1])
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return OutputFindings(name, datatype, requests, shapes, differences, _classes(primary, shadow, datatype, shapes[0]), owners)
 
 
 def _rows(arrays: list[Array]) -> Array:
@@ -129,9 +136,10 @@ def _row_count(shape: tuple[int, ...]) -> int:
     return shape[0] if shape else 1
 
 
-def _by_request(by_row: RowDifferences, bounds: Sequence[tuple[int, int]], row_size: int) -> RowDifferences:
-    found = RowDifferences.none(len(bounds))
-    for number, (start, end) in enumerate(bounds):
+def _by_request(by_row: RowDifferences, counts: Sequence[int], row_size: int) -> RowDifferences:
+    found = RowDifferences.none(len(counts))
+    ends = list(accumulate(counts))
+    for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
         if start == end:
             continue
         row = start + int(by_row.score[start:end].argmax())
@@ -143,11 +151,8 @@ def _by_request(by_row: RowDifferences, bounds: Sequence[tuple[int, int]], row_s
     return found
 
 
-def _classes(
-    primary: Array, shadow: Array, datatype: Datatype, shape: tuple[int, ...], bounds: Sequence[tuple[int, int]]
-) -> list[ClassAgreement]:
+def _classes(primary: Array, shadow: Array, datatype: Datatype, shape: tuple[int, ...]) -> ClassAgreement | None:
     """Return how class scores agree: two dimensions of inexact numbers, the second of them the classes."""
     if len(shape) != 2 or not 2 <= shape[1] <= MOST_CLASSES or not is_inexact(datatype) or not primary.size:  # noqa: PLR2004
-        return []
-    agreed = class_agreement(numbers(primary, datatype), numbers(shadow, datatype))
-    return [ClassAgreement(*(column[start:end] for column in agreed)) for start, end in bounds]
+        return None
+    return class_agreement(numbers(primary, datatype), numbers(shadow, datatype))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from penstock.domain.tensor import Array
+from penstock.domain.tensor import Array, element_count
 from penstock.traffic.bins import Bins
 from penstock.traffic.class_scores import ClassAgreement
 from penstock.traffic.findings import Kind, Misfit, OutputFindings
@@ -70,15 +70,15 @@ class OutputTally:
         """Count what was found."""
         differences = found.differences
         self.requests += len(found.requests)
-        self.elements += sum(int(np.prod(shape, dtype=np.int64)) for shape in found.shapes)
+        self.elements += sum(map(element_count, found.shapes))
         self.outside += int(differences.outside.sum())
         self.total += float(differences.total.sum())
         self.largest.add(differences.largest)
         self.relative.add(differences.relative)
         self.nan_primary += int(differences.nan_primary.sum())
         self.nan_shadow += int(differences.nan_shadow.sum())
-        if found.classes:
-            self._add_classes(ClassAgreement(*map(np.concatenate, zip(*found.classes, strict=True))))
+        if found.classes is not None:
+            self._add_classes(found.classes)
 
     def _add_classes(self, agreement: ClassAgreement) -> None:
         self.rows += len(agreement.flipped)
@@ -150,19 +150,21 @@ def _verdicts(found: Sequence[OutputFindings]) -> Iterator[tuple[Measure, list[i
         requests, differences = finding.requests, finding.differences
         yield Measure.TOLERANCE, requests, _where(requests, differences.score > 1)
         yield Measure.NAN, requests, _where(requests, differences.nan_primary != differences.nan_shadow)
-        if finding.classes:
-            yield Measure.ARGMAX, requests, _where(requests, [bool(rows.flipped.any()) for rows in finding.classes])
-            yield from _about(Measure.TOPK, requests, [_known(rows.overlap) < 1 for rows in finding.classes])
-            yield from _about(Measure.DISTRIBUTION, requests, [_known(rows.distance) > FAR for rows in finding.classes])
+        if finding.classes is not None:
+            flipped, overlap, distance = finding.classes
+            yield Measure.ARGMAX, requests, _where(requests, finding.any_row(flipped))
+            yield _some(Measure.TOPK, finding, overlap, overlap < 1)
+            yield _some(Measure.DISTRIBUTION, finding, distance, distance > FAR)
 
 
-def _about(measure: Measure, requests: Sequence[int], unlike: Sequence[Array]) -> Iterator[tuple[Measure, list[int], list[int]]]:
-    """Yield a measure that says something of some rows only."""
-    yield measure, _where(requests, [len(rows) > 0 for rows in unlike]), _where(requests, [bool(rows.any()) for rows in unlike])
+def _some(measure: Measure, finding: OutputFindings, values: Array, unlike: Array) -> tuple[Measure, list[int], list[int]]:
+    """Return the verdict of a measure that says nothing of rows in which its value is NaN."""
+    requests = finding.requests
+    return measure, _where(requests, finding.any_row(~np.isnan(values))), _where(requests, finding.any_row(unlike))
 
 
-def _where(requests: Sequence[int], holds: Sequence[bool] | Array) -> list[int]:
-    return [number for number, one in zip(requests, holds, strict=True) if one]
+def _where(requests: Sequence[int], holds: Array) -> list[int]:
+    return [requests[place] for place in np.flatnonzero(holds).tolist()]
 
 
 def _known(values: Array) -> Array:
