@@ -78,13 +78,14 @@ def serve(subject: Subject) -> Iterator[Server]:
             yield server
 
 
-def admin(server: Server, path: str, method: str = "GET", body: object = None) -> Any:
+def admin(server: Server, path: str, method: str = "GET", body: object = None) -> dict[str, Any]:
     """Return what the admin listener answers."""
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
     data = None if body is None else orjson.dumps(body)
     asked = urllib.request.Request(f"http://{server.admin}{path}", data, headers, method=method)
     with urllib.request.urlopen(asked, timeout=20) as answer:
-        return orjson.loads(answer.read())
+        document: dict[str, Any] = orjson.loads(answer.read())
+        return document
 
 
 def follow(server: Server, subject: Subject, sample: float) -> None:

@@ -135,7 +135,7 @@ answered. Each request of a batch is charged the full time of its batch.
 | how good the predicted times are | `histogram_quantile(0.5, sum by (le, model) (rate(penstock_run_error_ratio_bucket[5m])))` |
 | batches by why they started | `sum by (model, reason) (rate(penstock_batches_total[5m]))` |
 | what is refused, and why | `sum by (model, shortage) (rate(penstock_refusals_total[5m]))` |
-| disagreement of a shadow | `sum by (model, version, measure) (rate(penstock_shadow_mismatch_total[1h])) / sum by (model, version, measure) (rate(penstock_shadow_compared_total[1h]))` |
+| disagreement of a shadow | `rate(penstock_shadow_mismatch_total[1h]) / rate(penstock_shadow_compared_total[1h])` |
 | what shadows miss, and why | `sum by (model, version, end) (rate(penstock_shadow_requests_total{end!="compared"}[5m]))` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """

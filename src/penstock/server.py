@@ -31,6 +31,7 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
@@ -91,14 +92,17 @@ class House:
         registry = _registry(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
-        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
+        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        self.manager: Final = Manager(
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=self.shadows.follow
+        )
         self.access_log: Final = AccessLog(
             settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
         )
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
-        self.shadows: Final = Shadows(self.catalog, settings.shadows)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
         self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
@@ -117,9 +121,10 @@ class House:
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(
-            models, management, webhook, ShadowReports(self.shadows, self.catalog, token)
-        )
+        routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
+        shadows = ShadowReports(self.shadows, self.catalog, token)
+        admin = admin_app(models, management, webhook, routes, shadows)
+        return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""

@@ -23,6 +23,7 @@ from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
+from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.static import asset_route
 from penstock.http.webhook import WEBHOOK, Webhook
@@ -49,7 +50,7 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
     return _app(routes, hosts)
 
 
-def admin_app(models: Models, management: Management, webhook: Webhook, shadows: ShadowReports) -> Starlette:
+def admin_app(models: Models, management: Management, webhook: Webhook, traffic: RouteEndpoints, shadows: ShadowReports) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
@@ -63,6 +64,9 @@ def admin_app(models: Models, management: Management, webhook: Webhook, shadows:
         _route("/admin/models", management.models),
         _route("/admin/models/{model}", management.model),
         _route("/admin/models/{model}/batches", management.batches),
+        _route("/admin/models/{model}/route", traffic.route, "GET", "PUT", "DELETE"),
+        _route("/admin/models/{model}/promote", traffic.promote, "POST"),
+        _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
         _route("/admin/models/{model}/shadows", shadows.report),
         _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
         _route(WEBHOOK, webhook.receive, "POST"),

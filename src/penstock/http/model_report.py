@@ -8,7 +8,9 @@ from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_US
 from penstock.domain.model import ModelArtifact
+from penstock.domain.route import Route
 from penstock.lifecycle.catalog import ServedModel
+from penstock.lifecycle.routes import ActiveRoute
 from penstock.lifecycle.version import Readiness
 
 
@@ -121,8 +123,21 @@ class AliasReport(msgspec.Struct, kw_only=True):
     """Moved in the registry, and not in force yet since the version is not ready."""
 
 
+class RouteReport(msgspec.Struct, kw_only=True):
+    """How a model's traffic is divided."""
+
+    revision: int
+    origin: str
+    """Who made it: file, admin or rollout."""
+    in_force: bool
+    """Whether requests follow it; not while one of its versions has never been ready."""
+    route: Route
+
+
 class ModelReport(AliasReport, kw_only=True):
     """One model."""
+
+    route: RouteReport | None
 
     unloaded: bool
     problem: str
@@ -136,19 +151,25 @@ def aliases_of(model: ServedModel) -> object:
     return msgspec.to_builtins(AliasReport(name=model.name, aliases=_texts(model.aliases), pending=_texts(model.pending)))
 
 
-def report_of(model: ServedModel) -> object:
+def report_of(model: ServedModel, active: ActiveRoute | None) -> object:
     """Return everything about a model, ready to be written as JSON."""
     return msgspec.to_builtins(
         ModelReport(
             name=model.name,
             aliases=_texts(model.aliases),
             pending=_texts(model.pending),
+            route=None if active is None else _route(model, active),
             unloaded=model.unloaded,
             problem=model.problem,
             versions=[_version(model, number) for number in sorted(model.versions)],
             events=[EventReport(**event._asdict()) for event in model.events.latest()],
         )
     )
+
+
+def _route(model: ServedModel, active: ActiveRoute) -> RouteReport:
+    in_force = model.split is not None and model.split.route == active.route
+    return RouteReport(revision=active.revision, origin=active.origin, in_force=in_force, route=active.route)
 
 
 def _texts(aliases: Mapping[str, int]) -> dict[str, str]:

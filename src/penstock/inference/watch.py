@@ -1,15 +1,15 @@
 """Which predictions of a model are shadowed, decided as they come."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from penstock.domain.errors import PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
+from penstock.domain.route import PINNED
 from penstock.domain.ticket import Ticket
 from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
 from penstock.traffic.marks import MARKS, mark_of
 
-_PINNED: Final = "pinned"
 Tell = Callable[[InferenceRequest, InferenceResponse, Sequence[ShadowQueue]], None]
 
 
@@ -37,7 +37,7 @@ class Watch:
 
     def __call__(self, ticket: Ticket) -> None:
         """Have a prediction that is under way followed, if it is sampled; a version in the URL bypasses the route, and its shadows."""
-        if ticket.arm == _PINNED:
+        if ticket.arm == PINNED:
             return
         queues = self._all
         if not queues:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from penstock.domain.names import is_alias, is_version_number
+from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
 
 DAY_S: Final = 86_400
@@ -65,6 +66,8 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
 
 def broken_rules(options: ModelOptions) -> Iterator[str]:
     """Yield a sentence for each value that its rule does not admit."""
+    if options.route is not None:
+        yield from route_problems(options.route)
     for key, rule in MODEL_RULES.items():
         value = getattr(options, key)
         for single in value.values() if isinstance(value, dict) else [value]:

@@ -11,7 +11,6 @@ import orjson
 
 from penstock.domain.clock import NS_PER_MS
 from penstock.domain.outcome import Outcome
-from penstock.domain.request import InferenceRequest
 from penstock.domain.ticket import Ticket
 
 _MOST_LINES: Final = 65_536
@@ -30,9 +29,9 @@ class AccessLog:
         *,
         as_json: bool,
         stream: TextIO | None = None,
-        alias_of: Callable[[InferenceRequest], str] = lambda _: "",
+        alias_of: Callable[[Ticket], str] = lambda _: "",
     ) -> None:
-        """`alias_of` tells by which alias a request has found its version, "" if by none."""
+        """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
         self.dropped = 0
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
@@ -63,7 +62,7 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(_line(ticket, status, self._alias_of(ticket.request)))
+        self._lines.append(_line(ticket, status, self._alias_of(ticket)))
 
     def _write_blocks(self) -> None:
         while not self._stopping.wait(_PAUSE_S):

@@ -3,7 +3,8 @@
 Nothing here is touched while a prediction runs: the house counts in plain integers, and a scrape turns them into families.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
+from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
@@ -136,11 +138,7 @@ class Metrics(Collector):
 
 
 def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str, Samples]:
-    by_status = [
-        ([*view.labels, arm, protocol, status], count)
-        for view in versions
-        for (arm, protocol, status), count in view.statistics.requests.items()
-    ]
+    by_status = [([*view.labels, *key], count) for view in versions for key, count in _by_branch(view.statistics.requests).items()]
     without = [([model, "", "", protocol, status], count) for (protocol, model, status), count in server.unversioned.items()]
     return {
         "penstock_received_total": [(list(key), count) for key, count in server.received.items()],
@@ -150,6 +148,13 @@ def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str
         "penstock_registry_stale_seconds": [([], server.registry_age_s)],
         "penstock_log_lines_dropped_total": [([], server.log_lines_dropped)],
     }
+
+
+def _by_branch(requests: Mapping[tuple[str, str, str], int]) -> Counter[tuple[str, str, str]]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for (arm, protocol, status), count in requests.items():
+        sums[branch_of(arm), protocol, status] += count
+    return sums
 
 
 def _rejected(requests: list[tuple[list[str], int]]) -> Samples:
@@ -190,10 +195,19 @@ def _histograms(versions: list[VersionView]) -> dict[str, list[tuple[list[str], 
     found: dict[str, list[tuple[list[str], Histogram, float]]] = {name: [] for name in (*names, "penstock_batch_size")}
     for view in versions:
         found["penstock_batch_size"].append((view.labels, view.statistics.batch_rows, 1))
-        for arm, histograms in view.statistics.durations.items():
+        for branch, histograms in _times_by_branch(view.statistics.durations).items():
             for name, histogram in zip(names, histograms, strict=True):
-                found[name].append(([*view.labels, arm], histogram, NS_PER_S))
+                found[name].append(([*view.labels, branch], histogram, NS_PER_S))
     return found
+
+
+def _times_by_branch(durations: Mapping[str, Sequence[Histogram]]) -> dict[str, Sequence[Histogram]]:
+    merged: dict[str, Sequence[Histogram]] = {}
+    for arm, histograms in durations.items():
+        branch = branch_of(arm)
+        there = merged.get(branch)
+        merged[branch] = histograms if there is None else [one.plus(other) for one, other in zip(there, histograms, strict=True)]
+    return merged
 
 
 def _family(family: Family, samples: Samples) -> Metric:

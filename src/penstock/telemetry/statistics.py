@@ -48,6 +48,13 @@ class Histogram:
         self.counts = [before + more for before, more in zip(self.counts, found.tolist(), strict=True)]
         self.total += int(values.sum())
 
+    def plus(self, other: "Histogram") -> "Histogram":
+        """Return both together."""
+        both = Histogram(self.edges)
+        both.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        both.total = self.total + other.total
+        return both
+
 
 class Duration:
     """A count of events and their nanoseconds."""
