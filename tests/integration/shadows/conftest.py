@@ -24,10 +24,16 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> It
         models.write_shadowed(root, f"to_{kind}", ["plain", kind])
     models.write_shadowed(root, "sampled", ["plain", "plain", "plain"])
     models.write_shadowed(root, "planted", ["plain", "rare", "plain"])
+    models.write_shadowed(root, "planted_often", ["plain", "rare", "plain"])
+    models.write_shadowed(root, "armed", ["plain", "plain", "nan"])
+    models.write_shadowed(root, "configured", ["plain", "plain"])
     models.write_shadowed(root, "moving", ["plain", "plain", "nan"])
     serving = Serving(root, tmp_path_factory.mktemp("shadows"))
     try:
-        serving.start("shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"')
+        route = 'models.configured.route={stable = "1", shadows = [{version = "2"}]}'
+        serving.start(
+            route, "shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"'
+        )
         shadowed = Shadowed(serving)
         yield shadowed
         shadowed.close()
