@@ -73,6 +73,13 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "defaults.batching": ["on"],
     "defaults.max_batch_rows": [0, -1, 1.5],
     "defaults.max_batch_elements": [0, -1, "many"],
+    "defaults.route": [
+        1,
+        {"stable": 1},
+        {"stable": "1.5"},
+        {"canaries": [{"name": "b", "version": "2", "weight": 101.0}]},
+        {"stabel": "1"},
+    ],
     "defaults.pad": [1, "tokens", {"tokens": 1}, {"tokens": {"axis": 0}}, {"tokens": {"axis": 1, "value": []}}],
     "defaults.devices": ["cpu", [], ["gpu"], ["cuda"], ["cuda:x"], ["cpu:0"], ["cuda:0\n"]],
     "defaults.spill": ["no"],
