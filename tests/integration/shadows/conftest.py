@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from serving import Serving
 from shadowed import Shadowed
 
+ROUTE = 'versions = "all"\n[route]\nstable = "1"\nshadows = [{version = "2"}]\n'
 KINDS = ("rare", "rounded", "nan", "shape", "datatype", "renamed", "input", "failing")
 
 
@@ -27,13 +28,11 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> It
     models.write_shadowed(root, "planted_often", ["plain", "rare", "plain"])
     models.write_shadowed(root, "armed", ["plain", "plain", "nan"])
     models.write_shadowed(root, "configured", ["plain", "plain"])
+    (root / "configured" / "model.toml").write_text(ROUTE)
     models.write_shadowed(root, "moving", ["plain", "plain", "nan"])
     serving = Serving(root, tmp_path_factory.mktemp("shadows"))
     try:
-        route = 'models.configured.route={stable = "1", shadows = [{version = "2"}]}'
-        serving.start(
-            route, "shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"'
-        )
+        serving.start("shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"')
         shadowed = Shadowed(serving)
         yield shadowed
         shadowed.close()
