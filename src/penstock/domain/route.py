@@ -11,15 +11,18 @@ from penstock.domain.names import is_alias, is_version_number, shown
 STABLE, PINNED = "stable", "pinned"
 """Names of arms that no canary may have: what a route falls back to, and what a caller chose by naming a version."""
 _RESERVED: Final = frozenset({STABLE, PINNED, "shadow"})
-_PLAIN: Final = frozenset({STABLE, PINNED, ""})
+_BRANCH: Final = {STABLE: STABLE, PINNED: STABLE, "": ""}
 _MOST_ARMS: Final = 32
 _WHOLE: Final = 100.0
 _LONGEST_NAME: Final = 256
 
 
 def branch_of(arm: str) -> str:
-    """Return what metrics call an arm: canaries have names that people choose, and those are no labels. "" stays ""."""
-    return arm if arm in _PLAIN else "canary"
+    """Return what metrics call an arm, `stable` or `canary`: the names of canaries are people's choice, and no labels.
+
+    Who named the version has not asked for a trial, so that `pinned` counts as stable. "" stays "".
+    """
+    return _BRANCH.get(arm, "canary")
 
 
 class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from penstock.lifecycle.kept_warm import KeptWarm
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.provenance import Provenance
-from penstock.traffic.split import Arm, Split, key_of, plan
+from penstock.traffic.split import Arm, Split, plan
 
 CHAMPION: Final = "champion"
 # A generator of our own: `random.seed`, which test suites call, must not steer traffic.
@@ -120,17 +120,30 @@ class ServedModel:
         ready = self.ready_versions
         return self.aliases.get(CHAMPION, ready[-1] if ready else None)
 
-    def arm(self, request: InferenceRequest) -> Arm | None:
-        """Return the arm that an unpinned request takes, None without a route; raises `InvalidInput` for an arm that there is not."""
+    def answering(self, reference: str) -> ServedVersion:
+        """Return what `find` does, at once if it has been found before."""
+        found = self.found.get(reference)
+        return found if found is not None and found.ready else self.find(reference)
+
+    def routed(self, request: InferenceRequest) -> tuple[ServedVersion, str]:
+        """Return the version that answers an unpinned request, and its arm; what an arm without a ready version gets is the stable one's.
+
+        Raises `InvalidInput` if the caller asks for an arm that there is not or that it may not choose.
+        """
+        arm = self._arm(request)
+        if arm is not None and arm.name != STABLE:
+            version = self.ready(arm.version)
+            if version is not None:
+                return version, arm.name
+        return self.answering(""), STABLE
+
+    def _arm(self, request: InferenceRequest) -> Arm | None:
         split = self.split
         if request.route:
-            return self._chosen(request.route)
-        if split is None:
-            return None
-        sticky = split.route.sticky
-        return plan(split, None if sticky is None else key_of(sticky, request), random())
+            return self._named_arm(request.route)
+        return None if split is None else plan(split, split.key(request), random())
 
-    def _chosen(self, name: str) -> Arm | None:
+    def _named_arm(self, name: str) -> Arm | None:
         arms = {} if self.split is None else self.split.arms
         if self.split is not None and not self.split.route.override:
             raise InvalidInput(
@@ -178,27 +191,18 @@ class Catalog:
 
     def find(self, name: str, reference: str = "") -> ServedVersion:
         """Return the ready version that answers for a model and a reference; see `ServedModel.find`."""
-        model = self.models.get(name) or self.model(name)
-        found = model.found.get(reference)
-        return found if found is not None and found.ready else model.find(reference)
+        return (self.models.get(name) or self.model(name)).answering(reference)
 
     def lease(self, request: InferenceRequest, ticket: Ticket) -> ServedVersion:
         """Return the version that answers the request, kept loaded until the ticket ends."""
-        version, ticket.arm = self._routed(request)
+        reference = request.version
+        model = self.models.get(request.model) or self.model(request.model)
+        if not reference and (model.split is not None or request.route):
+            version, ticket.arm = model.routed(request)
+        else:
+            version, ticket.arm = model.answering(reference), PINNED if reference else STABLE
         ticket.lease = version.acquire()
         return version
-
-    def _routed(self, request: InferenceRequest) -> tuple[ServedVersion, str]:
-        """Return the version that answers, and its arm; an arm whose version is not ready leaves its requests to the stable one."""
-        name = request.model
-        if request.version:
-            return self.find(name, request.version), PINNED
-        model = self.models.get(name) or self.model(name)
-        if model.split is not None or request.route:
-            arm = model.arm(request)
-            if arm is not None and arm.name != STABLE and (version := model.ready(arm.version)) is not None:
-                return version, arm.name
-        return self.find(name), STABLE
 
     def alias_of(self, ticket: Ticket) -> str:
         """Return the alias that led to the version which answers a prediction, "" if a number or the highest version did."""

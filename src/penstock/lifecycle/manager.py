@@ -55,7 +55,7 @@ class Manager:
         self.routes: Final = self._reconciler.routes
         self._looks = Looks(registry, catalog, self._reconciler.listings, named)
         self.aliases: Final = AliasMoves(registry, catalog, self._reconciler, self._looks)
-        self.promotions: Final = Promotions(catalog, self.routes, self.aliases)
+        self.promotions: Final = Promotions(catalog, self.routes, self.aliases, self._reconciler)
         self._hint = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._at_start: frozenset[str] | None = None

@@ -9,16 +9,20 @@ from penstock.domain.names import check_model_name, is_version_number, shown
 from penstock.domain.route import Canary, Route
 from penstock.lifecycle.alias_moves import AliasMoves
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
+from penstock.lifecycle.reconciler import Reconciler
 from penstock.lifecycle.routes import ActiveRoute, Routes
 
 _WHO: Final = "admin"
+_STABLE_OF_ROUTE: Final = "stable of the route"
+"""No alias has blanks."""
 
 
 class Promotions:
     """Moves what `stable` names: an alias where the registry keeps it, a number in the route. Lives on the event loop."""
 
-    def __init__(self, catalog: Catalog, routes: Routes, aliases: AliasMoves) -> None:
+    def __init__(self, catalog: Catalog, routes: Routes, aliases: AliasMoves, reconciler: Reconciler) -> None:
         self._catalog = catalog
+        self._reconciler = reconciler
         self._routes = routes
         self._aliases = aliases
 
@@ -73,14 +77,21 @@ class Promotions:
 
     async def _make_stable(self, model: ServedModel, route: Route | None, number: int, why: str) -> None:
         """Let a version answer as the stable one. The alias moves first: where that fails, the route is as it was."""
-        stable = CHAMPION if route is None else route.stable
-        if is_version_number(stable) and route is not None:
-            self._ready(model, str(number))
-            route = msgspec.structs.replace(route, stable=str(number))
-        else:
-            await self._aliases.put(model.name, stable, number, force=False)
+        if route is not None and is_version_number(route.stable):
+            await self._renumber(model, route, number, why)
+            return
+        await self._aliases.put(model.name, CHAMPION if route is None else route.stable, number, force=False)
         if route is not None:
             await self._routes.put(model.name, route, who=_WHO, why=why)
+
+    async def _renumber(self, model: ServedModel, route: Route, number: int, why: str) -> None:
+        """Let the route name another number; the version that it leaves stays loaded for a while, as one that an alias leaves."""
+        before = int(route.stable)
+        async with self._aliases.holding(model, number):
+            self._ready(model, str(number))
+            await self._routes.put(model.name, msgspec.structs.replace(route, stable=str(number)), who=_WHO, why=why)
+        if before != number and model.is_ready(before):
+            self._reconciler.keep_warm(model, _STABLE_OF_ROUTE, before)
 
     def _stable(self, model: ServedModel, route: Route) -> str:
         version = model.ready(route.stable)

@@ -133,12 +133,16 @@ class Reconciler:
         if number is not None:
             model.aliases[alias] = number
         if before is not None and model.is_ready(before):
-            keep_s = model.versions[before].readiness.options.keep_warm_s
-            model.kept_warm.leave(alias, before, self._clock() + keep_s)
-            self._tidy_later(model)
+            self.keep_warm(model, alias, before)
         model.forget()
         model.events.add(who, f"alias {alias}", before, number)
         _log.info("alias %s of %s: %s -> %s (%s)", alias, model.name, before or "none", number or "none", who)
+
+    def keep_warm(self, model: ServedModel, what: str, number: int) -> None:
+        """Keep a ready version loaded for a while although an alias, or what else named it, has left it."""
+        keep_s = model.versions[number].readiness.options.keep_warm_s
+        model.kept_warm.leave(what, number, self._clock() + keep_s)
+        self._tidy_later(model)
 
     def _tidy_later(self, model: ServedModel) -> None:
         """Let go of versions that are kept warm when their time is over, whether or not anybody looks at the registry then."""
@@ -247,6 +251,7 @@ class Reconciler:
         version = model.versions[number]
         if version.ready:
             await version.drain()
+            model.changed()
             model.events.add("server", f"version {number}", VersionState.READY, version.state, "not wanted any more")
             _log.info("%s is unloaded", version.identity)
 

@@ -11,6 +11,7 @@ import orjson
 
 from penstock.domain.clock import NS_PER_MS
 from penstock.domain.outcome import Outcome
+from penstock.domain.route import STABLE
 from penstock.domain.ticket import Ticket
 
 _MOST_LINES: Final = 65_536
@@ -108,7 +109,8 @@ def _as_json(line: Line) -> str:
 
 
 def _as_text(line: Line) -> str:
-    what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])} {line['status']} {line['total_ms']:.2f} ms"
+    arm = "" if line["arm"] == STABLE else f" ({_plain(line['arm'])})"
+    what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])}{arm} {line['status']} {line['total_ms']:.2f} ms"
     return f"{str(line['time'])[11:19]} {line['level']:7} {what} id={_plain(line['request_id'])} {_plain(line['error'])}".rstrip()
 
 

@@ -9,11 +9,12 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from penstock.domain.request import InferenceRequest
-from penstock.domain.route import STABLE, Route, Sticky
+from penstock.domain.route import STABLE, Route
 
 _SLOTS: Final = 10_000
 """Weights are counted in hundredths of a percent."""
 _LINE_BITS: Final = 32
+_LONGEST_KEY: Final = 1024
 
 
 class Arm(NamedTuple):
@@ -28,6 +29,8 @@ class Share(NamedTuple):
     """What a canary takes."""
 
     arm: Arm
+    line: bytes
+    """What all keys on the canary's line begin with."""
     below: int
     """Keys whose position on the canary's line is below; 2**32 would be all that are left."""
     up_to: float
@@ -38,53 +41,65 @@ class Split:
     """A route that is ready to be asked."""
 
     def __init__(self, model: str, route: Route) -> None:
-        self.model: Final = model
         self.route: Final = route
         self.stable: Final = Arm(STABLE, route.stable)
-        self.shares: Final = tuple(_shares(route))
+        self.shares: Final = tuple(_shares(model, route))
         """By the canaries' names: in which order a route lists them makes no difference."""
         self.arms: Final = {arm.name: arm for arm in (self.stable, *(share.arm for share in self.shares))}
+        self._header: Final = "" if route.sticky is None else route.sticky.header.lower()
+        self._input: Final = "" if route.sticky is None else route.sticky.input
+
+    def key(self, request: InferenceRequest) -> bytes | None:
+        """Return the key that a request brings, None if it brings none or the route asks for none.
+
+        A header's bytes as they came; of an input the first element: a text in UTF-8, an integer in decimal digits. The first 1,024
+        bytes count.
+        """
+        if self._header:
+            value = request.headers.get(self._header) if request.headers else None
+            return value.encode("latin-1", "replace")[:_LONGEST_KEY] if value else None
+        return self._key_of_input(request) if self._input else None
+
+    def _key_of_input(self, request: InferenceRequest) -> bytes | None:
+        for tensor in request.inputs:
+            if tensor.name == self._input and tensor.array.size:
+                first = tensor.array.flat[0]
+                if isinstance(first, str):
+                    return first[:_LONGEST_KEY].encode()[:_LONGEST_KEY]
+                return b"%d" % int(first) if tensor.array.dtype.kind in "iu" else None
+        return None
 
 
 def plan(split: Split, key: bytes | None, draw: float) -> Arm:
     """Return the arm for a caller's key; without one, for a draw from 0 to 1, 1 excluded."""
     if key is None:
-        for arm, _, up_to in split.shares:
-            if draw < up_to:
-                return arm
+        for share in split.shares:
+            if draw < share.up_to:
+                return share.arm
     else:
-        for arm, below, _ in split.shares:
-            if position(split.model, arm.name, key) < below:
-                return arm
+        for share in split.shares:
+            if position(share.line, key) < share.below:
+                return share.arm
     return split.stable
 
 
-def position(model: str, arm: str, key: bytes) -> int:
+def line_of(model: str, canary: str) -> bytes:
+    """Return what the keys on a canary's line begin with: model, NUL, canary, NUL, in UTF-8."""
+    return f"{model}\0{canary}\0".encode()
+
+
+def position(line: bytes, key: bytes) -> int:
     """Return where a key lies on a canary's line, from 0 to 2**32 - 1, the same on every machine and in every language.
 
-    The first four bytes, big-endian, of the SHA-256 (FIPS 180-4) of model, NUL, arm, NUL, key; names in UTF-8.
+    The first four bytes, big-endian, of the SHA-256 (FIPS 180-4) of line and key.
     """
-    return int.from_bytes(sha256(f"{model}\0{arm}\0".encode() + key).digest()[:4], "big")
+    return int.from_bytes(sha256(line + key).digest()[:4], "big")
 
 
-def key_of(sticky: Sticky, request: InferenceRequest) -> bytes | None:
-    """Return the key that a request brings, None if it brings none.
-
-    A header's bytes as they came; of an input the first element: a text in UTF-8, an integer in decimal digits.
-    """
-    if sticky.header:
-        value = (request.headers or {}).get(sticky.header.lower())
-        return value.encode("latin-1", "replace") if value else None
-    for tensor in request.inputs:
-        if tensor.name == sticky.input and tensor.array.size:
-            first = tensor.array.flat[0]
-            return first.encode() if isinstance(first, str) else str(int(first)).encode() if tensor.array.dtype.kind in "iu" else None
-    return None
-
-
-def _shares(route: Route) -> Iterator[Share]:
+def _shares(model: str, route: Route) -> Iterator[Share]:
     taken = 0
     for canary in sorted(route.canaries, key=lambda canary: canary.name):
         slots, left = round(canary.weight * 100), _SLOTS - taken
         taken += slots
-        yield Share(Arm(canary.name, canary.version), (slots << _LINE_BITS) // left if left else 0, taken / _SLOTS)
+        below = (slots << _LINE_BITS) // left if left else 0
+        yield Share(Arm(canary.name, canary.version), line_of(model, canary.name), below, taken / _SLOTS)

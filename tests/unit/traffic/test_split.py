@@ -15,7 +15,7 @@ from scipy.stats import chisquare
 from penstock.domain.request import InferenceRequest
 from penstock.domain.route import Canary, Route, Sticky
 from penstock.domain.tensor import DATATYPES, Tensor
-from penstock.traffic.split import Split, key_of, plan, position
+from penstock.traffic.split import Split, line_of, plan, position
 
 KEYS = [f"user-{number}".encode() for number in range(100_000)]
 WEIGHTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=5).filter(lambda slots: sum(slots) <= 10_000)
@@ -101,8 +101,8 @@ def test_weight_of_nothing_takes_nobody() -> None:
 
 def test_position_is_the_published_one() -> None:
     """The vectors of docs/guides/traffic.md: whoever computes positions elsewhere gets these."""
-    assert position("fraud", "b", b"user-1") == int.from_bytes(sha256(b"fraud\0b\0user-1").digest()[:4], "big")
-    assert [position(*vector) for vector in (("fraud", "b", b"user-1"), ("fraud", "b", b""), ("fraud", "c", "Zoë".encode()))] == [
+    assert position(line_of("fraud", "b"), b"user-1") == int.from_bytes(sha256(b"fraud\0b\0user-1").digest()[:4], "big")
+    assert [position(line_of("fraud", name), key) for name, key in (("b", b"user-1"), ("b", b""), ("c", "Zoë".encode()))] == [
         1308142694,
         687335945,
         2420953232,
@@ -127,12 +127,13 @@ def tensor(name: str, datatype: str, array: Any) -> Tensor:
         (Sticky(header="x-user-id"), request(headers={"x-user-id": ""}), None),
         (Sticky(header="x-user-id"), request(headers={}), None),
         (Sticky(header="x-user-id"), request(), None),
+        (Sticky(header="x-user-id"), request(headers={"x-user-id": "u" * 2000}), b"u" * 1024),
         (Sticky(input="user"), request(), None),
     ],
 )
 def test_key_is_read_where_the_route_says(sticky: Sticky, asked: InferenceRequest, key: bytes | None) -> None:
     """A header that is not ASCII counts by its bytes."""
-    assert key_of(sticky, asked) == key
+    assert Split("m", Route(sticky=sticky)).key(asked) == key
 
 
 @pytest.mark.parametrize(
@@ -148,12 +149,12 @@ def test_first_element_of_an_input_is_the_key(datatype: str, array: Any, key: by
     """A text by its UTF-8, an integer by its digits, so that both wires and other languages agree."""
     asked = request()
     asked.inputs += [tensor("other", "INT64", np.array([1])), tensor("user", datatype, array)]
-    assert key_of(Sticky(input="user"), asked) == key
+    assert Split("m", Route(sticky=Sticky(input="user"))).key(asked) == key
 
 
 def test_neighbouring_positions_are_independent_between_canaries() -> None:
     """Else one canary's callers would be those of another."""
-    both = [(position("m", "b", key), position("m", "c", key)) for key in KEYS[:5000]]
+    both = [(position(line_of("m", "b"), key), position(line_of("m", "c"), key)) for key in KEYS[:5000]]
     assert abs(np.corrcoef(np.array(both).T)[0, 1]) < 0.06
     assert len({one for one, _ in both}) > 4990
     assert all(one != other for one, other in pairwise(both))
