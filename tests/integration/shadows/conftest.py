@@ -29,6 +29,10 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> It
     models.write_shadowed(root, "armed", ["plain", "plain", "nan"])
     models.write_shadowed(root, "configured", ["plain", "plain"])
     (root / "configured" / "model.toml").write_text(ROUTE)
+    models.write_shadowed(root, "told_agreeing", ["plain", "plain"])
+    models.write_shadowed(root, "told_differing", ["plain", "rare"])
+    models.write_shadowed(root, "told_failing", ["plain", "failing"])
+    models.write_shadowed(root, "unshadowed", ["plain"])
     models.write_shadowed(root, "moving", ["plain", "plain", "nan"])
     serving = Serving(root, tmp_path_factory.mktemp("shadows"))
     try:
