@@ -23,9 +23,13 @@ class Admin(NamedTuple):
     address: str
     token: str
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Return the JSON of an answer; a refusal, or nobody there, ends the command with exit code 1 and one line on stderr."""
+    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON of an answer; a refusal, or nobody there, ends the command with exit code 1 and one line on stderr.
+
+        `if_match` is the revision that a change is to replace, and no other.
+        """
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        headers |= {} if if_match is None else {"if-match": f'"{if_match}"'}
         connection = http.client.HTTPConnection(self.address, timeout=_PATIENCE_S)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)

@@ -27,7 +27,7 @@ def shadows(admin: Admin, model: str, check: bool, as_json: bool) -> None:
     if as_json:
         say(report)
     elif not report["shadows"]:
-        click.echo(f"{model} has no shadows")
+        click.echo(f"{model} has no shadows; penstock traffic shadow gives it one")
     else:
         for line in shadow_lines(report["shadows"]):
             click.echo(line)

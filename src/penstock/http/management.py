@@ -72,7 +72,7 @@ class Management:
         return json_response(self._report(self._manager.catalog.model(request.path_params["model"])))
 
     def _report(self, model: ServedModel) -> object:
-        return report_of(model, self._manager.routes.of(model.name))
+        return report_of(model, self._manager.routes)
 
     async def alias(self, request: Request) -> Response:
         """Have an alias name a version, or take it away; answers with the model's aliases.

@@ -61,7 +61,7 @@ class AliasMoves:
 
     @contextlib.asynccontextmanager
     async def holding(self, model: ServedModel, number: int) -> AsyncIterator[None]:
-        """Want a version for as long as the context lasts, and try to load it first if it is not ready; raises `NotFound`, `Unavailable`."""
+        """Want a version for as long as the context lasts, and try to load it first; raises `NotFound`, `Unavailable`."""
         with self._reconciler.wanting(model.name, number):
             if not model.is_ready(number):
                 await self._load(model, number)

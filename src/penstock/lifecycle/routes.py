@@ -121,14 +121,17 @@ class Routes:
         active = self.of(model.name)
         if active is None or model.unloaded:
             return
-        problem = self._obstacle(model, active.route)
-        in_force = model.split is not None and model.split.route == active.route
+        problem, in_force = self._obstacle(model, active.route), is_in_force(model, active)
         if not in_force and not problem:
             self._enforce(model, active.route)
             model.events.add("server", "route", "waiting", "in force")
-        elif problem:
-            fate = "what it cannot reach is answered by the stable version" if in_force else "it is not in force yet"
-            model.events.add("server", "route", "", "in force" if in_force else "waiting", f"{problem}; {fate}")
+        elif in_force and problem:
+            model.events.add("server", "route", "in force", "in part", f"{problem}; the stable version answers in its place")
+
+    def problem(self, model: ServedModel) -> str:
+        """Return why the model's route is not in force, or not all of it; "" if nothing is wrong."""
+        active = self.of(model.name)
+        return "" if active is None else self._obstacle(model, active.route)
 
     def _check_revision(self, name: str, if_match: int | None) -> None:
         if if_match is not None and if_match != self.revision(name):
@@ -194,6 +197,11 @@ class Routes:
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+def is_in_force(model: ServedModel, active: ActiveRoute) -> bool:
+    """Tell whether requests follow the route."""
+    return model.split is not None and model.split.route == active.route
 
 
 def _told(route: Route | None) -> str:

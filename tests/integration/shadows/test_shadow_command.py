@@ -56,7 +56,7 @@ def test_check_leaves_with_1_unless_the_shadow_is_good(shadowed: Shadowed, told:
 
 def test_a_model_without_shadows_is_told_so(shadowed: Shadowed) -> None:
     """Rather than shown as an empty table."""
-    assert run(shadowed, "unshadowed").output == "unshadowed has no shadows\n"
+    assert run(shadowed, "unshadowed").output.startswith("unshadowed has no shadows; penstock traffic shadow")
 
 
 def test_an_unknown_model_is_refused(shadowed: Shadowed) -> None:
