@@ -151,7 +151,9 @@ class Shadows:
         """End what takes too long, and what keeps a version that is to be unloaded."""
         latest_ns = now_ns - int(self._options.run_limit_s * NS_PER_S)
         for turn in self._turns:
-            turn.overdue |= 0 < turn.runs.began_ns < latest_ns
+            if 0 < turn.runs.began_ns < latest_ns:
+                turn.overdue = True
+                turn.queue.last_error = f"a run was ended after {self._options.run_limit_s:g} s"
             if turn.overdue or not turn.version.ready:
                 turn.runs.halt.ask()
 

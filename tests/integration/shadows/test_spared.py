@@ -55,6 +55,7 @@ async def test_a_run_that_takes_too_long_is_ended(slow: Path) -> None:
         told = await house.settled(3)
 
         assert told["ends"] == {"timeout": 3}
+        assert told["last_error"] == "a run was ended after 0.1 s"
         assert (told["failed"]["count"], told["held_bytes"]) == (3, 0)
         await until(lambda: house.version(2).leases == 0)
 
