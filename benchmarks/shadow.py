@@ -1,9 +1,9 @@
-"""What a shadow costs its primary: `python benchmarks/shadow.py [--quick]`, about six minutes.
+"""What a shadow costs its primary: `python benchmarks/shadow.py [--quick]`, about seven minutes.
 
-Two models: a network of convolutions, whose runs go to threads, and a small perceptron, whose runs stay on the event loop. Each is asked in
-rounds with a shadow that follows every request and rounds without, interleaved on the same server. Asked: does the 99th percentile move at
-a fifth of the capacity, or at 500 requests a second, asked by an open loop; and does the goodput hold beyond the capacity, where shadows are
-to be dropped? There the network is asked by the same open loop, and the perceptron by wrk: no generator in Python keeps it busy.
+Two models: a network of convolutions, whose runs go to threads, and a small perceptron, whose runs stay on the event loop. Each is asked
+in rounds with a shadow that follows every request and rounds without, interleaved on the same server. Asked: does the 99th percentile move
+at a fifth of the capacity, or at 500 requests a second, asked by an open loop; and does the goodput hold beyond the capacity, where shadows
+are to be dropped? There the network is asked by the same open loop, and the perceptron by wrk: no generator in Python keeps it busy.
 """
 
 import argparse
