@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -31,11 +32,14 @@ from penstock.http.models import Models
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
+from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import server_view, version_views
+from penstock.inference.scrape import server_view, shadow_views, version_views
+from penstock.inference.shadow import Shadows
+from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.check_report import CheckReport
 from penstock.lifecycle.loader import Loader
@@ -70,16 +74,20 @@ class House:
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
         poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
-        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir)
+        self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        self.manager: Final = Manager(
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=self.shadows.follow
+        )
         self.access_log: Final = AccessLog(
             settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
         )
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
-        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
-        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog), self.catalog.provenance)
-        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir)
+        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
+        versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
+        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -96,8 +104,8 @@ class House:
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
         routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
-        rollouts = RolloutEndpoints(self.rollouts, token)
-        admin = admin_app(models, management, webhook, routes, rollouts)
+        shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
+        admin = admin_app(models, management, webhook, routes, shadows, rollouts)
         return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
@@ -186,6 +194,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
         await house.rollouts.aclose()
+        house.shadows.abandon()
         await house.manager.aclose()
         house.access_log.close()
         if ready_file is not None:
@@ -214,6 +223,7 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
     if signals.announce:
         await signals.again_within(server.announcement_s())
     house.admission.draining = True
+    house.shadows.close()
     _log.info("draining: %d predictions under way", house.ledger.in_flight)
     until = monotonic() + server.drain_s
     while house.ledger.in_flight and monotonic() < until and not signals.repeated:  # noqa: ASYNC110 - no event on the hot path

@@ -5,6 +5,7 @@ import click
 from penstock.cli.traffic_promote import promote, rollback
 from penstock.cli.traffic_rollout import rollout
 from penstock.cli.traffic_set import set_route, shadow
+from penstock.cli.traffic_shadows import shadows
 from penstock.cli.traffic_show import show
 
 
@@ -21,6 +22,7 @@ def traffic() -> None:
 traffic.add_command(show)
 traffic.add_command(set_route)
 traffic.add_command(shadow)
+traffic.add_command(shadows)
 traffic.add_command(promote)
 traffic.add_command(rollback)
 traffic.add_command(rollout)

@@ -26,6 +26,7 @@ from penstock.http.predict import Predictions
 from penstock.http.rollouts import PATH as ROLLOUT
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
+from penstock.http.shadows import ShadowReports
 from penstock.http.static import asset_route
 from penstock.http.webhook import WEBHOOK, Webhook
 
@@ -51,7 +52,14 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
     return _app(routes, hosts)
 
 
-def admin_app(models: Models, management: Management, webhook: Webhook, traffic: RouteEndpoints, rollouts: RolloutEndpoints) -> Starlette:
+def admin_app(  # noqa: PLR0917 - what an application is made of
+    models: Models,
+    management: Management,
+    webhook: Webhook,
+    traffic: RouteEndpoints,
+    shadows: ShadowReports,
+    rollouts: RolloutEndpoints,
+) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
@@ -68,6 +76,7 @@ def admin_app(models: Models, management: Management, webhook: Webhook, traffic:
         _route("/admin/models/{model}/route", traffic.route, "GET", "PUT", "DELETE"),
         _route("/admin/models/{model}/promote", traffic.promote, "POST"),
         _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
+        _route("/admin/models/{model}/shadows", shadows.report),
         _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
         _route(ROLLOUT, rollouts.rollout, "GET", "POST", "DELETE"),
         _route(f"{ROLLOUT}/pause", rollouts.pause, "POST"),

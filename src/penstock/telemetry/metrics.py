@@ -26,6 +26,7 @@ from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
+from penstock.telemetry.shadowing import SHADOW_FAMILIES, ShadowView, shadow_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
 
 FAMILIES: Final[tuple[Family, ...]] = (
@@ -40,6 +41,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_requests_running", "gauge", MODEL, "Runs under way."),
     Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
     *SCHEDULING_FAMILIES,
+    *SHADOW_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -103,10 +105,12 @@ class Metrics(Collector):
         server: Callable[[], ServerView],
         versions: Callable[[], Iterable[VersionView]],
         provenance: Callable[[], Iterable[Provenance]] = tuple,
+        shadows: Callable[[], Iterable[ShadowView]] = tuple,
     ) -> None:
         self._server = server
         self._versions = versions
         self._provenance = provenance
+        self._shadows = shadows
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -128,6 +132,7 @@ class Metrics(Collector):
         server, versions = self._server(), list(self._versions())
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
+        samples |= shadow_samples(self._shadows())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
