@@ -60,6 +60,8 @@ class Rollout:
         self._canary, self._stable = ArmCounts(record.arm), ArmCounts("stable")
         self._metrics = MetricPairs(around.readings, tuple(gate.name for gate in gates.metrics))
         self._looks = 0
+        self._obstacle = ""
+        """Why what is pending cannot be done."""
         self._compared = self._all_compared()
         for counts, number in ((self._canary, record.version), (self._stable, record.stable)):
             if (version := self._version(number)) is not None:
@@ -208,8 +210,11 @@ class Rollout:
         try:
             refused = await self._do(action)
         except PenstockError as error:
-            _log.warning("rollout of %s: %s has to wait: %s", self._model.name, action, error.message)
+            if error.message != self._obstacle:  # once, not at every look
+                _log.warning("rollout of %s: %s has to wait: %s", self._model.name, action, error.message)
+            self._obstacle = error.message
             return
+        self._obstacle = ""
         self.record = msgspec.structs.replace(self.record, pending=None)
         if action is Action.PROMOTE:
             await self._step(View(refused=refused) if refused else View(promoted=True))

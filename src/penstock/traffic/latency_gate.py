@@ -1,4 +1,4 @@
-"""The gate of the p99.
+"""The gate of the p99, or of another quantile.
 
 "The canary's p99 is at most r times the stable arm's" says: no more of the canary's requests are slower than r x than there are requests
 of the stable arm slower than x, where x is the stable arm's p99. Those two shares are compared, in the same span, as errors are. The p99
@@ -20,7 +20,6 @@ from penstock.traffic.share_gate import ShareJudge
 from penstock.traffic.span import ArmSpan
 
 _KNOWN: Final = 200
-_P99: Final = 0.01
 
 
 class LatencyJudge:
@@ -50,6 +49,10 @@ class LatencyJudge:
             self._slow = self._chosen()
 
     @property
+    def _name(self) -> str:
+        return f"p{self._gate.quantile * 100:g}"
+
+    @property
     def broken(self) -> bool:
         """Whether the evidence is enough."""
         return self._shares.broken
@@ -58,15 +61,15 @@ class LatencyJudge:
         """Return the gate's word on going on to a weight, in percent."""
         verdict = self._shares.verdict(weight, max_bad_share)
         if self._slow is None:
-            return msgspec.structs.replace(verdict, why=f"the stable arm has not ended {_KNOWN} requests yet, which its p99 takes")
+            return msgspec.structs.replace(verdict, why=f"the stable arm has not ended {_KNOWN} requests yet, which its {self._name} takes")
         at, canary_at = (self._edges[edge] / NS_PER_MS for edge in self._slow)
-        why = f"slower than {canary_at:.3g} ms (stable arm: than its p99 of {at:.3g} ms) were {verdict.why}"
+        why = f"slower than {canary_at:.3g} ms (stable arm: than its {self._name} of {at:.3g} ms) were {verdict.why}"
         return msgspec.structs.replace(verdict, why=why, slower_than_ms=(at, canary_at))
 
     def _chosen(self) -> tuple[int, int] | None:
         total = sum(self._known)
         top = len(self._edges) - 1
-        edge = next((place for place, seen in enumerate(accumulate(self._known)) if seen >= (1 - _P99) * total), top)
+        edge = next((place for place, seen in enumerate(accumulate(self._known)) if seen >= self._gate.quantile * total), top)
         if edge >= top:
             return None
         at = self._edges[edge]

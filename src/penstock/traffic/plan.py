@@ -24,14 +24,16 @@ class ShareGate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class LatencyGate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Bounds the canary's p99 by that of the stable arm."""
+    """Bounds the canary's p99, or another quantile, by that of the stable arm."""
 
+    quantile: float = 0.99
+    """Which one: 0.5 is the median, which shows a slower version soonest, 0.99 what the slowest requests suffer."""
     ratio: float = 1.2
-    """Tolerated p99 as a multiple of the stable arm's."""
+    """Tolerated quantile as a multiple of the stable arm's."""
     least_ms: float = 2.0
-    """A p99 that is higher by no more than this is tolerated too."""
+    """A quantile that is higher by no more than this is tolerated too."""
     difference: float = 0.002
-    """Tolerated share of further slow requests on top of the one in a hundred that any p99 leaves."""
+    """Tolerated share of further slow requests on top of those that the quantile leaves, such as one in a hundred."""
 
 
 class LimitGate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,7 +74,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rejections: ShareGate | None = ShareGate(difference=0.01)
     """Requests that the version called invalid: a schema that no longer fits its callers."""
     latency: LatencyGate | None = LatencyGate()
-    """The p99 of whole requests."""
+    """The p99 of whole requests, or another quantile."""
     disagreement: LimitGate | None = None
     """Answers that differ between the versions, by a shadow's comparison."""
     drift: NumberGate | None = None

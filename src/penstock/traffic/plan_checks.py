@@ -42,6 +42,7 @@ _RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, _Rule]]] = {
     },
     ShareGate: {"ratio": _RATIO, "difference": _SHARE},
     LatencyGate: {
+        "quantile": ("a quantile from 0.5 to 0.999", _between(0.5, 0.999)),
         "ratio": _RATIO,
         "least_ms": ("a number of milliseconds from 0 to 10000", _between(0, 10_000)),
         "difference": _SHARE,

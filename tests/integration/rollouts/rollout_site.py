@@ -61,9 +61,9 @@ class Site:
         return [event for event in self.report(model)["events"] if event["what"] == "rollout"]
 
     def until(self, model: str, *phases: str, meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> dict[str, Any]:
-        """Return the state once the rollout is in one of the phases; do something again and again until then."""
+        """Return the state once the rollout is in one of the phases, and that is done; do something again and again until then."""
         deadline = time.monotonic() + 30
-        while (state := self.state(model))["phase"] not in phases:
+        while (state := self.state(model))["phase"] not in phases or state["pending"]:
             assert time.monotonic() < deadline, state
             meanwhile()
         return state

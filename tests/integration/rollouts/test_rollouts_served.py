@@ -116,4 +116,6 @@ def test_command_line_starts_shows_and_aborts(site: Site) -> None:
     assert "PAUSED" in penstock(site, "pause", "shown").stdout
     assert "HOLDING" in penstock(site, "resume", "shown").stdout
     assert "ABORTED" in penstock(site, "abort", "shown").stdout
+    watched = penstock(site, "show", "shown", "--watch", "--json")
+    assert (watched.returncode, json.loads(watched.stdout)["phase"]) == (1, "ABORTED")
     assert penstock(site, "show", "nobody").returncode == 1

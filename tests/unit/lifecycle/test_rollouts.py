@@ -155,13 +155,16 @@ async def test_model_without_champion_keeps_a_route_so_that_its_highest_version_
 
 
 @pytest.mark.asyncio
-async def test_going_back_that_is_refused_is_tried_at_every_look_and_after_a_restart(house):
+async def test_going_back_that_is_refused_is_tried_at_every_look_and_after_a_restart(house, caplog):
     """Nothing is forgotten: what was decided is on the disk before it is done."""
     rollout = await house.rollouts.begin("m", PLAN)
     house.serve(30, "MODEL_FAILED")
     house.routes.refusal = Conflict("not now")
     await rollout.look(1)
     assert (rollout.state.phase, house.kept().pending, house.weights()) == (Phase.ROLLED_BACK, Action.BACK_TO_STABLE, [10])
+
+    await rollout.look(1)
+    assert caplog.text.count("back_to_stable has to wait: not now") == 1
 
     restarted = house.restarted()
     await restarted.start()

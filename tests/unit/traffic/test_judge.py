@@ -64,6 +64,15 @@ def test_a_slower_tail_breaks_the_latency_gate():
     assert finding(judge, "errors") is Finding.PASSED
 
 
+def test_the_median_can_be_judged_where_the_tail_is_noise():
+    """The tails are the same here, and hide that the canary is half as fast."""
+    slow = Span(arm(900, spread=times(ms10=500, ms500=400)), arm(100, spread=times(ms20=55, ms500=45)))
+    median = msgspec.structs.replace(Gates(), latency=msgspec.structs.replace(Gates().latency, quantile=0.5))
+
+    assert judged(slow).broken(50) == ""
+    assert "than its p50 of" in judged(slow, median).broken(50)
+
+
 def test_load_that_slows_both_arms_breaks_nothing():
     """Although everything is now above the p99 that was."""
     judge = judged(Span(arm(900, spread=times(ms10=880, ms20=20)), arm(100, spread=times(ms10=98, ms20=2))))
