@@ -130,18 +130,17 @@ class ServedModel:
 
         Raises `InvalidInput` if the caller asks for an arm that there is not or that it may not choose.
         """
-        arm = self._arm(request)
+        split = self.split
+        if request.route or split is None:
+            arm = self._named_arm(request.route)
+        else:
+            key = split.key(request) if split.is_sticky else None
+            arm = plan(split, key, random() if key is None else 0.0)
         if arm is not None and arm.name != STABLE:
             version = self.ready(arm.version)
             if version is not None:
                 return version, arm.name
         return self.answering(""), STABLE
-
-    def _arm(self, request: InferenceRequest) -> Arm | None:
-        split = self.split
-        if request.route:
-            return self._named_arm(request.route)
-        return None if split is None else plan(split, split.key(request), random())
 
     def _named_arm(self, name: str) -> Arm | None:
         arms = {} if self.split is None else self.split.arms

@@ -1,6 +1,6 @@
 """Which arm of a route a request takes: a pure function of the route, the caller's key and a draw.
 
-A canary takes a key if the key's position on that canary's own line lies below the canary's share of what the canaries before it
+A canary takes a key if the key's `position` on that canary's own line lies below the canary's share of what the canaries before it
 have left. So when a weight changes, keys move to or from that canary alone, except where two canaries want the same one.
 """
 
@@ -10,11 +10,14 @@ from typing import Final, NamedTuple
 
 from penstock.domain.request import InferenceRequest
 from penstock.domain.route import STABLE, Route
+from penstock.domain.tensor import Array
 
 _SLOTS: Final = 10_000
 """Weights are counted in hundredths of a percent."""
 _LINE_BITS: Final = 32
 _LONGEST_KEY: Final = 1024
+_BEYOND: Final = b"\xff" * 33
+"""Above every digest."""
 
 
 class Arm(NamedTuple):
@@ -31,8 +34,8 @@ class Share(NamedTuple):
     arm: Arm
     line: bytes
     """What all keys on the canary's line begin with."""
-    below: int
-    """Keys whose position on the canary's line is below; 2**32 would be all that are left."""
+    edge: bytes
+    """Keys whose digest on the canary's line is below, byte by byte."""
     up_to: float
     """Draws below, of those that no canary before has taken."""
 
@@ -46,6 +49,7 @@ class Split:
         self.shares: Final = tuple(_shares(model, route))
         """By the canaries' names: in which order a route lists them makes no difference."""
         self.arms: Final = {arm.name: arm for arm in (self.stable, *(share.arm for share in self.shares))}
+        self.is_sticky: Final = route.sticky is not None
         self._header: Final = "" if route.sticky is None else route.sticky.header.lower()
         self._input: Final = "" if route.sticky is None else route.sticky.input
 
@@ -56,17 +60,11 @@ class Split:
         bytes count.
         """
         if self._header:
-            value = request.headers.get(self._header) if request.headers else None
-            return value.encode("latin-1", "replace")[:_LONGEST_KEY] if value else None
-        return self._key_of_input(request) if self._input else None
-
-    def _key_of_input(self, request: InferenceRequest) -> bytes | None:
+            value = None if request.headers is None else request.headers.get(self._header)
+            return value[:_LONGEST_KEY].encode("latin-1", "replace") if value else None
         for tensor in request.inputs:
-            if tensor.name == self._input and tensor.array.size:
-                first = tensor.array.flat[0]
-                if isinstance(first, str):
-                    return first[:_LONGEST_KEY].encode()[:_LONGEST_KEY]
-                return b"%d" % int(first) if tensor.array.dtype.kind in "iu" else None
+            if tensor.name == self._input:
+                return _key_in(tensor.array) if tensor.array.size else None
         return None
 
 
@@ -78,9 +76,17 @@ def plan(split: Split, key: bytes | None, draw: float) -> Arm:
                 return share.arm
     else:
         for share in split.shares:
-            if position(share.line, key) < share.below:
+            # What `position` compares as numbers: digests below four bytes are those whose first four are.
+            if sha256(share.line + key).digest() < share.edge:
                 return share.arm
     return split.stable
+
+
+def _key_in(array: Array) -> bytes | None:
+    first = array.item(0)
+    if type(first) is int:
+        return b"%d" % first
+    return first[:_LONGEST_KEY].encode()[:_LONGEST_KEY] if type(first) is str else None
 
 
 def line_of(model: str, canary: str) -> bytes:
@@ -102,4 +108,5 @@ def _shares(model: str, route: Route) -> Iterator[Share]:
         slots, left = round(canary.weight * 100), _SLOTS - taken
         taken += slots
         below = (slots << _LINE_BITS) // left if left else 0
-        yield Share(Arm(canary.name, canary.version), line_of(model, canary.name), below, taken / _SLOTS)
+        edge = below.to_bytes(4, "big") if below < 1 << _LINE_BITS else _BEYOND
+        yield Share(Arm(canary.name, canary.version), line_of(model, canary.name), edge, taken / _SLOTS)

@@ -104,7 +104,13 @@ def test_put_answers_with_the_route_and_is_in_force_at_once(serving: Serving) ->
     assert answer.json() == {**FULL, "stable": "champion", "canaries": [{"name": "b", "version": "2", "weight": 100.0}]}
     assert (told.json(), told.headers["etag"]) == (answer.json(), answer.headers["etag"])
     assert {asked(serving, wire) for wire in ("http", "grpc")} == {("2", "b")}
-    assert report(serving)["route"] == {
+    told_of_route = report(serving)["route"]
+    assert [(arm["name"], arm["number"], arm["weight"], arm["ready"]) for arm in told_of_route.pop("arms")] == [
+        ("stable", "1", 0.0, True),
+        ("b", "2", 100.0, True),
+    ]
+    assert len(told_of_route.pop("duration_bounds_s")) == 20
+    assert told_of_route == {
         "revision": int(told.headers["etag"].strip('"')), "origin": "admin", "in_force": True, "problem": "", "route": told.json(),
     }  # fmt: skip
     event = report(serving)["events"][-1]
