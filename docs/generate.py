@@ -25,9 +25,11 @@ from penstock.domain.errors import ErrorCode, PenstockError
 from penstock.domain.outcome import OUTCOME_OF
 from penstock.grpc.errors import STATUS_OF
 from penstock.http.errors import STATUS
+from penstock.inference.shadow_queue import ShadowEnd
 from penstock.telemetry.family import Family
 from penstock.telemetry.metrics import FAMILIES
 from penstock.telemetry.statistics import BATCH_BUCKETS, DURATION_BUCKETS_S
+from penstock.traffic.tally import Measure
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 
@@ -109,6 +111,8 @@ _METRICS_LABELS: Final = """
 | `reason` of batches | {reasons}: [why a batch started](../guides/batching.md#why-a-batch-started) |
 | `result` | `ok`, `failed` |
 | `shortage` | {shortages}: [what a refused request would have needed more of](../guides/batching.md#what-a-refusal-means) |
+| `end` | {ends}: [what became of a request that a shadow was to follow](../guides/shadows.md#what-becomes-of-a-request) |
+| `measure` | {measures}: [by what answers are compared](../guides/shadows.md#how-answers-are-compared) |
 | `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
 | `device` | a device of the version, such as `cpu` or `cuda:0` |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
@@ -131,6 +135,8 @@ answered. Each request of a batch is charged the full time of its batch.
 | how good the predicted times are | `histogram_quantile(0.5, sum by (le, model) (rate(penstock_run_error_ratio_bucket[5m])))` |
 | batches by why they started | `sum by (model, reason) (rate(penstock_batches_total[5m]))` |
 | what is refused, and why | `sum by (model, shortage) (rate(penstock_refusals_total[5m]))` |
+| disagreement of a shadow | `rate(penstock_shadow_mismatch_total[1h]) / rate(penstock_shadow_compared_total[1h])` |
+| what shadows miss, and why | `sum by (model, version, end) (rate(penstock_shadow_requests_total{end!="compared"}[5m]))` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """
 
@@ -156,7 +162,9 @@ def metrics_page() -> str:
     """Return the page of all metrics: name, kind, labels and meaning, and the values of the labels."""
     outcomes = ", ".join(f"`{outcome}`" for outcome in dict.fromkeys(OUTCOME_OF.values()))
     tables = [_family_table(title, prefix) for title, prefix in (("Penstock", "penstock_"), ("Triton", "nv_"))]
-    labels = _METRICS_LABELS.format(reasons=_listed(Reason), shortages=_listed(Shortage))
+    labels = _METRICS_LABELS.format(
+        reasons=_listed(Reason), shortages=_listed(Shortage), ends=_listed(ShadowEnd), measures=_listed(Measure)
+    )
     labels = f"{labels.rstrip()}\n| `outcome` | `answered`, {outcomes} |"
     buckets = (
         f"## Buckets\n\nDurations, in seconds: {', '.join(f'{edge:g}' for edge in DURATION_BUCKETS_S)}.\n\n"

@@ -7,11 +7,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 import uvloop
 from starlette.applications import Starlette
@@ -30,17 +30,22 @@ from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.predict import Predictions
+from penstock.http.rollouts import RolloutEndpoints
+from penstock.http.routes import RouteEndpoints
+from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import server_view, version_views
+from penstock.inference.scrape import server_view, shadow_views, version_views
+from penstock.inference.shadow import Shadows
+from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
+from penstock.lifecycle.check_report import CheckReport
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
-from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
-from penstock.lifecycle.version import ServedVersion
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -59,26 +64,6 @@ class StartError(Exception):
     """The server cannot start: a port, a directory or the registry; the message says which and what to do."""
 
 
-class VersionSummary(NamedTuple):
-    """One row of `penstock check`."""
-
-    model: str
-    version: str
-    state: VersionState
-    reason: str
-    load_s: float
-    tuned: Mapping[str, object]
-    """Settings that a plan of `penstock tune` decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What `penstock check` found."""
-
-    problems: tuple[str, ...]
-    versions: tuple[VersionSummary, ...]
-
-
 class House:
     """Everything of one server, built but not started. Lives on the event loop."""
 
@@ -88,15 +73,21 @@ class House:
         registry = _registry(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
         only = tuple(Wanted(*want) for want in wanted)
-        self.manager: Final = Manager(registry, loader, self.catalog, poll_s=settings.registry.poll_s, only=only)
+        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        self.manager: Final = Manager(
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=self.shadows.follow
+        )
         self.access_log: Final = AccessLog(
             settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
         )
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
-        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog)
-        self.metrics: Final = Metrics(self._counted, lambda: version_views(self.catalog), self.catalog.provenance)
+        self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
+        versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
+        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -112,7 +103,10 @@ class House:
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, webhook)
+        routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
+        shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
+        admin = admin_app(models, management, webhook, routes, shadows, rollouts)
+        return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
@@ -191,6 +185,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     try:
         if start.done():
             start.result()  # raises what kept the server from starting
+            await house.rollouts.start()
             _announce(house, addresses, ready_file)
             await stop
         clean = await _drain(house, listeners, signals)
@@ -198,6 +193,8 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
+        await house.rollouts.aclose()
+        house.shadows.abandon()
         await house.manager.aclose()
         house.access_log.close()
         if ready_file is not None:
@@ -226,6 +223,7 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
     if signals.announce:
         await signals.again_within(server.announcement_s())
     house.admission.draining = True
+    house.shadows.close()
     _log.info("draining: %d predictions under way", house.ledger.in_flight)
     until = monotonic() + server.drain_s
     while house.ledger.in_flight and monotonic() < until and not signals.repeated:  # noqa: ASYNC110 - no event on the hot path
@@ -240,11 +238,9 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
 async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
     house = House(settings, wanted)
     await _start(house)
-    rows = tuple(_summary(version) for version in house.catalog.versions())
-    problems = [f"{model.name}: {model.problem}" for model in house.catalog if model.problem]
-    problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
+    report = CheckReport.of(house.catalog)
     await house.manager.aclose()
-    return CheckReport(tuple(problems), rows)
+    return report
 
 
 def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) -> None:
@@ -290,9 +286,3 @@ def _registry(settings: Settings) -> VerifiedRegistry:
         raise StartError(f"the cache of models cannot be used: {error.strerror}; set registry.cache_dir or server.state_dir") from error
     except (ValueError, LoadRefused) as error:
         raise StartError(str(error)) from error
-
-
-def _summary(version: ServedVersion) -> VersionSummary:
-    identity = version.identity
-    tuned = version.readiness.tuned if version.ready else {}
-    return VersionSummary(identity.name, identity.version, version.state, version.reason, version.load_s, tuned)

@@ -47,6 +47,7 @@ class Serving:
     def start(self, *settings: str) -> None:
         """Start, with `key=value` settings, and return once every version is ready or failed."""
         ready = self._home / "ready.json"
+        ready.unlink(missing_ok=True)  # a server that was killed has left its own
         command = [*self.command, "serve", "--registry", self.registry]
         command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready]
         # A generous target, for a busy machine must not refuse what a test sends at once.
@@ -96,6 +97,11 @@ class Serving:
         if hasattr(self, "_process") and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self._state
 
     @property
     def pid(self) -> int:

@@ -2,12 +2,21 @@
 
 import re
 import tomllib
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from penstock.lifecycle.states import NEXT
+from penstock.traffic.rollout import NEXT as ROLLOUT_NEXT
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+
+
+TABLES = pytest.mark.parametrize(
+    ("title", "following"), [("The life of a version", NEXT), ("The life of a rollout", ROLLOUT_NEXT)], ids=["version", "rollout"]
+)
 
 
 def section(title: str) -> str:
@@ -17,25 +26,27 @@ def section(title: str) -> str:
     return found[1]
 
 
-def test_state_table_matches_the_code() -> None:
+@TABLES
+def test_state_table_matches_the_code(title: str, following: dict[StrEnum, frozenset[StrEnum]]) -> None:
     """The table lists every state in the order of the code, with the states that may follow."""
-    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", section("The life of a version"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", section(title), re.MULTILINE)
 
-    table = {state: set(re.findall(r"`(\w+)`", following)) for state, following in rows}
+    table = {state: set(re.findall(r"`(\w+)`", after)) for state, after in rows}
 
-    assert table == {state.value: {step.value for step in steps} for state, steps in NEXT.items()}
-    assert [state for state, _ in rows] == [state.value for state in NEXT]
+    assert table == {state.value: {step.value for step in steps} for state, steps in following.items()}
+    assert [state for state, _ in rows] == [state.value for state in following]
 
 
-def test_drawn_states_match_the_code() -> None:
+@TABLES
+def test_drawn_states_match_the_code(title: str, following: dict[StrEnum, frozenset[StrEnum]]) -> None:
     """The drawing names every state, and each arrow on one line is a legal step."""
-    drawing = re.search(r"```text\n(.*?)```", section("The life of a version"), re.DOTALL)
+    drawing = re.search(r"```text\n(.*?)```", section(title), re.DOTALL)
     assert drawing is not None
 
-    chains = [re.findall(r"[A-Z]{3,}", line) for line in drawing[1].splitlines()]
+    chains = [re.findall(r"[A-Z_]{3,}", line) for line in drawing[1].splitlines()]
 
-    assert {state for chain in chains for state in chain} == {state.value for state in NEXT}
-    legal = {(state.value, step.value) for state, steps in NEXT.items() for step in steps}
+    assert {state for chain in chains for state in chain} == {state.value for state in following}
+    legal = {(state.value, step.value) for state, steps in following.items() for step in steps}
     assert {step for chain in chains for step in pairwise(chain)} <= legal
 
 

@@ -5,7 +5,7 @@ imports nothing of ours): it runs as a script and under whatever name the tests 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ BOOM = """boom (int64[n] I) => (float[n] Y)
     Y = Gather <axis = 0> (table, I)
 }"""
 
+# Version 1 knows more numbers than version 2, which therefore fails on some that it answers.
+LOOKUP = BOOM.replace("boom", "lookup")
+LOOKUP_WIDER = LOOKUP.replace("float[4]", "float[8]").replace("3.0}", "3.0, 4.0, 5.0, 6.0, 7.0}")
+
 # Each round multiplies by the identity matrix: honest work that leaves Y equal to X.
 SLOW = """slow (float[batch,1] X) => (float[batch,1] Y)
 <int64 rounds = {ROUNDS}, bool go = {1}, int64[2] square = {256, 256}, float[1,256] ones = {ONES}>
@@ -116,6 +120,84 @@ TAGGED = """tagged (float[batch,4] X) => (float[batch,4] Y, int64[batch] version
     rows = Shape <start = 0, end = 1> (X)
     version = ConstantOfShape <value = int64[1] {VERSION}> (rows)
 }"""
+
+# A primary and its shadows: all take X [batch,4] and answer with class scores, the plain one with twice the input.
+SHADOWED: dict[str, str] = {
+    "plain": """plain (float[batch,4] X) => (float[batch,4] Y)
+{
+    Y = Add (X, X)
+}""",
+    # Answers otherwise, and with another class, where the first number is above 0.995.
+    "rare": """rare (float[batch,4] X) => (float[batch,4] Y)
+<float limit = {0.995}, float[4] surprise = {0.0, 0.0, 0.0, 10.0}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] axis = {1}>
+{
+    doubled = Add (X, X)
+    first = Slice (X, zero, one, axis)
+    high = Greater (first, limit)
+    step = Cast <to = 1> (high)
+    more = Mul (step, surprise)
+    Y = Add (doubled, more)
+}""",
+    # The same numbers up to rounding: a sum in another order.
+    "rounded": """rounded (float[batch,4] X) => (float[batch,4] Y)
+<float bit = {1.000001}>
+{
+    doubled = Add (X, X)
+    Y = Mul (doubled, bit)
+}""",
+    "nan": """nan (float[batch,4] X) => (float[batch,4] Y)
+<float far = {100.0}>
+{
+    below = Sub (X, far)
+    Y = Sqrt (below)
+}""",
+    "shape": """shape (float[batch,4] X) => (float[batch,8] Y)
+{
+    Y = Concat <axis = 1> (X, X)
+}""",
+    "datatype": """datatype (float[batch,4] X) => (double[batch,4] Y)
+{
+    doubled = Add (X, X)
+    Y = Cast <to = 11> (doubled)
+}""",
+    "renamed": """renamed (float[batch,4] X) => (float[batch,4] Z)
+{
+    Z = Add (X, X)
+}""",
+    "input": """input (float[batch,3] X) => (float[batch,3] Y)
+{
+    Y = Add (X, X)
+}""",
+    # Fails where the first number is 200 or more, as none is when the version is warmed up.
+    "failing": """failing (float[batch,4] X) => (float[batch,4] Y)
+<float[2] table = {0.0, 0.0}, float hundred = {100.0}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] axis = {1}>
+{
+    first = Slice (X, zero, one, axis)
+    part = Div (first, hundred)
+    low = Floor (part)
+    place = Cast <to = 7> (low)
+    none = Gather <axis = 0> (table, place)
+    doubled = Add (X, X)
+    Y = Add (doubled, none)
+}""",
+    "slow": """slow (float[batch,4] X) => (float[batch,4] Y)
+<int64 rounds = {ROUNDS}, bool go = {1}, int64[2] square = {256, 256}, float[4,256] ones = {ONES}>
+{
+    zeros = ConstantOfShape (square)
+    eye = EyeLike (zeros)
+    wide = MatMul (X, ones)
+    done = Loop (rounds, go, wide) <body = turn (int64 i, bool go_on, float[batch,256] before)
+        => (bool go_on_after, float[batch,256] after)
+    {
+        go_on_after = Identity (go_on)
+        after = MatMul (before, eye)
+    }>
+    spent = ReduceMax <axes = [1], keepdims = 1> (done)
+    none = Sub (spent, spent)
+    doubled = Add (X, X)
+    Y = Add (doubled, none)
+}""",
+}
 
 MLP = """mlp (float[batch,64] X) => (float[batch,10] Y)
 {
@@ -212,6 +294,14 @@ def write_plain(root: Path) -> None:
     save(parse(identity("zero_ok", "float", "batch,n")), root / "zero_ok" / "1")
 
 
+def write_shadowed(root: Path, name: str, kinds: Sequence[str], rounds: int = SLOW_ROUNDS) -> None:
+    """Write a model whose versions 1, 2 and so on are of these kinds of `SHADOWED`, all of them served."""
+    for number, kind in enumerate(kinds, 1):
+        graph = SHADOWED[kind].replace("ROUNDS", str(rounds)).replace("ONES", ", ".join(["1.0"] * 1024))
+        save(parse(graph), root / name / str(number))
+    (root / name / "model.toml").write_text('versions = "all"\n')
+
+
 def write_mlp(root: Path) -> None:
     """Write the 64-128-10 perceptron of the benchmarks, with seeded random weights."""
     random = np.random.default_rng(7)
@@ -253,6 +343,13 @@ def write_folder(root: Path) -> None:
 def write_tagged(root: Path, version: int) -> None:
     """Write one version of `tagged`, which answers with its input and its own version number."""
     save(parse(TAGGED.replace("VERSION", str(version))), root / "tagged" / str(version))
+
+
+def write_lookup(root: Path, name: str) -> None:
+    """Write a model with the champion 1, which answers 0 to 7, and the challenger 2, which fails from 4 on."""
+    save(parse(LOOKUP_WIDER), root / name / "1")
+    save(parse(LOOKUP), root / name / "2")
+    (root / name / "aliases.json").write_text('{"champion": "1", "challenger": "2"}')
 
 
 def write_configured_model(root: Path, name: str, graph: str, max_batch_size: int, *settings: str) -> None:

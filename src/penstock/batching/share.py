@@ -17,6 +17,11 @@ class Tenant:
         self._ahead_ns = 0.0
 
     @property
+    def device(self) -> "DeviceShare":
+        """The device that the claim is on."""
+        return self._share
+
+    @property
     def elsewhere(self) -> int:
         """How many other versions wait for the device."""
         return len(self._share.waiting) - (self in self._share.waiting)
@@ -63,6 +68,8 @@ class DeviceShare:
         """Versions that were refused a slot, with what orders them."""
         self.now_ns = 0.0
         """Virtual time: when the run that started last began, by its version's account."""
+        self.on_taken: Callable[[], None] | None = None
+        """Called after a run has taken a slot: whoever used the device beside those who have a claim makes way."""
 
     def join(self, wake: Callable[[], None], weight: float = 1.0) -> Tenant:
         """Return a new version's claim."""
@@ -83,6 +90,8 @@ class DeviceShare:
         """Take a slot, and return the instant of virtual time at which its run starts."""
         self.free -= 1
         self.now_ns = max(self.now_ns, ahead_ns)
+        if self.on_taken is not None:
+            self.on_taken()
         return self.now_ns
 
     def release(self) -> None:

@@ -12,7 +12,7 @@ from penstock.config.load import effective
 from penstock.config.origins import written
 
 if TYPE_CHECKING:
-    from penstock.server import CheckReport
+    from penstock.lifecycle.check_report import CheckReport
 
 
 @click.command()

@@ -7,6 +7,7 @@ from penstock.cli.bench import bench
 from penstock.cli.check import check
 from penstock.cli.models import models
 from penstock.cli.serve import serve
+from penstock.cli.traffic import traffic
 from penstock.cli.tune import tune
 
 
@@ -26,6 +27,7 @@ commands.add_command(check)
 commands.add_command(tune)
 commands.add_command(bench)
 commands.add_command(models)
+commands.add_command(traffic)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Which values each key takes, beyond their type."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -9,6 +10,7 @@ from penstock.config.settings import ServerOptions, Settings
 from penstock.domain.names import is_model_name
 from penstock.grpc.options import GrpcOptions
 from penstock.http.options import HttpOptions
+from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.registry.options import RegistryOptions
@@ -25,6 +27,8 @@ _SECONDS: Final = Rule("a number of seconds above 0, up to a day", lambda value:
 _SECONDS_OR_NONE: Final = Rule("a number of seconds from 0 up to a day", lambda value: 0 <= value <= DAY_S)
 _COUNT_OR_NONE: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <= value <= _INT_MAX)
+_SHARE: Final = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+_DIFFERENCE: Final = Rule("a number from 0 on", lambda value: 0 <= value < math.inf)
 _FILES: Final = Rule("a list of file names", lambda value: all(name.strip() for name in value))
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
@@ -59,6 +63,16 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     },
     GrpcOptions: {"max_message_bytes": _C_COUNT, "max_streams": _C_COUNT},
     RegistryOptions: {"uri": _TEXT, "poll_s": _SECONDS_OR_NONE, "trusted_keys": _FILES, "cache_bytes": _COUNT_OR_NONE},
+    ShadowOptions: {
+        "device_share": _SHARE,
+        "max_loop_load": _SHARE,
+        "max_bytes": _COUNT_OR_NONE,
+        "run_limit_s": _SECONDS,
+        "noise_sample": _SHARE,
+        "rtol": _DIFFERENCE,
+        "atol": _DIFFERENCE,
+        "examples": _COUNT_OR_NONE,
+    },
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

@@ -45,7 +45,16 @@ def effective(loaded: Loaded) -> list[tuple[str, object, str]]:
     """Return every setting in force as dotted key, value (secrets hidden) and origin, section by section."""
     leaves = _leaves((), msgspec.to_builtins(loaded.settings))
     keyed = ((dotted(path), value) for path, value in leaves)
-    return [(key, shown_at(key, value), str(loaded.origins.get(key, DEFAULT))) for key, value in keyed]
+    return [(key, shown_at(key, value), str(_origin(loaded, key))) for key, value in keyed]
+
+
+def _origin(loaded: Loaded, key: str) -> Origin | str:
+    """Return where a value came from: it, or the whole that it was given with."""
+    while key not in loaded.origins:
+        key, dot, _ = key.rpartition(".")
+        if not dot:
+            return DEFAULT
+    return loaded.origins[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ def _plant(tree: dict[str, object], path: tuple[str, ...], value: object) -> Non
     here: Any = tree
     for key in path[:-1]:
         here = here.setdefault(key, {})
-    if isinstance(value, dict):
+    if value == {}:
         here.setdefault(path[-1], {})
     else:
         here[path[-1]] = value

@@ -7,6 +7,7 @@ import msgspec
 
 from penstock.grpc.options import GrpcOptions
 from penstock.http.options import HttpOptions
+from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions
 from penstock.registry.options import RegistryOptions
 from penstock.telemetry.options import TelemetryOptions
@@ -76,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     # Kept raw: a model's `model.toml` goes between `defaults` and these, so what was left out here must stay left out.
     models: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     """What holds for one model: any key of `[defaults]`. It wins over the model's own `model.toml`."""
+
+    shadows: ShadowOptions = msgspec.field(default_factory=ShadowOptions)
+    """What shadows may use, and how their answers are compared with the primary's."""
 
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
     """The logs."""

@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED_ENCODING = "UNSUPPORTED_ENCODING"
@@ -76,6 +77,12 @@ class Conflict(PenstockError):
     """A change that what is there does not allow; nothing has been changed."""
 
     code = ErrorCode.CONFLICT
+
+
+class PreconditionFailed(PenstockError):
+    """A change was asked for on the condition that nobody had changed the same thing before, and somebody had."""
+
+    code = ErrorCode.PRECONDITION_FAILED
 
 
 class LoadRefused(PenstockError):

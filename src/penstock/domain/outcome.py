@@ -24,6 +24,7 @@ OUTCOME_OF: Final[dict[ErrorCode, Outcome]] = {
     ErrorCode.NOT_FOUND: Outcome.CLIENT_ERROR,
     ErrorCode.METHOD_NOT_ALLOWED: Outcome.CLIENT_ERROR,
     ErrorCode.CONFLICT: Outcome.CLIENT_ERROR,
+    ErrorCode.PRECONDITION_FAILED: Outcome.CLIENT_ERROR,
     ErrorCode.FAILED_PRECONDITION: Outcome.CLIENT_ERROR,
     ErrorCode.TOO_LARGE: Outcome.CLIENT_ERROR,
     ErrorCode.UNSUPPORTED_ENCODING: Outcome.CLIENT_ERROR,

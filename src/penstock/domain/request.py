@@ -1,5 +1,6 @@
 """A prediction's request, its answer, and the party that hears of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +34,8 @@ class InferenceRequest:
     priority: int = NORMAL
     route: str = ""
     """The arm that the caller asks for by name, where the route allows it."""
+    headers: Mapping[str, str] | None = None
+    """HTTP headers or gRPC metadata, by lower-case name; None where there was no wire."""
     traceparent: str = ""
 
 

@@ -43,10 +43,14 @@ class DevicePool:
         """Run the task on the next free thread; never blocks."""
         self._tasks.put(task)
 
-    def close(self) -> None:
-        """End the threads after the tasks already submitted; blocks until they have ended."""
+    def retire(self) -> None:
+        """End the threads after the tasks already submitted, without waiting for them."""
         for _ in self._threads:
             self._tasks.put(None)
+
+    def close(self) -> None:
+        """End the threads after the tasks already submitted; blocks until they have ended."""
+        self.retire()
         for thread in self._threads:
             thread.join()
 

@@ -116,7 +116,10 @@ class Predictions:
         return self._start(data, call, StreamPrediction(request, reply, catalog, true_status=true_status))
 
     def _request(self, call: CallInfo, request_id: str = "") -> InferenceRequest:
-        return InferenceRequest("grpc", "", "", [], request_id=request_id, arrived_ns=self._clock(), deadline_ns=call.deadline_ns)
+        arrived_ns, headers = self._clock(), call.metadata
+        return InferenceRequest(
+            "grpc", "", "", [], request_id=request_id, arrived_ns=arrived_ns, deadline_ns=call.deadline_ns, headers=headers
+        )
 
     def _start(self, data: bytes, call: CallInfo, prediction: Prediction) -> Ticket | None:
         error = self._read(data, call, prediction)

@@ -23,6 +23,10 @@ from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
+from penstock.http.rollouts import PATH as ROLLOUT
+from penstock.http.rollouts import RolloutEndpoints
+from penstock.http.routes import RouteEndpoints
+from penstock.http.shadows import ShadowReports
 from penstock.http.static import asset_route
 from penstock.http.webhook import WEBHOOK, Webhook
 
@@ -48,7 +52,14 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
     return _app(routes, hosts)
 
 
-def admin_app(models: Models, management: Management, webhook: Webhook) -> Starlette:
+def admin_app(  # noqa: PLR0917 - what an application is made of
+    models: Models,
+    management: Management,
+    webhook: Webhook,
+    traffic: RouteEndpoints,
+    shadows: ShadowReports,
+    rollouts: RolloutEndpoints,
+) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
@@ -62,7 +73,14 @@ def admin_app(models: Models, management: Management, webhook: Webhook) -> Starl
         _route("/admin/models", management.models),
         _route("/admin/models/{model}", management.model),
         _route("/admin/models/{model}/batches", management.batches),
+        _route("/admin/models/{model}/route", traffic.route, "GET", "PUT", "DELETE"),
+        _route("/admin/models/{model}/promote", traffic.promote, "POST"),
+        _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
+        _route("/admin/models/{model}/shadows", shadows.report),
         _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
+        _route(ROLLOUT, rollouts.rollout, "GET", "POST", "DELETE"),
+        _route(f"{ROLLOUT}/pause", rollouts.pause, "POST"),
+        _route(f"{ROLLOUT}/resume", rollouts.resume, "POST"),
         _route(WEBHOOK, webhook.receive, "POST"),
         *(asset_route(f"/admin/assets/{name}", name) for name in _ADMIN_FILES),
     ]

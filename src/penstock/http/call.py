@@ -35,6 +35,8 @@ class PredictionCall:
     request_id: str | None
     options: Mapping[str, str]
     """The headers that the request itself heeds, such as its deadline; mostly none."""
+    headers: Mapping[str, str]
+    """All of them."""
     header_length: str | None
     coding: str
     """How the body is compressed."""
@@ -47,7 +49,7 @@ class PredictionCall:
         options = {name: headers[name] for name in CALL_OPTIONS if name in headers}
         coding = headers.get("content-encoding", "").strip().lower()
         answer_coding = _preferred(headers["accept-encoding"]) if "accept-encoding" in headers else ""
-        return cls(model, version, is_v1, headers.get(REQUEST_ID), options, headers.get(HEADER_LENGTH), coding, answer_coding)
+        return cls(model, version, is_v1, headers.get(REQUEST_ID), options, headers, headers.get(HEADER_LENGTH), coding, answer_coding)
 
     @property
     def json_bytes(self) -> int:
@@ -56,7 +58,7 @@ class PredictionCall:
 
     def opened(self, arrived_ns: int) -> InferenceRequest:
         """Return the request as far as the head tells; its id comes with `begin`."""
-        return InferenceRequest("http", self.model, self.version, [], arrived_ns=arrived_ns)
+        return InferenceRequest("http", self.model, self.version, [], arrived_ns=arrived_ns, headers=self.headers)
 
     def begin(self, request: InferenceRequest, catalog: Catalog) -> ModelSchema:
         """Judge everything that can be judged before the body is here, and return the schema that it has to fit.

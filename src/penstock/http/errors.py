@@ -15,6 +15,7 @@ STATUS: Final[dict[ErrorCode, int]] = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.CONFLICT: 409,
+    ErrorCode.PRECONDITION_FAILED: 412,
     ErrorCode.FAILED_PRECONDITION: 400,
     ErrorCode.TOO_LARGE: 413,
     ErrorCode.UNSUPPORTED_ENCODING: 415,

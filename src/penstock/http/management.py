@@ -14,6 +14,7 @@ from penstock.http.answers import json_response, optional_object
 from penstock.http.batch_report import batches_of
 from penstock.http.model_report import aliases_of, report_of
 from penstock.http.static import asset, page
+from penstock.lifecycle.catalog import ServedModel
 from penstock.lifecycle.manager import Manager
 from penstock.security.token import AdminToken
 from penstock.telemetry.logs import LogSettings
@@ -63,12 +64,15 @@ class Management:
     async def models(self, request: Request) -> Response:
         """Report every model."""
         self._require(request)
-        return json_response({"models": [report_of(model) for model in self._manager.catalog]})
+        return json_response({"models": [self._report(model) for model in self._manager.catalog]})
 
     async def model(self, request: Request) -> Response:
         """Report one model."""
         self._require(request)
-        return json_response(report_of(self._manager.catalog.model(request.path_params["model"])))
+        return json_response(self._report(self._manager.catalog.model(request.path_params["model"])))
+
+    def _report(self, model: ServedModel) -> object:
+        return report_of(model, self._manager.routes)
 
     async def alias(self, request: Request) -> Response:
         """Have an alias name a version, or take it away; answers with the model's aliases.

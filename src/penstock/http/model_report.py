@@ -8,7 +8,10 @@ from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_US
 from penstock.domain.model import ModelArtifact
+from penstock.domain.route import Route
+from penstock.http.arm_report import DURATION_BOUNDS_S, ArmReport, arms_of
 from penstock.lifecycle.catalog import ServedModel
+from penstock.lifecycle.routes import Routes, is_in_force
 from penstock.lifecycle.version import Readiness
 
 
@@ -121,8 +124,25 @@ class AliasReport(msgspec.Struct, kw_only=True):
     """Moved in the registry, and not in force yet since the version is not ready."""
 
 
+class RouteReport(msgspec.Struct, kw_only=True):
+    """How a model's traffic is divided."""
+
+    revision: int
+    origin: str
+    """Who made it: file, admin or rollout."""
+    in_force: bool
+    """Whether requests follow it; not while one of its versions has never been ready."""
+    problem: str
+    """Why it is not in force, or not all of it."""
+    route: Route
+    arms: list[ArmReport]
+    duration_bounds_s: list[float]
+
+
 class ModelReport(AliasReport, kw_only=True):
     """One model."""
+
+    route: RouteReport | None
 
     unloaded: bool
     problem: str
@@ -136,18 +156,34 @@ def aliases_of(model: ServedModel) -> object:
     return msgspec.to_builtins(AliasReport(name=model.name, aliases=_texts(model.aliases), pending=_texts(model.pending)))
 
 
-def report_of(model: ServedModel) -> object:
+def report_of(model: ServedModel, routes: Routes) -> object:
     """Return everything about a model, ready to be written as JSON."""
     return msgspec.to_builtins(
         ModelReport(
             name=model.name,
             aliases=_texts(model.aliases),
             pending=_texts(model.pending),
+            route=_route(model, routes),
             unloaded=model.unloaded,
             problem=model.problem,
             versions=[_version(model, number) for number in sorted(model.versions)],
             events=[EventReport(**event._asdict()) for event in model.events.latest()],
         )
+    )
+
+
+def _route(model: ServedModel, routes: Routes) -> RouteReport | None:
+    active = routes.of(model.name)
+    if active is None:
+        return None
+    return RouteReport(
+        revision=active.revision,
+        origin=active.origin,
+        in_force=is_in_force(model, active),
+        problem=routes.problem(model),
+        route=active.route,
+        arms=arms_of(model, active.route),
+        duration_bounds_s=DURATION_BOUNDS_S,
     )
 
 

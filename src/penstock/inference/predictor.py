@@ -7,6 +7,7 @@ then, below, ledger, admission, catalog, schema, batcher; a lane (`execution/lan
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 
 from penstock.domain.errors import Internal, PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
@@ -21,8 +22,12 @@ _log = logging.getLogger(__name__)
 class Predictor:
     """The one path every prediction takes, whichever wire it came in on. Lives on the event loop."""
 
-    def __init__(self, ledger: Ledger, admission: Admission, catalog: Catalog) -> None:
+    def __init__(
+        self, ledger: Ledger, admission: Admission, catalog: Catalog, watches: Mapping[str, Callable[[Ticket], None]] | None = None
+    ) -> None:
+        """`watches` look at predictions that are under way, by model: those whose answers shadows are to follow."""
         self.catalog = catalog
+        self._watches = {} if watches is None else watches
         self._ledger = ledger
         self._admission = admission
 
@@ -37,6 +42,8 @@ class Predictor:
             version = self.catalog.lease(request, ticket)  # released by the ticket's end
             version.schema.check(request)  # names, types, shapes
             version.batcher.arrive(ticket)  # its end also feeds statistics, metrics and the log
+            if (watch := self._watches.get(request.model)) is not None:
+                watch(ticket)
         except PenstockError as error:
             ticket.fail(error)
         except Exception:

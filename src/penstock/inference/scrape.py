@@ -6,10 +6,13 @@ from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_S
 from penstock.inference.ledger import Ledger
+from penstock.inference.shadow import Shadows
+from penstock.inference.shadow_queue import ShadowQueue
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.scheduling import SchedulingView, Speed
+from penstock.telemetry.shadowing import ShadowView
 
 
 def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int) -> ServerView:
@@ -21,6 +24,24 @@ def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int
 def version_views(catalog: Catalog) -> Iterator[VersionView]:
     """Yield what is counted for each version."""
     return map(_view, catalog.versions())
+
+
+def shadow_views(shadows: Shadows) -> Iterator[ShadowView]:
+    """Yield what is counted for each version that is run as a shadow, or again beside itself."""
+    return map(_shadow, shadows.books)
+
+
+def _shadow(queue: ShadowQueue) -> ShadowView:
+    return ShadowView(
+        queue.model,
+        queue.number,
+        queue.again,
+        ends={(number, str(end)): count for (number, end), count in queue.ends.items()},
+        compared={(number, str(measure)): count for (number, measure), count in queue.compared.items()},
+        mismatched={(number, str(measure)): count for (number, measure), count in queue.mismatched.items()},
+        busy_ns=queue.device_ns,
+        held_bytes=queue.size_bytes,
+    )
 
 
 def _view(version: ServedVersion) -> VersionView:

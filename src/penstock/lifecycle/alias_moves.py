@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Final
 
 from penstock.domain.errors import BadArtifact, Conflict, NotFound, PenstockError, Unavailable
@@ -57,6 +58,14 @@ class AliasMoves:
         model = self._catalog.served(name)
         await self._move(model, alias, None, turn)
         return model
+
+    @contextlib.asynccontextmanager
+    async def holding(self, model: ServedModel, number: int) -> AsyncIterator[None]:
+        """Want a version for as long as the context lasts, and try to load it first; raises `NotFound`, `Unavailable`."""
+        with self._reconciler.wanting(model.name, number):
+            if not model.is_ready(number):
+                await self._load(model, number)
+            yield
 
     def _next_turn(self) -> int:
         self._turns += 1

@@ -6,8 +6,8 @@ from typing import Final, Literal, NamedTuple
 
 KEPT: Final = 20
 
-Who = Literal["admin", "registry", "server"]
-"""Somebody with the token; what was found in the registry; the server's own rules."""
+Who = Literal["admin", "registry", "rollout", "server"]
+"""Somebody with the token; what was found in the registry; a rollout; the server's own rules."""
 
 
 class Event(NamedTuple):

@@ -37,19 +37,38 @@ class KeptFiles(Generic[_T]):
         except (OSError, msgspec.MsgspecError) as error:
             raise ValueError(str(error)) from error
 
-    def write(self, name: str, content: _T) -> None:
-        """Replace a file (mode 0600) by rename: a reader or a crash sees the old or the new one. Raises `OSError`."""
+    def write(self, name: str, content: _T, *, durable: bool = False) -> None:
+        """Replace a file (mode 0600) by rename: a reader or a crash sees the old or the new one. Raises `OSError`.
+
+        What is `durable` is on the disk when this returns, where it outlives a crash of the machine too.
+        """
         path = self.directory / name
         self.directory.mkdir(parents=True, exist_ok=True)
         descriptor, draft = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.format(msgspec.json.encode(content), indent=1))
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             Path(draft).replace(path)
+            if durable:
+                self._sync()
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
         self._forget_oldest()
+
+    def remove(self, name: str) -> None:
+        """Remove a file that may be there."""
+        (self.directory / name).unlink(missing_ok=True)
+
+    def _sync(self) -> None:
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def newest_first(self) -> list[str]:
         """Return the names of the files."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from penstock.domain.errors import LoadRefused
@@ -13,7 +14,10 @@ from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.looks import Looks
+from penstock.lifecycle.promotions import Promotions
 from penstock.lifecycle.reconciler import Reconciler
+from penstock.lifecycle.route_store import RouteStore
+from penstock.lifecycle.routes import Shadowed
 from penstock.registry.source import ModelListing, Registry, RegistryUnreachable
 
 _log = logging.getLogger(__name__)
@@ -30,14 +34,28 @@ class Wanted(NamedTuple):
 class Manager:
     """Keeps the catalog in step with the registry. Lives on the event loop; what blocks runs on threads."""
 
-    def __init__(self, registry: Registry, loader: Loader, catalog: Catalog, *, poll_s: float, only: tuple[Wanted, ...] = ()) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        loader: Loader,
+        catalog: Catalog,
+        *,
+        poll_s: float,
+        only: tuple[Wanted, ...] = (),
+        state_dir: Path | None = None,
+        shadowed: Shadowed = lambda _, __: None,
+    ) -> None:
+        """`shadowed` hears of the shadows of each route that is put in force; without a state directory no route outlives the process."""
         self.catalog: Final = catalog
         named: Mapping[str, str | None] = dict(only)
         self._loader = loader
         self._poll_s = poll_s
-        self._reconciler = Reconciler(loader, catalog, named)
+        store = None if state_dir is None else RouteStore(state_dir)
+        self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed)
+        self.routes: Final = self._reconciler.routes
         self._looks = Looks(registry, catalog, self._reconciler.listings, named)
         self.aliases: Final = AliasMoves(registry, catalog, self._reconciler, self._looks)
+        self.promotions: Final = Promotions(catalog, self.routes, self.aliases, self._reconciler)
         self._hint = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._at_start: frozenset[str] | None = None

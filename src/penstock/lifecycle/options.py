@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from penstock.domain.route import Route
+
 
 class PadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How one input is padded, so that requests of different lengths may run together: a table of `pad`."""
@@ -23,6 +25,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     versions: str | list[str | int] = "latest:1"
     """Which versions are served: "latest:N" (plus what an alias names), "all", or an exact list of numbers and aliases."""
+
+    route: Route | None = None
+    """How the traffic is divided at first: {stable = "champion", canaries = [{name = "b", version = "challenger", weight = 5}]}. A route
+    that was set through the admin listener holds until this one is changed."""
 
     keep_warm_s: float = 600.0
     """Seconds for which the version that an alias has left stays loaded, so that moving the alias back takes effect at once. It needs the

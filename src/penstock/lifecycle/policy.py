@@ -27,17 +27,19 @@ class Unload:
 Step = Load | Unload
 
 
-def wanted(rule: Rule, available: Collection[int], aliases: Mapping[str, int], failed: Collection[int] = ()) -> set[int]:
+def wanted(
+    rule: Rule, available: Collection[int], aliases: Mapping[str, int], failed: Collection[int] = (), routed: Collection[str] = ()
+) -> set[int]:
     """Return the versions that should be ready.
 
-    `latest:N` means the N highest that can be served, plus whatever an alias names; versions in `failed` do not count, so a broken
-    newest version leaves its predecessor in place. `all` and an explicit list are exact.
+    `latest:N` means the N highest that can be served, plus whatever an alias or a route (`routed`) names; versions in `failed` do not
+    count, so a broken newest version leaves its predecessor in place. `all` and an explicit list are exact.
     """
     good = sorted(set(available) - set(failed), reverse=True)
     if rule == "all":
         return set(good)
     if isinstance(rule, str):
-        return set(good[: int(rule.removeprefix(_LATEST))]) | (set(aliases.values()) & set(good))
+        return set(good[: int(rule.removeprefix(_LATEST))]) | ({*aliases.values(), *map(_number, routed)} & set(good))
     named = {aliases.get(str(item), _number(item)) for item in rule}
     return named & set(good)
 

@@ -10,12 +10,15 @@ from typing import Final
 
 from penstock.domain.errors import BadArtifact, LoadRefused, PenstockError, Unavailable
 from penstock.domain.model import ModelVersion
+from penstock.domain.route import Route
 from penstock.lifecycle import policy
 from penstock.lifecycle.catalog import Catalog, ServedModel
 from penstock.lifecycle.events import Who
 from penstock.lifecycle.listings import Listings
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.policy import Load, Step
+from penstock.lifecycle.route_store import RouteStore
+from penstock.lifecycle.routes import Routes, Shadowed
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.version import ServedVersion
@@ -34,13 +37,21 @@ class Reconciler:
     """
 
     def __init__(
-        self, loader: Loader, catalog: Catalog, only: Mapping[str, str | None], clock: Callable[[], float] = time.monotonic
+        self,
+        loader: Loader,
+        catalog: Catalog,
+        only: Mapping[str, str | None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        store: RouteStore | None = None,
+        shadowed: Shadowed = lambda _, __: None,
     ) -> None:
         """`only` are the models to serve, with the version or alias where one is asked for; all, if there are none."""
         self.listings = Listings()
         self.tasks = Tasks()
         self._loader = loader
         self.check_floor: Final = loader.check_floor
+        self.routes: Final = Routes(catalog, store, self._configured_route, shadowed)
         self._catalog = catalog
         self._only = only
         self._clock = clock
@@ -73,6 +84,7 @@ class Reconciler:
         model = self._catalog.served(listing.name)
         async with self._lock(listing.name):
             self.listings.hear(listing, turn)
+            await self.routes.adopt(listing.name)
             passing = {number for number, version in model.versions.items() if version.passing}
             return await self._reconciled(model, eligible, {*retried, *passing})
 
@@ -116,15 +128,21 @@ class Reconciler:
         before = model.aliases.pop(alias, None) if number is None else model.aliases.get(alias)
         if before == number:
             return
+        if before is not None:
+            model.left[alias] = before
         if number is not None:
             model.aliases[alias] = number
         if before is not None and model.is_ready(before):
-            keep_s = model.versions[before].readiness.options.keep_warm_s
-            model.kept_warm.leave(alias, before, self._clock() + keep_s)
-            self._tidy_later(model)
+            self.keep_warm(model, alias, before)
         model.forget()
         model.events.add(who, f"alias {alias}", before, number)
         _log.info("alias %s of %s: %s -> %s (%s)", alias, model.name, before or "none", number or "none", who)
+
+    def keep_warm(self, model: ServedModel, what: str, number: int) -> None:
+        """Keep a ready version loaded for a while although an alias, or what else named it, has left it."""
+        keep_s = model.versions[number].readiness.options.keep_warm_s
+        model.kept_warm.leave(what, number, self._clock() + keep_s)
+        self._tidy_later(model)
 
     def _tidy_later(self, model: ServedModel) -> None:
         """Let go of versions that are kept warm when their time is over, whether or not anybody looks at the registry then."""
@@ -147,7 +165,8 @@ class Reconciler:
             if version.state is VersionState.FAILED and _unchanged(version, listing.versions.get(number))
         }
         available = {number for number in listing.versions if number in eligible} | (ready & listing.versions.keys())
-        want = policy.wanted(_NEWEST if self._rule_problem(listing) else self.rule(listing), available, listing.aliases, failed)
+        rule = _NEWEST if self._rule_problem(listing) else self.rule(listing)
+        want = policy.wanted(rule, available, listing.aliases, failed, self.routes.wanted(model.name))
         want |= policy.held(model.aliases, listing.aliases, ready) | (model.kept_warm.numbers(self._clock()) & ready)
         want |= {number for number, wishes in self._wishes.get(model.name, {}).items() if wishes} & (available - failed | ready)
         stale = {number for number in want if number in eligible and _is_stale(model, listing.versions.get(number))}
@@ -160,6 +179,9 @@ class Reconciler:
         except PenstockError as error:
             return error.message
         return ""
+
+    def _configured_route(self, name: str) -> Route | None:
+        return self._loader.options(self.listings[name]).route if name in self.listings else None
 
     def rule(self, listing: ModelListing) -> policy.Rule:
         """Return which versions of the model are to be served; raises `LoadRefused` for settings that make no sense."""
@@ -229,6 +251,7 @@ class Reconciler:
         version = model.versions[number]
         if version.ready:
             await version.drain()
+            model.changed()
             model.events.add("server", f"version {number}", VersionState.READY, version.state, "not wanted any more")
             _log.info("%s is unloaded", version.identity)
 

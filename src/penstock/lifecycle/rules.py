@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from penstock.domain.names import is_alias, is_version_number
+from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
 
 DAY_S: Final = 86_400
@@ -44,10 +45,16 @@ _MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lam
 _SECONDS: Final = Rule("a number of seconds from 0, up to a day", lambda value: 0 <= value <= DAY_S)
 _SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
 _VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
+_ROUTE: Final = Rule(
+    "a route that makes sense: versions are numbers or aliases, canaries have names of their own and weights in percent with at most two "
+    "decimals, 100 together at most, samples are shares from 0 to 1, and sticky names either a header or an input",
+    lambda value: value is None or not any(route_problems(value)),
+)
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
     "versions": _VERSIONS,
+    "route": _ROUTE,
     "keep_warm_s": _SECONDS,
     "lowest_version": _NUMBER,
     "slo_ms": or_auto(_MILLISECONDS),

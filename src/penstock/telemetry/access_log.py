@@ -11,7 +11,7 @@ import orjson
 
 from penstock.domain.clock import NS_PER_MS
 from penstock.domain.outcome import Outcome
-from penstock.domain.request import InferenceRequest
+from penstock.domain.route import STABLE
 from penstock.domain.ticket import Ticket
 
 _MOST_LINES: Final = 65_536
@@ -30,9 +30,9 @@ class AccessLog:
         *,
         as_json: bool,
         stream: TextIO | None = None,
-        alias_of: Callable[[InferenceRequest], str] = lambda _: "",
+        alias_of: Callable[[Ticket], str] = lambda _: "",
     ) -> None:
-        """`alias_of` tells by which alias a request has found its version, "" if by none."""
+        """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
         self.dropped = 0
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
@@ -63,7 +63,7 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(_line(ticket, status, self._alias_of(ticket.request)))
+        self._lines.append(_line(ticket, status, self._alias_of(ticket)))
 
     def _write_blocks(self) -> None:
         while not self._stopping.wait(_PAUSE_S):
@@ -109,7 +109,8 @@ def _as_json(line: Line) -> str:
 
 
 def _as_text(line: Line) -> str:
-    what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])} {line['status']} {line['total_ms']:.2f} ms"
+    arm = "" if line["arm"] == STABLE else f" ({_plain(line['arm'])})"
+    what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])}{arm} {line['status']} {line['total_ms']:.2f} ms"
     return f"{str(line['time'])[11:19]} {line['level']:7} {what} id={_plain(line['request_id'])} {_plain(line['error'])}".rstrip()
 
 

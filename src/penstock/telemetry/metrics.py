@@ -3,7 +3,8 @@
 Nothing here is touched while a prediction runs: the house counts in plain integers, and a scrape turns them into families.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +21,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
+from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
+from penstock.telemetry.readings import Line, Readings
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
+from penstock.telemetry.shadowing import SHADOW_FAMILIES, ShadowView, shadow_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
 
 FAMILIES: Final[tuple[Family, ...]] = (
@@ -37,6 +41,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_requests_running", "gauge", MODEL, "Runs under way."),
     Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
     *SCHEDULING_FAMILIES,
+    *SHADOW_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -100,10 +105,12 @@ class Metrics(Collector):
         server: Callable[[], ServerView],
         versions: Callable[[], Iterable[VersionView]],
         provenance: Callable[[], Iterable[Provenance]] = tuple,
+        shadows: Callable[[], Iterable[ShadowView]] = tuple,
     ) -> None:
         self._server = server
         self._versions = versions
         self._provenance = provenance
+        self._shadows = shadows
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -112,11 +119,20 @@ class Metrics(Collector):
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
+    @property
+    def readings(self) -> Readings:
+        """The metrics by their name, for whoever compares versions."""
+        return Readings(FAMILIES, self._lines)
+
+    def _lines(self) -> Iterator[Line]:
+        return ((sample.name, sample.labels, sample.value) for family in self.collect() for sample in family.samples)
+
     def collect(self) -> Iterator[Metric]:
         """Yield every family of `FAMILIES`."""
         server, versions = self._server(), list(self._versions())
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
+        samples |= shadow_samples(self._shadows())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
@@ -131,11 +147,7 @@ class Metrics(Collector):
 
 
 def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str, Samples]:
-    by_status = [
-        ([*view.labels, arm, protocol, status], count)
-        for view in versions
-        for (arm, protocol, status), count in view.statistics.requests.items()
-    ]
+    by_status = [([*view.labels, *key], count) for view in versions for key, count in _by_branch(view.statistics.requests).items()]
     without = [([model, "", "", protocol, status], count) for (protocol, model, status), count in server.unversioned.items()]
     return {
         "penstock_received_total": [(list(key), count) for key, count in server.received.items()],
@@ -145,6 +157,13 @@ def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str
         "penstock_registry_stale_seconds": [([], server.registry_age_s)],
         "penstock_log_lines_dropped_total": [([], server.log_lines_dropped)],
     }
+
+
+def _by_branch(requests: Mapping[tuple[str, str, str], int]) -> Counter[tuple[str, str, str]]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for (arm, protocol, status), count in requests.items():
+        sums[branch_of(arm), protocol, status] += count
+    return sums
 
 
 def _rejected(requests: list[tuple[list[str], int]]) -> Samples:
@@ -185,10 +204,19 @@ def _histograms(versions: list[VersionView]) -> dict[str, list[tuple[list[str], 
     found: dict[str, list[tuple[list[str], Histogram, float]]] = {name: [] for name in (*names, "penstock_batch_size")}
     for view in versions:
         found["penstock_batch_size"].append((view.labels, view.statistics.batch_rows, 1))
-        for arm, histograms in view.statistics.durations.items():
+        for branch, histograms in _times_by_branch(view.statistics.durations).items():
             for name, histogram in zip(names, histograms, strict=True):
-                found[name].append(([*view.labels, arm], histogram, NS_PER_S))
+                found[name].append(([*view.labels, branch], histogram, NS_PER_S))
     return found
+
+
+def _times_by_branch(durations: Mapping[str, Sequence[Histogram]]) -> dict[str, Sequence[Histogram]]:
+    merged: dict[str, Sequence[Histogram]] = {}
+    for arm, histograms in durations.items():
+        branch = branch_of(arm)
+        there = merged.get(branch)
+        merged[branch] = histograms if there is None else [one.plus(other) for one, other in zip(there, histograms, strict=True)]
+    return merged
 
 
 def _family(family: Family, samples: Samples) -> Metric:

@@ -24,6 +24,8 @@ DURATION_BUCKETS_S: Final[tuple[float, ...]] = (
 )  # fmt: skip
 _EDGES_NS: Final = tuple([int(edge * NS_PER_S) for edge in DURATION_BUCKETS_S])
 _MOST_UNCOUNTED: Final = 1024
+SPREAD_EDGES_NS: Final = tuple([round(20_000 * 1.1**step) for step in range(146)])
+"""From 20 us to 20 s in steps of a tenth: fine enough to compare the tails of two arms."""
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -47,6 +49,13 @@ class Histogram:
         found = np.bincount(np.searchsorted(self.edges, values), minlength=len(self.counts))
         self.counts = [before + more for before, more in zip(self.counts, found.tolist(), strict=True)]
         self.total += int(values.sum())
+
+    def plus(self, other: "Histogram") -> "Histogram":
+        """Return both together."""
+        both = Histogram(self.edges)
+        both.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        both.total = self.total + other.total
+        return both
 
 
 class Duration:
@@ -105,6 +114,8 @@ class VersionStatistics:
         """Predictions by (arm, protocol, status)."""
         self.durations: dict[str, tuple[Histogram, Histogram, Histogram]] = {}
         """Whole request, queue and compute, by arm."""
+        self.spread: dict[str, Histogram] = {}
+        """Whole request by arm, in finer steps: what a rollout is judged by."""
         self._answered: defaultdict[tuple[str, str], list[Timeline]] = defaultdict(list)
         """Answers that are not counted yet, by (arm, protocol)."""
         self._uncounted = 0
@@ -141,6 +152,7 @@ class VersionStatistics:
         self._count(ticket.arm, ticket.request.protocol, status, 1)
         self.fail.add(ticket.timeline.total_ns)
         self._histograms(ticket.arm)[0].add(ticket.timeline.total_ns)
+        self._spread(ticket.arm).add(ticket.timeline.total_ns)
 
     def answered(self, tickets: Sequence[Ticket]) -> None:
         """Take the answered predictions of one run."""
@@ -155,11 +167,13 @@ class VersionStatistics:
         """Count what has been answered since the last time."""
         for (arm, protocol), times in self._answered.items():
             self._count(arm, protocol, "OK", len(times))
-            self._observe(times, *self._histograms(arm))
+            self._spread(arm).add_all(self._observe(times, *self._histograms(arm)))
         self._answered.clear()
         self._uncounted = 0
 
-    def _observe(self, times: Sequence[Timeline], total: Histogram, queue: Histogram, compute: Histogram) -> None:
+    def _observe(self, times: Sequence[Timeline], total: Histogram, queue: Histogram, compute: Histogram) -> Array:
+        """Count answers; returns what the whole requests took."""
+        totals: Array
         rows = [(each.total_ns, each.queue_ns, each.input_ns, each.infer_ns, each.output_ns) for each in times]
         totals, queues, inputs, infers, outputs = np.array(rows, np.int64).T
         total.add_all(totals)
@@ -170,6 +184,7 @@ class VersionStatistics:
         self.compute_input.add_all(inputs)
         self.compute_infer.add_all(infers)
         self.compute_output.add_all(outputs)
+        return totals
 
     def _count(self, arm: str, protocol: str, status: str, count: int) -> None:
         key = (arm, protocol, status)
@@ -179,3 +194,8 @@ class VersionStatistics:
         if arm not in self.durations:
             self.durations[arm] = (Histogram(), Histogram(), Histogram())
         return self.durations[arm]
+
+    def _spread(self, arm: str) -> Histogram:
+        if arm not in self.spread:
+            self.spread[arm] = Histogram(SPREAD_EDGES_NS)
+        return self.spread[arm]

@@ -1,9 +1,16 @@
-"""What the tests of measurements share."""
+"""What the tests of measurements share, and a house for rollouts."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
+
+sys.path.insert(0, str(Path(__file__).parent))  # the module beside this one, whatever pytest's import mode
+
+from rollout_house import House
 
 from penstock.lifecycle.conditions import Conditions
 
@@ -30,3 +37,11 @@ def under() -> Callable[..., Conditions]:
         return msgspec.structs.replace(BASE, **values)
 
     return changed
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """Return a house whose rollouts end with the test."""
+    house = House(tmp_path)
+    yield house
+    await house.rollouts.aclose()

@@ -58,7 +58,7 @@ def test_label_stays_short() -> None:
 def test_line_names_version_digest_and_alias(lease: Held | None, alias: str) -> None:
     """The alias only where a version was found."""
     stream = io.StringIO()
-    log = AccessLog("all", as_json=True, stream=stream, alias_of=lambda request: "champion" if not request.version else "")
+    log = AccessLog("all", as_json=True, stream=stream, alias_of=lambda ticket: "" if ticket.request.version else "champion")
     clock: Iterator[int] = iter(range(9))
     ticket = Ticket(InferenceRequest("http", "m", "", []), Nobody(), lambda _: None, lambda: next(clock))
     ticket.lease = lease

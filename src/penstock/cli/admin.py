@@ -1,0 +1,86 @@
+"""The admin listener of a running server, as commands ask it."""
+
+import functools
+import http.client
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+from penstock.cli.options import USAGE, with_settings
+from penstock.config.load import Loaded
+
+_PATIENCE_S: Final = 60
+_REFUSED_FROM: Final = 400
+
+
+class Admin(NamedTuple):
+    """Where to ask, and with which token."""
+
+    address: str
+    token: str
+
+    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON of an answer; a refusal, or nobody there, ends the command with exit code 1 and one line on stderr.
+
+        `if_match` is the revision that a change is to replace, and no other.
+        """
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        headers |= {} if if_match is None else {"if-match": f'"{if_match}"'}
+        connection = http.client.HTTPConnection(self.address, timeout=_PATIENCE_S)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise _failure(f"no admin listener answers at {self.address}: {error}; name it with --admin") from error
+        finally:
+            connection.close()
+        document = _parsed(content)
+        if answer.status >= _REFUSED_FROM:
+            raise _failure(document.get("error", f"the server answered {answer.status}") if isinstance(document, dict) else str(document))
+        return document
+
+
+def with_admin(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that find a running server, and as its first argument the `Admin` of it."""
+
+    @with_settings
+    @functools.wraps(command)
+    def run(loaded: Loaded, admin: str | None, **given: object) -> None:
+        server = loaded.settings.server
+        address = admin or f"{server.admin_host}:{server.admin_port}"
+        command(Admin(_host_and_port(address), _token(Path(server.state_dir))), **given)
+
+    return click.option("--admin", metavar="ADDRESS", help="The admin listener of the server. [default: by the settings]")(run)
+
+
+def _host_and_port(address: str) -> str:
+    found = urlsplit(address if "//" in address else f"//{address}").netloc
+    if not found:
+        raise click.BadParameter(f"{address!r} is no address; write HOST:PORT, such as 127.0.0.1:8082", param_hint="--admin")
+    return found
+
+
+def _token(state_dir: Path) -> str:
+    path = state_dir / "admin.token"
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        click.echo(f"the admin token cannot be read: {path}: {error.strerror}; set server.state_dir to the server's", err=True)
+        raise click.exceptions.Exit(USAGE) from error
+
+
+def _parsed(content: bytes) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(content or b"{}")
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+def _failure(message: str) -> click.exceptions.Exit:
+    click.echo(message, err=True)
+    return click.exceptions.Exit(1)

@@ -1,0 +1,44 @@
+"""What `penstock check` finds when everything has been loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from penstock.lifecycle.catalog import Catalog
+from penstock.lifecycle.states import VersionState
+from penstock.lifecycle.version import ServedVersion
+
+
+class VersionSummary(NamedTuple):
+    """One row."""
+
+    model: str
+    version: str
+    state: VersionState
+    reason: str
+    load_s: float
+    tuned: Mapping[str, object]
+    """Settings that a plan of `penstock tune` decided."""
+
+    @classmethod
+    def of(cls, version: ServedVersion) -> Self:
+        """Return the row of a version."""
+        identity = version.identity
+        tuned = version.readiness.tuned if version.ready else {}
+        return cls(identity.name, identity.version, version.state, version.reason, version.load_s, tuned)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Problems and versions of all models."""
+
+    problems: tuple[str, ...]
+    versions: tuple[VersionSummary, ...]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Self:
+        """Return what there is to tell of a catalog whose start is over."""
+        rows = tuple(map(VersionSummary.of, catalog.versions()))
+        problems = [f"{model.name}: {model.problem}" for model in catalog if model.problem]
+        problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
+        return cls(tuple(problems), rows)

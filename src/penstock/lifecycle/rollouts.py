@@ -1,0 +1,195 @@
+"""All rollouts: starts them, resumes them after a restart, and looks at those under way about once a second."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from penstock.domain.clock import NS_PER_S, Clock, monotonic
+from penstock.domain.errors import Conflict, NotFound, Unavailable
+from penstock.domain.names import check_model_name, shown
+from penstock.domain.route import PINNED, STABLE, Route
+from penstock.lifecycle.beside import beside
+from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
+from penstock.lifecycle.manager import Manager
+from penstock.lifecycle.rollout_record import Record, RolloutStore, now_s
+from penstock.lifecycle.rollout_run import Disagreement, Rollout, Surroundings
+from penstock.telemetry.readings import Readings
+from penstock.traffic.plan import RolloutPlan
+from penstock.traffic.plan_checks import plan_of
+from penstock.traffic.rollout import Order, Phase, State
+
+_log = logging.getLogger(__name__)
+_LOOK_S: Final = 1.0
+_ARM: Final = "canary"
+"""The canary's arm where the plan does not give it a name that an arm may have."""
+_NO_ARMS: Final = {STABLE, PINNED, "shadow"}
+_WHOLE: Final = 100.0
+
+
+class Rollouts:
+    """Lives on the event loop. One task looks while a rollout is under way; a request costs nothing for it."""
+
+    def __init__(self, catalog: Catalog, around: Surroundings, *, look_s: float = _LOOK_S, clock: Clock = monotonic) -> None:
+        self._catalog = catalog
+        self._around = around
+        self._look_s = look_s
+        self._clock = clock
+        self._rollouts: dict[str, Rollout] = {}
+        self._starting: set[str] = set()
+        self._watcher: asyncio.Task[None] | None = None
+
+    @classmethod
+    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement | None = None) -> Self:
+        """Return the rollouts of a manager's models; call `start` once it has started, and `aclose` before it is closed."""
+        store, promote = RolloutStore(state_dir), manager.promotions.promote
+        return cls(manager.catalog, Surroundings(manager.routes, store, readings, promote, disagreement))
+
+    async def start(self) -> None:
+        """Take up what an earlier process has left: in the same phase and step, with the hold time that was served."""
+        for record in await beside(self._around.store.all):
+            if record.model in self._catalog:
+                self._rollouts[record.model] = self._resumed(record)
+            else:
+                _log.warning("the rollout of %s is not resumed: there is no such model now", record.model)
+        self._watch()
+
+    async def aclose(self) -> None:
+        """Stop looking; what is under way is resumed at the next start."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+
+    def of(self, name: str) -> Rollout:
+        """Return the model's rollout, the running or the last one; raises `NotFound` if there was none."""
+        self._catalog.model(name)
+        rollout = self._rollouts.get(name)
+        if rollout is None:
+            raise NotFound(f"the model {name!r} has no rollout; POST a plan to start one")
+        return rollout
+
+    async def begin(self, name: str, document: Mapping[str, object]) -> Rollout:
+        """Return a rollout that has begun: its canary gets the weight of the first step.
+
+        Raises `InvalidInput` with every problem of the plan, `NotFound` for a canary that there is not, and `Conflict` while another
+        rollout of the model is under way or where the route leaves no room.
+        """
+        model = self._catalog.model(check_model_name(name))
+        plan = plan_of(document, self._around.readings.names.__contains__)
+        if name in self._starting or (name in self._rollouts and not self._rollouts[name].state.over):
+            raise Conflict(f"a rollout of {name!r} is under way; let it end, or abort it first")
+        self._starting.add(name)
+        try:
+            rollout = Rollout(self._planned(model, plan), model, self._around)
+            await rollout.begin()
+        except BaseException:
+            await beside(lambda: self._around.store.forget(name))
+            raise
+        finally:
+            self._starting.discard(name)
+        self._rollouts[name] = rollout
+        self._watch()
+        return rollout
+
+    async def order(self, name: str, order: Order) -> Rollout:
+        """Return the rollout once it has done what was asked; raises `Conflict` where its phase does not allow that."""
+        rollout = self.of(name)
+        phase = rollout.state.phase
+        if rollout.state.over:
+            raise Conflict(f"the rollout of {name!r} is over, it is {phase}; nothing is left to {order}")
+        await rollout.order(order)
+        if rollout.state.phase is phase and phase not in _DONE_ALREADY[order]:
+            raise Conflict(f"the rollout of {name!r} is {phase}; it cannot {order} now")
+        return rollout
+
+    def _planned(self, model: ServedModel, plan: RolloutPlan) -> Record:
+        active = self._around.routes.of(model.name)
+        before = None if active is None else active.route
+        base = before if before is not None else Route(stable=_default_stable(model))
+        canary = next((canary for canary in base.canaries if canary.name == plan.canary), None)
+        base = msgspec.structs.replace(base, canaries=tuple(other for other in base.canaries if other is not canary))
+        _require_room(base, plan)
+        version = _ready_number(model, plan.canary if canary is None else canary.version)
+        stable = _ready_number(model, base.stable)
+        self._require_sources(base, plan, model, version)
+        if version == stable:
+            raise Conflict(f"{shown(plan.canary)} is version {version}, which is the stable version already")
+        return Record(
+            model=model.name,
+            state=State(plan=plan),
+            arm=_ARM if plan.canary.isdecimal() or plan.canary in _NO_ARMS else plan.canary,
+            version=version,
+            stable=stable,
+            base=base,
+            # Without a route and without a champion the highest version would answer, which may be the canary.
+            keeps_route=before is not None or base.stable != CHAMPION,
+            put=before,
+        )
+
+    def _require_sources(self, base: Route, plan: RolloutPlan, model: ServedModel, version: str) -> None:
+        """Refuse gates that could never be passed."""
+        if plan.gates.drift is not None and self._around.drift is None:
+            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
+        if plan.gates.disagreement is None:
+            return
+        if self._around.disagreement is None:
+            raise Conflict("the gate disagreement needs a server that compares shadows; leave it out")
+        if version not in {_ready_number(model, shadow.version) for shadow in base.shadows}:
+            raise Conflict(
+                f"the gate disagreement needs a shadow of version {version} in the route, which is compared with the stable version"
+            )
+
+    def _resumed(self, record: Record) -> Rollout:
+        model = self._catalog.model(record.model)
+        rollout = Rollout(msgspec.structs.replace(record, judged_since=now_s()), model, self._around)
+        if not record.state.over:
+            rollout.tell_of_restart()
+        return rollout
+
+    def _watch(self) -> None:
+        """See to it that somebody looks, if there is anything to look at."""
+        if self._watcher is None or self._watcher.done():
+            self._watcher = asyncio.create_task(self._look_again_and_again())
+
+    async def _look_again_and_again(self) -> None:
+        before = self._clock()
+        while running := [rollout for rollout in self._rollouts.values() if rollout.is_under_way]:
+            await asyncio.sleep(self._look_s)
+            before, passed_s = (now := self._clock()), (now - before) / NS_PER_S
+            for rollout in running:
+                await self._look(rollout, passed_s)
+
+    async def _look(self, rollout: Rollout, passed_s: float) -> None:
+        try:
+            await rollout.look(passed_s)
+        except Exception:  # one bad look must not end the rollouts of other models
+            _log.exception("a look at the rollout of %s failed; its weight stays", rollout.record.model)
+
+
+_DONE_ALREADY: Final = {Order.PAUSE: {Phase.PAUSED}, Order.RESUME: {Phase.HOLDING, Phase.WAITING}, Order.ABORT: set[Phase]()}
+"""Phases in which an order changes nothing and is right all the same."""
+
+
+def _default_stable(model: ServedModel) -> str:
+    """Return what answers for a model without a route: the champion, or the highest ready number."""
+    return CHAMPION if CHAMPION in model.aliases else model.find("").identity.version
+
+
+def _ready_number(model: ServedModel, reference: str) -> str:
+    try:
+        return model.find(reference).identity.version
+    except Unavailable as error:
+        raise Conflict(f"the rollout cannot begin: {error.message}") from error
+
+
+def _require_room(base: Route, plan: RolloutPlan) -> None:
+    others = sum(canary.weight for canary in base.canaries)
+    highest = plan.steps[-1].weight
+    if others + highest >= _WHOLE:
+        raise Conflict(
+            f"the other canaries of the route have {others:g} %, so a step of {highest:g} % leaves nothing for the stable arm, which the "
+            "canary is compared with; lower one of them"
+        )
