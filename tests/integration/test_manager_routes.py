@@ -95,10 +95,10 @@ async def test_canary_that_takes_other_inputs_is_refused(root: Path, house: Open
         assert opened.manager.routes.of("tagged") is None
 
 
-async def test_changes_at_the_same_time_follow_each_other(house: Open) -> None:
+async def test_changes_at_the_same_time_follow_each_other(house: Open, tmp_path: Path) -> None:
     """Each has a revision of its own, and of two that replace the same one the second is refused."""
     async with house(versions="all") as opened:
-        routes = opened.manager.routes
+        routes = Routes(opened.catalog, RouteStore(tmp_path), lambda _: None)  # which waits for the disk
         first = await routes.put("tagged", Route(stable="1"), who="admin")
         changes = [routes.put("tagged", Route(stable=number), who="admin", if_match=first.revision) for number in "12"]
         done = await asyncio.gather(*changes, return_exceptions=True)
