@@ -141,3 +141,13 @@ async def test_kept_route_that_is_damaged_is_ignored(tmp_path: Path, caplog: pyt
     await routes.adopt("tagged")
     assert routes.of("tagged") is None
     assert "the kept route of tagged is ignored" in caplog.text
+
+
+async def test_kept_route_is_looked_for_once(tmp_path: Path) -> None:
+    """Looks at the registry come every other second, for each of maybe a thousand models."""
+    store, seen = RouteStore(tmp_path), list[str]()
+    store.read = lambda model: seen.append(model)  # type: ignore[method-assign,func-returns-value]
+    routes = Routes(Catalog(), store, lambda _: None)
+    for _ in range(3):
+        await routes.adopt("tagged")
+    assert seen == ["tagged"]
