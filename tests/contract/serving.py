@@ -99,6 +99,11 @@ class Serving:
             self._process.wait()
 
     @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self._state
+
+    @property
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid

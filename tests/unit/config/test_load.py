@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,3 +303,19 @@ def test_secrets_are_never_shown(loaded: Load, problems: Problems) -> None:
     assert ("registry.webhook_secret", "***") in [row[:2] for row in rows]
     assert ("registry.webhook_secret", "") in [row[:2] for row in effective(loaded(""))]
     assert "hunter2" not in str(rows) + str(problems("[registry]\nwebhook_secret = ['hunter2']"))
+
+
+def test_route_is_taken_whole_and_each_of_its_values_shows_where_it_came_from(loaded: Load) -> None:
+    """A table that is one value keeps what is in it, and a later source replaces all of it."""
+    toml = '[models.fraud.route]\nstable = "1"\ncanaries = [{name = "b", version = "2", weight = 5}]\nsticky = {header = "x-user-id"}'
+    result = loaded(toml)
+    rows = {key: (value, origin) for key, value, origin in effective(result)}
+
+    route: Any = result.settings.models["fraud"]["route"]
+    assert (route["stable"], route["sticky"], list(route["canaries"])) == (
+        "1", {"header": "x-user-id"}, [{"name": "b", "version": "2", "weight": 5.0}],
+    )  # fmt: skip
+    assert rows["models.fraud.route.stable"][0] == "1"
+    assert rows["models.fraud.route.stable"][1].startswith("file ")
+    replaced: Any = loaded(toml, **{"models.fraud.route": {"stable": "2"}}).settings.models["fraud"]["route"]
+    assert (replaced["stable"], list(replaced["canaries"])) == ("2", [])
