@@ -105,7 +105,7 @@ _METRICS_LABELS: Final = """
 | `model` | a model of the registry; calls for one that is not known count as `other` |
 | `version` | a version's number, or `""` for what ended before a version was chosen |
 | `protocol` | `http`, `grpc` |
-| `route` | the arm that answered: `stable`, `pinned`, or `""` where no version was chosen |
+| `route` | the arm that answered: `stable` (`pinned` counts as such), `canary` whatever its name, or `""` where no version was chosen |
 | `status` | `OK`, `CANCELLED`, or the [code](errors.md) of an error |
 | `reason` of rejected | `queue_full` (`OVERLOADED`), `deadline` (`DEADLINE_EXCEEDED`), `shed` (`UNAVAILABLE`), `too_large` (`TOO_LARGE`) |
 | `reason` of batches | {reasons}: [why a batch started](../guides/batching.md#why-a-batch-started) |

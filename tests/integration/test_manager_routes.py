@@ -95,10 +95,10 @@ async def test_canary_that_takes_other_inputs_is_refused(root: Path, house: Open
         assert opened.manager.routes.of("tagged") is None
 
 
-async def test_changes_at_the_same_time_follow_each_other(house: Open) -> None:
+async def test_changes_at_the_same_time_follow_each_other(house: Open, tmp_path: Path) -> None:
     """Each has a revision of its own, and of two that replace the same one the second is refused."""
     async with house(versions="all") as opened:
-        routes = opened.manager.routes
+        routes = Routes(opened.catalog, RouteStore(tmp_path), lambda _: None)  # which waits for the disk
         first = await routes.put("tagged", Route(stable="1"), who="admin")
         changes = [routes.put("tagged", Route(stable=number), who="admin", if_match=first.revision) for number in "12"]
         done = await asyncio.gather(*changes, return_exceptions=True)
@@ -141,3 +141,13 @@ async def test_kept_route_that_is_damaged_is_ignored(tmp_path: Path, caplog: pyt
     await routes.adopt("tagged")
     assert routes.of("tagged") is None
     assert "the kept route of tagged is ignored" in caplog.text
+
+
+async def test_kept_route_is_looked_for_once(tmp_path: Path) -> None:
+    """Looks at the registry come every other second, for each of maybe a thousand models."""
+    store, seen = RouteStore(tmp_path), list[str]()
+    store.read = lambda model: seen.append(model)  # type: ignore[method-assign,func-returns-value]
+    routes = Routes(Catalog(), store, lambda _: None)
+    for _ in range(3):
+        await routes.adopt("tagged")
+    assert seen == ["tagged"]

@@ -53,6 +53,8 @@ class Routes:
         self._configured = configured
         self._enforced = enforced
         self._kept: dict[str, KeptRoute] = {}
+        self._read: set[str] = set()
+        """Models whose kept route is known, or known not to be there: each look at the registry asks again."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     def of(self, name: str) -> ActiveRoute | None:
@@ -75,9 +77,10 @@ class Routes:
 
     async def adopt(self, name: str) -> None:
         """Take up the route that an earlier process had, or the settings' own where that has changed since."""
-        if name not in self._kept and self._store is not None:
+        if name not in self._read and self._store is not None:
             store = self._store
             kept = await beside(lambda: store.read(name))
+            self._read.add(name)
             if kept is not None:
                 self._kept.setdefault(name, kept)
         async with self._lock(name):
