@@ -126,7 +126,7 @@ class Shadows:
         if self._closed:
             return
         yield from queues
-        if mark_of(request.request_id, _NOISE_SALT) < self._noise:
+        if mark_of(request.request_id or str(request.arrived_ns), _NOISE_SALT) < self._noise:
             yield self.books.noise(request.model, response.version.version)
 
     def _look(self) -> None:

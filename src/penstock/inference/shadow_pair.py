@@ -23,8 +23,9 @@ class ShadowPair:
         self.request = request
         self.primary: ModelVersion = response.version
         self.primary_ns = response.timeline.infer_ns
-        self.outputs = {tensor.name: own_rows(tensor) for tensor in response.outputs}
-        self.size_bytes = _OVERHEAD_BYTES + held_bytes(request.inputs) + held_bytes(list(self.outputs.values()))
+        outputs = [own_rows(tensor) for tensor in response.outputs]
+        self.outputs = {tensor.name: tensor for tensor in outputs}
+        self.size_bytes = _OVERHEAD_BYTES + held_bytes(request.inputs) + held_bytes(outputs)
         self.taken_ns = now_ns
         self.tries = 0
 
@@ -41,18 +42,22 @@ def own_rows(tensor: Tensor) -> Tensor:
     """
     base = tensor.array.base
     if isinstance(base, np.ndarray) and base.nbytes > tensor.array.nbytes:
-        return tensor._replace(array=tensor.array.copy())
+        return Tensor(tensor.name, tensor.datatype, tensor.array.copy())
     return tensor
 
 
 def held_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the bytes that the tensors keep in memory: their own, or the whole of the buffers that they are views of."""
+    if len(tensors) == 1:  # as nearly always
+        return _owner(tensors[0])[1]
     owners = {id(owner): size for owner, size in map(_owner, tensors)}
     return sum(owners.values())
 
 
 def _owner(tensor: Tensor) -> tuple[object, int]:
     owner: object = tensor.array
+    if tensor.array.base is None and tensor.datatype.itemsize:
+        return owner, tensor.array.nbytes
     while isinstance(owner, np.ndarray) and owner.base is not None:
         owner = owner.base
     if isinstance(owner, memoryview):

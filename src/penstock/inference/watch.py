@@ -41,7 +41,7 @@ class Watch:
             return
         queues = self._all
         if not queues:
-            mark = mark_of(ticket.request.request_id)
+            mark = mark_of(ticket.request.request_id or str(ticket.request.arrived_ns))
             queues = [queue for threshold, queue in self._shadows if mark < threshold]
             if not queues:
                 return

@@ -185,6 +185,13 @@ async def test_a_busy_event_loop_is_left_to_predictions(quick: Path) -> None:
         assert (house.told["sampled"], house.told["waiting"]) == (2, 1)
 
 
+async def test_requests_without_an_id_are_sampled_too(quick: Path) -> None:
+    """Who embeds the predictor need not make ids; the share holds all the same."""
+    async with inside(quick, "m", {}, Shadow("3", 0.5)) as house:
+        await asyncio.gather(*(house.ask("") for _ in range(200)))
+        await until(lambda: 60 <= house.told["sampled"] <= 140)
+
+
 async def test_inputs_are_freed_with_the_comparison(quick: Path) -> None:
     """Nothing is held that has been compared."""
     async with inside(quick, "m", {}, Shadow("3", 1.0), Shadow("2", 1.0)) as house:
