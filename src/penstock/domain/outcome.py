@@ -17,6 +17,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+ANSWERED: Final = Outcome.ANSWERED
+"""A plain name for the usual end: Python 3.11 takes its time to look up members of enumerations."""
+
 OUTCOME_OF: Final[dict[ErrorCode, Outcome]] = {
     ErrorCode.INVALID_ARGUMENT: Outcome.CLIENT_ERROR,
     ErrorCode.UNAUTHENTICATED: Outcome.CLIENT_ERROR,

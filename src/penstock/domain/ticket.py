@@ -6,7 +6,7 @@ from typing import Protocol
 from penstock.domain.clock import Clock
 from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
-from penstock.domain.outcome import OUTCOME_OF, Outcome
+from penstock.domain.outcome import ANSWERED, OUTCOME_OF, Outcome
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply, Timeline
 from penstock.domain.tensor import Tensor
 
@@ -65,7 +65,7 @@ class Ticket:
             self.lease.identity, outputs, request.request_id, request.client_id, self.arm, batch_rows, timeline
         )
         timeline.total_ns = now_ns - request.arrived_ns
-        self.outcome = Outcome.ANSWERED
+        self.outcome = ANSWERED
         return True
 
     def deliver(self) -> None:

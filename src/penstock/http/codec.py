@@ -1,7 +1,7 @@
 """The Open Inference Protocol over HTTP: body to request, answer to body (JSON, and its binary tensor extension)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -12,9 +12,11 @@ from penstock.domain.names import check_request_id, shown
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import RAW_ONLY, Tensor
+from penstock.http.binary_form import BinaryForm, BinaryForms, raw_parts
 from penstock.http.json_data import array_of_json
 from penstock.http.json_text import checked, json_of, read
-from penstock.http.plain_form import plain_inputs
+from penstock.http.output_forms import OutputForms
+from penstock.http.plain_form import framed_input, plain_inputs
 from penstock.wire.classification import check_classification, classify
 from penstock.wire.parameters import apply_parameters, classes_asked, refuse_shared_memory
 from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shape, datatype_named, raw_of
@@ -22,21 +24,6 @@ from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shap
 HEADER_LENGTH: Final = "inference-header-content-length"
 _MOST_DIGITS: Final = 10
 OCTETS: Final = "application/octet-stream"
-
-
-@dataclass(slots=True)
-class OutputForms:
-    """How the caller wants its outputs."""
-
-    all_binary: bool = False
-    """Whether outputs that are not asked for by name are binary."""
-    binary: dict[str, bool] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    """The k of the classification extension."""
-
-    def is_binary(self, name: str) -> bool:
-        """Tell whether the output travels as raw bytes."""
-        return self.binary.get(name, self.all_binary)
 
 
 @dataclass(slots=True)
@@ -50,6 +37,7 @@ class Encoded:
     """How the parts are compressed."""
 
 
+_forms: Final = BinaryForms()
 Encode = Callable[[InferenceResponse], Encoded]
 """Writes an answer in the form that its request asked for."""
 
@@ -59,22 +47,28 @@ def decode(body: Buffer, header_length: str | None, request: InferenceRequest, s
 
     `header_length` is the value of Inference-Header-Content-Length, None if it is absent. Raises `InvalidInput`.
     """
+    if header_length is None and not schema.raw_only and (framed := framed_input(bytes(body))) is not None:
+        request.inputs = [framed]
+        return encode_json
     json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
     if json_bytes == 0 and header_length is not None:
         request.inputs = [_raw_input(body, schema)]
         return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
     text = bytes(body if json_bytes == len(body) else body[:json_bytes])
+    form = _forms.find(text, schema) if json_bytes < len(body) else None
+    if form is not None and form.read(body, json_bytes, request):
+        return partial(encode_raw, form=form)
     document = read(text)
     inputs = plain_inputs(document, text) if json_bytes == len(body) and not schema.raw_only else None
     if inputs is None:
-        return _decode_closely(checked(document, text), memoryview(body)[json_bytes:], request, schema)
+        return _decode_closely(text, checked(document, text), memoryview(body)[json_bytes:], request, schema)
     request.inputs = inputs
     if "id" in document:
         request.client_id = _client_id(document)
     return encode_json
 
 
-def _decode_closely(document: Mapping[str, Any], raw: memoryview, request: InferenceRequest, schema: ModelSchema) -> Encode:
+def _decode_closely(text: bytes, document: Mapping[str, Any], raw: memoryview, request: InferenceRequest, schema: ModelSchema) -> Encode:
     """Read a document field by field; tensors may be raw bytes behind it."""
     if "id" in document:
         request.client_id = _client_id(document)
@@ -84,15 +78,33 @@ def _decode_closely(document: Mapping[str, Any], raw: memoryview, request: Infer
         return encode_json
     forms = _outputs(document, request, all_binary=all_binary)
     _check_forms(request.outputs or schema.output_names, forms, schema)
+    if raw and _is_repeatable(document) and forms.are_raw(request.outputs or schema.output_names):
+        form = _forms.remember(text, schema, request)
+        return partial(encode, forms=forms, schema=schema, form=form)
     return partial(encode, forms=forms, schema=schema)
 
 
-def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema) -> Encoded:
-    """Return the body of an answer in the forms that were asked for."""
+def _is_repeatable(document: Mapping[str, Any]) -> bool:
+    """Tell whether a document says nothing that another request would not: no id, no deadline."""
+    return "id" not in document and document.get("parameters", {}).keys() <= {"binary_data_output"}
+
+
+def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema, form: BinaryForm | None = None) -> Encoded:
+    """Return the body of an answer in the forms that were asked for; `form` keeps what the next answer will begin with too."""
     raw: list[Buffer] = []
     text = _document(response, [_output(tensor, forms, schema, raw) for tensor in response.outputs])
+    if form is not None and all(raw):
+        form.remember(response, text)
     # With nothing behind it the JSON is the whole body, also when binary outputs are empty.
     return Encoded([text, *raw], len(text)) if any(raw) else Encoded([text])
+
+
+def encode_raw(response: InferenceResponse, form: BinaryForm) -> Encoded:
+    """Return the body of an answer whose outputs are all raw, to a request in a form that is remembered."""
+    text = form.text_for(response)
+    if text is None:
+        return encode(response, OutputForms(all_binary=True), form.schema, form)
+    return Encoded(raw_parts(text, response.outputs), len(text))
 
 
 def encode_json(response: InferenceResponse) -> Encoded:

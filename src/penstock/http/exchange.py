@@ -4,6 +4,7 @@ import logging
 from functools import lru_cache
 from typing import Protocol
 
+from penstock.domain.clock import NS_PER_MS
 from penstock.domain.errors import Cancelled, Internal, PenstockError
 from penstock.domain.request import InferenceResponse
 from penstock.domain.schema import ModelSchema
@@ -15,10 +16,11 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate, error_answer
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, new_request_id, server_timing
+from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, TIMING_FORM, new_request_id
 from penstock.wire.raw import Buffer
 
 _log = logging.getLogger(__name__)
+_HEAD = b"%b%b%b\r\nserver-timing: " + TIMING_FORM.encode() + b"\r\ncontent-length: %d\r\n\r\n"
 _LEFT = Cancelled("the client left before the end of its request")
 
 
@@ -112,7 +114,7 @@ class Exchange:
 
     def _written(self, response: InferenceResponse) -> list[Buffer]:
         gate = self._connection.gate
-        if self._is_farewell():
+        if gate.admission.leaving and self._is_farewell():
             self.keep_alive = False
         encoded = self._encode(response)
         if self._call.answer_coding:
@@ -120,11 +122,14 @@ class Exchange:
         size = 0
         for part in encoded.parts:
             size += len(part)
-        head = b"%b%b%b\r\nserver-timing: %b\r\ncontent-length: %d\r\n\r\n" % (
+        timeline = response.timeline
+        head = _HEAD % (
             _answer_head(response.version.version, response.arm, encoded.json_bytes, encoded.coding, self.keep_alive),
             gate.date_and_id,
             response.request_id.encode(),
-            server_timing(response.timeline).encode(),
+            timeline.queue_ns / NS_PER_MS,
+            timeline.compute_ns / NS_PER_MS,
+            timeline.total_ns / NS_PER_MS,
             size,
         )
         return [head, *encoded.parts]

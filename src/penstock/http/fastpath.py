@@ -21,7 +21,7 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate, refusal_answer
 from penstock.http.head import Head, Refusal, check_sizes, check_start
 from penstock.http.inflate import too_large
-from penstock.http.wait import Phase, Wait
+from penstock.http.wait import ANSWER, BODY, END, HEAD, REQUEST, Wait
 
 _BLANK_LINE: Final = b"\r\n\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -68,7 +68,7 @@ class FastPath(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, from half a head to many requests."""
-        if self._wait.phase is Phase.END:
+        if self._wait.phase is END:
             return
         if self._held:
             data, self._held = self._held + data, b""
@@ -92,7 +92,7 @@ class FastPath(HttpToolsProtocol):
     def _receive(self, data: bytes, now_ns: int) -> None:
         start, end = 0, len(data)
         try:
-            while start < end and self._wait.phase is not Phase.END:
+            while start < end and self._wait.phase is not END:
                 if self._body is None and (self._pending or self._application_busy or self.flow.write_paused) and self._must_wait():
                     self._hold(data[start:])
                     return
@@ -131,7 +131,7 @@ class FastPath(HttpToolsProtocol):
             return self._pass_on(head, data, start, stop)
         exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)
         self._pending.append(exchange)
-        self._wait.phase = Phase.ANSWER
+        self._wait.phase = ANSWER
         until = stop + head.content_length
         if until <= len(data) and head.is_plain and head.content_length <= self.gate.options.max_body_bytes:
             exchange.begin(now_ns)
@@ -144,8 +144,8 @@ class FastPath(HttpToolsProtocol):
         begun = data[start:]
         check_sizes(begun, self.gate.options)
         check_start(begun)
-        if self._wait.phase is not Phase.HEAD:
-            self._wait.enter(Phase.HEAD)
+        if self._wait.phase is not HEAD:
+            self._wait.enter(HEAD)
         self._held = begun
         return len(data)
 
@@ -159,10 +159,10 @@ class FastPath(HttpToolsProtocol):
         if oversized and exchange.answer_parts is None:
             exchange.refuse(too_large(limit))
         exchange.keep_alive = keep_alive
-        if self._wait.phase is Phase.END:
+        if self._wait.phase is END:
             return
         self._exchange = exchange
-        self._wait.enter(Phase.BODY)
+        self._wait.enter(BODY)
         self._body = exchange.body(head, limit)
         self._owes_continue = head.expects_continue
         self._invite()
@@ -185,7 +185,7 @@ class FastPath(HttpToolsProtocol):
 
     def _end_body(self) -> None:
         body, exchange, self._body, self._exchange = self._body, self._exchange, None, None
-        self._wait.phase = Phase.ANSWER
+        self._wait.phase = ANSWER
         if exchange is not None and body is not None:
             exchange.complete(body.whole())
         self._rest()
@@ -203,7 +203,7 @@ class FastPath(HttpToolsProtocol):
         if self.gate.admission.leaving:
             self.cycle.keep_alive = False
         has_body = head.chunked or head.content_length > 0
-        self._wait.enter(Phase.BODY if has_body else Phase.ANSWER)
+        self._wait.enter(BODY if has_body else ANSWER)
         if has_body:
             self._body = ChunkedBody(limit, keep=False) if head.chunked else SizedBody(head.content_length, keep=False)
         return stop
@@ -239,8 +239,8 @@ class FastPath(HttpToolsProtocol):
 
     def _rest(self) -> None:
         """Wait for the next request, if nothing is left of the last one."""
-        if self._wait.phase is Phase.ANSWER and not self._pending and not self._application_busy:
-            self._wait.enter(Phase.REQUEST)
+        if self._wait.phase is ANSWER and not self._pending and not self._application_busy:
+            self._wait.enter(REQUEST)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, after everything that could, and end the connection."""
@@ -253,7 +253,7 @@ class FastPath(HttpToolsProtocol):
             self.transport.close()
             return
         self._pending.append(Refused(refusal_answer(refusal)))
-        self._wait.enter(Phase.END)
+        self._wait.enter(END)
         self.answered()
 
     def _too_large(self, error: TooLarge) -> None:
@@ -269,7 +269,7 @@ class FastPath(HttpToolsProtocol):
         self._pending.clear()
         self._exchange = self._body = None
         self._held = b""
-        self._wait.enter(Phase.END)
+        self._wait.enter(END)
         if not self.transport.can_write_eof() or self.transport.is_closing():
             self.transport.close()
         else:
@@ -280,7 +280,7 @@ class FastPath(HttpToolsProtocol):
         """End what has taken too long."""
         if self._wait.is_stuck(now_ns, self.transport.get_write_buffer_size(), self.gate.options):
             self.transport.abort()
-        if self.flow.read_paused or (self._pending and self._wait.phase is Phase.END):  # nobody listens, or we owe an answer
+        if self.flow.read_paused or (self._pending and self._wait.phase is END):  # nobody listens, or we owe an answer
             self._wait.since_ns = now_ns
         waited_s = self._wait.overdue_s(now_ns, self._body.received if self._body is not None else 0, self.gate.options)
         if waited_s:
@@ -288,7 +288,7 @@ class FastPath(HttpToolsProtocol):
 
     def _give_up(self, waited_s: float) -> None:
         phase = self._wait.phase
-        if phase is Phase.BODY or (phase is Phase.HEAD and self._held):
+        if phase is BODY or (phase is HEAD and self._held):
             text = f"the {phase.name.lower()} of the request did not arrive within {waited_s:.1f} s; send it again"
             self._refuse(Refusal(HTTPStatus.REQUEST_TIMEOUT, text))
         else:

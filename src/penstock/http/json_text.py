@@ -16,6 +16,7 @@ from penstock.domain.tensor import Array
 
 MAX_DEPTH: Final = 64
 _LONG_TEXT: Final = 16 * 1024
+_OBJECTS: Final = np.dtype(object)
 _TOKENS: Final = (b"NaN", b"Infinity")
 
 
@@ -119,12 +120,12 @@ def _kind(value: object) -> str:
 
 def json_of(array: Array, *, nested: bool = False) -> bytes:
     """Return the array as a JSON list, flat and row-major or nested like its shape; NaN and infinities become bare tokens."""
-    shaped = array if nested else array.reshape(-1)
-    if array.dtype.hasobject:
+    if nested and not array.ndim:
+        return json_of(array)[1:-1]
+    shaped = np.ascontiguousarray(array) if nested else array.ravel()
+    if shaped.dtype is _OBJECTS:
         return orjson.dumps(shaped.tolist())
-    if not shaped.flags.c_contiguous:
-        shaped = np.ascontiguousarray(shaped)
-    text = orjson.dumps(shaped if shaped.ndim else shaped.item(), option=orjson.OPT_SERIALIZE_NUMPY)
+    text = orjson.dumps(shaped, None, orjson.OPT_SERIALIZE_NUMPY)
     # orjson writes null for what JSON has no number for, and for nothing else in an array of numbers.
     return _with_tokens(shaped) if b"n" in text else text
 

@@ -25,6 +25,10 @@ class Phase(Enum):
     """The client's end of a connection that is over."""
 
 
+# Plain names: to look a member up in its enumeration takes Python 3.11 a sixth of a microsecond, and each request asks five times.
+REQUEST, HEAD, BODY, ANSWER, END = Phase
+
+
 class Wait:
     """The present phase, and how long it has lasted; times are nanoseconds of the monotonic clock.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.errors import PenstockError
-from penstock.domain.outcome import Outcome
+from penstock.domain.outcome import ANSWERED, Outcome
 from penstock.domain.request import InferenceRequest, Reply
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.version import ServedVersion
@@ -98,7 +98,7 @@ class Ledger:
 
     def _book(self, account: Account, ticket: Ticket) -> None:
         self._open.discard(ticket)
-        if ticket.outcome is not Outcome.ANSWERED:
+        if ticket.outcome is not ANSWERED:
             self._book_failure(account, ticket)
             return
         account.answered += 1

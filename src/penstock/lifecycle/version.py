@@ -63,6 +63,11 @@ class ServedVersion:
         self.load_s = 0.0
         self.statistics = VersionStatistics()
         self.leases = 0
+        # Plain attributes, there from the moment of being ready on: as properties they cost each prediction five calls.
+        self.schema: ModelSchema
+        """What the version takes and gives."""
+        self.batcher: Batcher
+        """The queue of the version."""
         self._readiness: Readiness | None = None
         self._drained = asyncio.Event()
 
@@ -76,16 +81,6 @@ class ServedVersion:
             raise Unavailable(f"version {self.identity} is not loaded: {self.reason or self.state.lower()}")
         return self._readiness
 
-    @property
-    def schema(self) -> ModelSchema:
-        """What the version takes and gives."""
-        return self.readiness.schema
-
-    @property
-    def batcher(self) -> Batcher:
-        """The queue of the version."""
-        return self.readiness.batcher
-
     def enter(self, state: VersionState, reason: str = "") -> None:
         """Take a step of the table in `states.py`."""
         self.state = advance(self.state, state)
@@ -96,6 +91,7 @@ class ServedVersion:
     def become_ready(self, readiness: Readiness) -> None:
         """Take requests from now on."""
         self._readiness = readiness
+        self.schema, self.batcher = readiness.schema, readiness.batcher
         self.identity = readiness.artifact.version
         self.enter(VersionState.READY)
 
@@ -119,5 +115,6 @@ class ServedVersion:
             await self._drained.wait()
         readiness, self._readiness = self.readiness, None
         readiness.batcher.leave()
+        del self.schema, self.batcher
         await beside(readiness.close)
         self.enter(VersionState.UNLOADED, "unloaded")

@@ -13,7 +13,8 @@ MODEL_VERSION: Final = "penstock-model-version"
 ARM: Final = "penstock-arm"
 REQUEST_ID: Final = "x-request-id"
 SERVER_TIMING: Final = "server-timing"
-_SERVER_TIMING: Final = "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"  # half the time of an f-string
+TIMING_FORM: Final = "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"
+"""Where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing). Half the time of an f-string."""
 
 # A generator of our own: `random.seed`, which test suites call, must not make two predictions share an id.
 _random: Final = random.Random()  # noqa: S311 - ids are unique, not secret
@@ -41,6 +42,5 @@ def request_id_of(given: str | None) -> str:
 
 
 def server_timing(timeline: Timeline) -> str:
-    """Return where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing)."""
-    queue_ms, compute_ms, total_ms = timeline.queue_ns / NS_PER_MS, timeline.compute_ns / NS_PER_MS, timeline.total_ns / NS_PER_MS
-    return _SERVER_TIMING % (queue_ms, compute_ms, total_ms)
+    """Return where the time went; see `TIMING_FORM`."""
+    return TIMING_FORM % (timeline.queue_ns / NS_PER_MS, timeline.compute_ns / NS_PER_MS, timeline.total_ns / NS_PER_MS)

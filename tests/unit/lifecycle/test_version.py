@@ -122,7 +122,7 @@ async def test_version_takes_its_digest_when_it_becomes_ready(make_version: Make
 async def test_version_that_is_loading_has_no_parts(make_version: MakeVersion) -> None:
     """Asking for them tells the state."""
     with pytest.raises(Unavailable, match="m/1 is not loaded: loading"):
-        _ = make_version(state=LOADING).schema
+        _ = make_version(state=LOADING).readiness
 
 
 @pytest.mark.parametrize(
