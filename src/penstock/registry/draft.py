@@ -10,6 +10,7 @@ from typing import Final
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.content import Content
+from penstock.registry.durable import sync
 from penstock.registry.manifest import FileDigest
 from penstock.registry.source import SourceFile
 
@@ -52,9 +53,9 @@ class Draft:
     def finish(self) -> None:
         """Write down what was copied, and see all of it onto the disk."""
         (self.directory / CONTENT).write_bytes(self.content.encode())
-        _sync(self.directory / CONTENT)
+        sync(self.directory / CONTENT)
         for folder, _, _ in os.walk(self.directory):
-            _sync(Path(folder))
+            sync(Path(folder))
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -82,11 +83,3 @@ def _bounded(file: SourceFile, limit: int | None) -> Iterator[bytes]:
         if limit is not None and size > limit:
             raise BadArtifact(f"the file {shown(file.name)} has more than {limit} bytes, which is all that it should have")
         yield piece
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,16 +4,18 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
-from penstock.registry.aliases import ALIASES, locked, parse_aliases
+from penstock.registry.aliases import aliases_in, locked
 from penstock.registry.candidate import Candidate, Progress
-from penstock.registry.model_folder import DELETED, DRAFT
+from penstock.registry.durable import DRAFT, sync, write
+from penstock.registry.model_folder import DELETED
+from penstock.registry.plain_files import NotPlain, plain_folder
 from penstock.registry.publisher import Last, missing_version, refuse_named
 from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
 
@@ -37,7 +39,7 @@ class DirectoryPublisher:
             _tidy(folder, filled.stat().st_mtime)
             try:
                 for name in candidate.files:
-                    _write(filled / name, candidate.chunks(name, progress))
+                    write(filled / name, candidate.chunks(name, progress))
                 return _settle(filled, last)
             finally:
                 shutil.rmtree(filled, ignore_errors=True)  # which is gone if it became the version
@@ -48,11 +50,11 @@ class DirectoryPublisher:
         draft = folder.parent / f".{name}.{uuid4().hex}"
         with self._told(model):
             try:
-                _write(draft, [content])
+                write(draft, [content])
                 draft.replace(folder / name)
             finally:
                 draft.unlink(missing_ok=True)
-            _sync(folder)
+            sync(folder)
 
     def create_shared(self, model: str, name: str, content: bytes) -> bytes:
         """Write a small file of the model if there is none; returns what is there now."""
@@ -60,12 +62,12 @@ class DirectoryPublisher:
             folder = self._model(model)
             draft = folder / f".{name}.{uuid4().hex}"
             try:
-                _write(draft, [content])
+                write(draft, [content])
                 with contextlib.suppress(FileExistsError):
                     os.link(draft, folder / name)  # unlike a rename, never in place of another one
             finally:
                 draft.unlink(missing_ok=True)
-            _sync(folder)
+            sync(folder)
             return (folder / name).read_bytes()
 
     def delete(self, model: str, number: int) -> None:
@@ -74,11 +76,11 @@ class DirectoryPublisher:
         buried = folder / f"{DELETED}{number}"
         if not (folder / str(number)).is_dir():
             raise missing_version(model, number)
-        with self._told(model), locked(folder):
-            _refuse_named(folder, number)
+        with self._told(model), plain_folder(self._root, [model]) as opened, locked(opened, model):
+            refuse_named(model, number, lambda: aliases_in(opened))
             _empty(buried)
             (folder / str(number)).rename(buried)
-            _sync(folder)
+            sync(folder)
             _empty(buried)
 
     def _model(self, model: str) -> Path:
@@ -86,7 +88,7 @@ class DirectoryPublisher:
         folder = self._root / model
         if not folder.is_dir():
             folder.mkdir(exist_ok=True)
-            _sync(self._root)
+            sync(self._root)
         return folder
 
     @contextlib.contextmanager
@@ -94,6 +96,8 @@ class DirectoryPublisher:
         """Turn an operating system's error into what is wrong and what to do."""
         try:
             yield
+        except NotPlain as error:
+            raise BadArtifact(f"the registry's directory of {model!r} cannot be used: {error}") from error
         except PermissionError as error:
             raise ReadOnlyRegistry(f"the registry's directory of {model!r} cannot be written by this user") from error
         except OSError as error:
@@ -108,7 +112,7 @@ def _settle(filled: Path, last: Last) -> int:
     while True:
         number = _next(folder)
         for name, content in last(number).items():
-            _write(filled / name, [content])
+            write(filled / name, [content])
         _sync_below(filled)
         try:
             filled.rename(folder / str(number))
@@ -116,7 +120,7 @@ def _settle(filled: Path, last: Last) -> int:
             if error.errno in _TAKEN:
                 continue
             raise
-        _sync(folder)
+        sync(folder)
         return number
 
 
@@ -126,27 +130,10 @@ def _next(folder: Path) -> int:
     return 1 + max((int(name) for name in names if is_version_number(name)), default=0)
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sync_below(folder: Path) -> None:
     """Make the names in a folder and in all folders below it durable."""
     for path, _, _ in os.walk(folder, topdown=False):
-        _sync(Path(path))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(Path(path))
 
 
 def _tidy(folder: Path, now_s: float) -> None:
@@ -180,12 +167,3 @@ def _empty(folder: Path) -> None:
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
-
-
-def _refuse_named(folder: Path, number: int) -> None:
-    path = folder / ALIASES
-    try:
-        aliases = parse_aliases(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise BadArtifact(f"whether an alias names the version cannot be told: {error}; mend the file first") from error
-    refuse_named(folder.name, number, aliases)

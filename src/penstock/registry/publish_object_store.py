@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
-from penstock.registry.aliases import ALIASES, parse_aliases
+from penstock.registry.aliases import ALIASES
 from penstock.registry.candidate import Candidate, Progress
 from penstock.registry.manifest import MANIFEST
 from penstock.registry.object_store import CLAIM
@@ -62,7 +61,7 @@ class ObjectStorePublisher:
         names = [found.name for found in self._bucket.list(prefix)]
         if f"{prefix}/{MANIFEST}" not in names:
             raise missing_version(model, number)
-        refuse_named(model, number, self._aliases(model))
+        refuse_named(model, number, lambda: self._aliases(model))
         self._bucket.create(f"{prefix}/{CLAIM}", b"")
         self._bucket.delete([f"{prefix}/{MANIFEST}"])  # from here on there is no such version
         self._bucket.delete(name for name in names if name != f"{prefix}/{CLAIM}")
@@ -107,12 +106,9 @@ class ObjectStorePublisher:
         if read is None or read.data != manifest:
             raise RegistryUnreachable("somebody else wrote into the version that was being published; publish again")
 
-    def _aliases(self, model: str) -> dict[str, int]:
+    def _aliases(self, model: str) -> bytes:
         read = self._bucket.read(f"{model}/{ALIASES}")
-        try:
-            return parse_aliases(read.data.decode()) if read else {}
-        except (ValueError, RecursionError) as error:
-            raise BadArtifact(f"whether an alias names the version cannot be told: {error}; mend the file first") from error
+        return read.data if read else b""
 
 
 def _number(model: str, found: StoredObject) -> int:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from penstock.domain.errors import LoadRefused, NotFound
 from penstock.domain.tensor import TensorSpec
+from penstock.registry.aliases import known_aliases
 from penstock.registry.candidate import Candidate, Progress
 from penstock.registry.manifest import MANIFEST, SIGNATURE, Manifest
 from penstock.registry.model_folder import TRITON
@@ -127,8 +128,9 @@ def sign_version(publisher: Publisher, source: Source, model: ModelListing, vers
     publisher.replace(model.name, version.number, SIGNATURE, sign(text, key))
 
 
-def refuse_named(model: str, number: int, aliases: Mapping[str, int]) -> None:
-    """Raise `LoadRefused` if an alias names the version."""
+def refuse_named(model: str, number: int, read: Callable[[], bytes]) -> None:
+    """Raise `LoadRefused` if an alias names the version; `read` returns the file of aliases, nothing if there is none."""
+    aliases = known_aliases(read, "whether an alias names the version cannot be told")
     if names := sorted(alias for alias, target in aliases.items() if target == number):
         raise LoadRefused(f"version {number} of {model!r} is named by the alias {', '.join(names)}; move or remove it first")
 
