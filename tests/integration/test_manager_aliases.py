@@ -505,3 +505,22 @@ async def test_version_below_the_lowest_is_not_brought_back(house: Open, aliases
 
         assert await served.version_of("champion") == 2
         assert [(before, after) for _, before, after in events(served, "version 1")] == [("LOADING", "FAILED")]
+
+
+async def test_version_that_an_alias_names_goes_on_serving_when_its_files_are_gone(house: Open, models: ModuleType, root: Path) -> None:
+    """A directory removed by hand, or a manifest that a bucket let expire, is no wish; it is told, until the alias has moved."""
+    models.write_tagged(root, 3)
+
+    async with house(keep_warm_s=0) as served:
+        shutil.rmtree(root / "tagged" / "1")
+        await served.look()
+        await served.look()
+        during = await served.version_of(), served.states()[1], served.catalog.models["tagged"].problem
+        served.write("aliases.json", '{"champion": "3"}')
+        await served.look()
+        await served.look()
+
+        assert during[:2] == (1, READY)
+        assert "version 1 is gone from the registry" in during[2]
+        assert (await served.version_of(), served.states()[1], served.catalog.models["tagged"].problem) == (3, UNLOADED, "")
+        assert len(events(served, "problem")) == 2
