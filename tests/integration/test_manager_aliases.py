@@ -524,3 +524,28 @@ async def test_version_that_an_alias_names_goes_on_serving_when_its_files_are_go
         assert "version 1 is gone from the registry" in during[2]
         assert (await served.version_of(), served.states()[1], served.catalog.models["tagged"].problem) == (3, UNLOADED, "")
         assert len(events(served, "problem")) == 2
+
+
+async def test_alias_moved_by_the_file_does_not_wait_for_a_load(house: Open, models: ModuleType, root: Path) -> None:
+    """The way back is quick, whoever takes it: the next look sees it, though another version of the model is still being loaded."""
+    served_first = '{"champion": "2"}'
+    (root / "tagged" / "aliases.json").write_text(served_first)
+
+    async with house(versions="all") as served:
+        models.write_tagged(root, 3)
+        await served.look()
+        served.gate.opened.clear()
+        served.gate.waiting.clear()
+        await served.manager._look()
+        await served.until(served.gate.waiting.is_set)
+        served.write("aliases.json", '{"champion": "1"')
+        await served.manager._look()
+        half_written = await served.version_of()
+        served.write("aliases.json", '{"champion": "1"}')
+        await served.manager._look()
+        during, loading = await served.version_of(), not served.catalog.models["tagged"].is_ready(3)
+        served.gate.opened.set()
+        await served.settle()
+
+        assert (half_written, during, loading) == (2, 1, True)
+        assert (await served.version_of(), served.states()[3]) == (1, READY)

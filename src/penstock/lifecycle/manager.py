@@ -134,7 +134,9 @@ class Manager:
     async def _look(self) -> None:
         look = await self._looks.everywhere()
         for listing in look.models:
-            if not self._reconciler.busy(listing.name):
+            if self._reconciler.busy(listing.name):
+                self._reconciler.follow_aliases(listing, look.turn)
+            else:
                 self._reconciler.tasks.spawn(self._follow(listing, look.turn, look.eligible.get(listing.name, set())))
 
     async def _follow(self, listing: ModelListing, turn: int, eligible: set[int]) -> None:

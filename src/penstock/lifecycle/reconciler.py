@@ -88,6 +88,12 @@ class Reconciler:
             passing = {number for number, version in model.versions.items() if version.passing}
             return await self._reconciled(model, eligible, {*retried, *passing})
 
+    def follow_aliases(self, listing: ModelListing, turn: int) -> None:
+        """Move aliases as a look has found them, while steps are being taken for the model: the way back waits for no load."""
+        model = self._catalog.served(listing.name)
+        if self.listings.hear_aliases(listing, turn) and not model.unloaded:
+            self.move_aliases(model, "registry")
+
     async def tidy(self, name: str) -> None:
         """Let go of what is no longer wanted, without loading anything."""
         if name in self.listings:
