@@ -549,3 +549,20 @@ async def test_alias_moved_by_the_file_does_not_wait_for_a_load(house: Open, mod
 
         assert (half_written, during, loading) == (2, 1, True)
         assert (await served.version_of(), served.states()[3]) == (1, READY)
+
+
+async def test_each_version_that_is_kept_warm_is_freed_when_its_own_time_is_over(house: Open, models: ModuleType, root: Path) -> None:
+    """Nobody looks at the registry; a timer that fires a little early, as they do, loses nothing."""
+    for number in (3, 4):
+        models.write_tagged(root, number)
+    (root / "tagged" / "aliases.json").write_text('{"a": "1", "b": "2"}')
+
+    async with house(keep_warm_s=0.2) as served:
+        late_s = 0.001
+        reconciler = served.manager._reconciler
+        real = reconciler._clock
+        await put(served, 4, "a")
+        await asyncio.sleep(0.05)
+        await put(served, 4, "b")
+        reconciler._clock = lambda: real() - late_s  # from here on every timer is early by that much
+        await served.until(lambda: served.states() == {1: UNLOADED, 2: UNLOADED, 4: READY})

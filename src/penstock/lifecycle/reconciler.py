@@ -98,7 +98,10 @@ class Reconciler:
         """Let go of what is no longer wanted, without loading anything."""
         if name in self.listings:
             async with self._lock(name):
-                await self._reconciled(self._catalog.served(name), (), ())
+                model = self._catalog.served(name)
+                model.kept_warm.numbers(self._clock())  # whose time is over now is freed now; the others get a timer again
+                await self._reconciled(model, (), ())
+                self._tidy_later(model)
 
     async def _reconciled(self, model: ServedModel, eligible: Collection[int], retried: Collection[int]) -> list[PenstockError]:
         listing, failures = self.listings[model.name], list[PenstockError]()
