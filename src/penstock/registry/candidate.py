@@ -61,6 +61,12 @@ class Candidate:
             raise BadArtifact(f"the file {name!r} changed while it was published; publish it again when it is whole")
 
 
+def config_in(path: Path) -> str:
+    """Return the text of the config.pbtxt in a directory that is to be published, "" if there is none; raises `BadArtifact`, OSError."""
+    config = path / TRITON
+    return _text(config) if config.is_file() else ""
+
+
 def candidate_of(path: Path, graph_name: str, watch: Watch) -> Candidate:
     """Return a model file with its external data, or a directory that holds `graph_name` and no more than a version may.
 

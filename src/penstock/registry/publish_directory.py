@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -13,10 +13,10 @@ from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
 from penstock.registry.aliases import aliases_in, locked
 from penstock.registry.candidate import Candidate, Progress
-from penstock.registry.durable import DRAFT, sync, write
-from penstock.registry.model_folder import DELETED
+from penstock.registry.durable import DRAFT, put_in_place, sync, write
+from penstock.registry.model_folder import DELETED, TRITON
 from penstock.registry.plain_files import NotPlain, plain_folder
-from penstock.registry.publisher import Last, missing_version, refuse_named
+from penstock.registry.publisher import Last, missing_version, refuse_named, refuse_other_config
 from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
 
 _ABANDONED_S: Final = 24 * 3600.0
@@ -36,39 +36,37 @@ class DirectoryPublisher:
             folder = self._model(model)
             filled = folder / f"{DRAFT}{uuid4().hex}"
             filled.mkdir()
-            _tidy(folder, filled.stat().st_mtime)
             try:
+                _tidy(folder, filled.stat().st_mtime)
                 for name in candidate.files:
                     write(filled / name, candidate.chunks(name, progress))
-                return _settle(filled, last)
+                return _settle(filled, last, lambda: self._bring(model, candidate.config))
             finally:
                 shutil.rmtree(filled, ignore_errors=True)  # which is gone if it became the version
 
     def replace(self, model: str, number: int, name: str, content: bytes) -> None:
         """Write one small file of a version at once."""
-        folder = self._root / model / str(number)
-        draft = folder.parent / f".{name}.{uuid4().hex}"
-        with self._told(model):
-            try:
-                write(draft, [content])
-                draft.replace(folder / name)
-            finally:
-                draft.unlink(missing_ok=True)
-            sync(folder)
+        with self._told(model), plain_folder(self._root, [model, str(number)]) as folder:
+            put_in_place(folder, name, content)
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none; returns what is there now."""
+    def config(self, model: str) -> bytes | None:
+        """Return what the versions share; see `Publisher.config`."""
+        folder = self._root / model
         with self._told(model):
-            folder = self._model(model)
-            draft = folder / f".{name}.{uuid4().hex}"
             try:
-                write(draft, [content])
-                with contextlib.suppress(FileExistsError):
-                    os.link(draft, folder / name)  # unlike a rename, never in place of another one
-            finally:
-                draft.unlink(missing_ok=True)
-            sync(folder)
-            return (folder / name).read_bytes()
+                return (folder / TRITON).read_bytes()
+            except FileNotFoundError:
+                return b"" if folder.is_dir() and _next(folder) > 1 else None
+
+    def _bring(self, model: str, config: str) -> None:
+        """Write the config.pbtxt of a first version, in place of none; raises `LoadRefused` where there is another one."""
+        if not config:
+            return
+        with plain_folder(self._root, [model]) as folder, locked(folder, model):
+            there = self.config(model)
+            refuse_other_config(model, config, there)
+            if there is None:
+                put_in_place(folder, TRITON, config.encode())
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; see `Publisher.delete`. An empty hidden folder stays, and keeps the number."""
@@ -106,7 +104,7 @@ class DirectoryPublisher:
             raise RegistryUnreachable(f"the registry's directory of {model!r} cannot be written: {error.strerror}") from error
 
 
-def _settle(filled: Path, last: Last) -> int:
+def _settle(filled: Path, last: Last, bring: Callable[[], None]) -> int:
     """Give the filled folder its number: the first one that nobody has taken when it comes to the rename."""
     folder = filled.parent
     while True:
@@ -114,6 +112,7 @@ def _settle(filled: Path, last: Last) -> int:
         for name, content in last(number).items():
             write(filled / name, [content])
         _sync_below(filled)
+        bring()
         try:
             filled.rename(folder / str(number))
         except OSError as error:
@@ -142,20 +141,21 @@ def _tidy(folder: Path, now_s: float) -> None:
         if now_s - _last_write_s(entry) > _ABANDONED_S:
             # The rename takes it from a publisher that only slept: that one then fails instead of publishing half of it.
             dead = folder / f"{DRAFT}{uuid4().hex}"
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
                 entry.rename(dead)
-            shutil.rmtree(dead, ignore_errors=True)
+                _remove(dead)
     for entry in folder.glob(f"{DELETED}*"):
-        _empty(entry)
+        with contextlib.suppress(OSError):
+            _empty(entry)
 
 
-def _last_write_s(folder: Path) -> float:
-    """Return when something in a folder was last written, in seconds since 1970; its owner may take it away meanwhile."""
+def _last_write_s(draft: Path) -> float:
+    """Return when a file, or something in a folder, was last written, in seconds since 1970; its owner may take it away meanwhile."""
     times = [0.0]
-    for path, _, names in os.walk(folder):
-        for name in (".", *names):
-            with contextlib.suppress(FileNotFoundError):
-                times.append(os.lstat(Path(path, name)).st_mtime)
+    below = (Path(path, name) for path, _, names in os.walk(draft) for name in (".", *names))
+    for path in (draft, *below):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(path.lstat().st_mtime)
     return max(times)
 
 
@@ -163,7 +163,11 @@ def _empty(folder: Path) -> None:
     """Remove what is in a folder, if it is there, and leave the folder itself."""
     with contextlib.suppress(FileNotFoundError):
         for entry in list(folder.iterdir()):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+            _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)

@@ -10,9 +10,10 @@ from penstock.domain.names import is_version_number
 from penstock.registry.aliases import ALIASES
 from penstock.registry.candidate import Candidate, Progress
 from penstock.registry.manifest import MANIFEST
+from penstock.registry.model_folder import TRITON
 from penstock.registry.object_store import CLAIM
 from penstock.registry.object_store_bucket import Bucket, StoredObject
-from penstock.registry.publisher import Last, missing_version, refuse_named
+from penstock.registry.publisher import Last, missing_version, refuse_named, refuse_other_config
 from penstock.registry.source import RegistryUnreachable
 
 _GIVES_UP_S: Final = 12 * 3600.0
@@ -38,6 +39,7 @@ class ObjectStorePublisher:
             for name in small.keys() - {MANIFEST}:
                 self._bucket.upload(f"{prefix}/{name}", [small[name]], len(small[name]))
             self._check_whole(prefix, candidate)
+            self._bring(model, candidate.config)
             _check_time(began)
         except BaseException:
             self._give_up(prefix, [*candidate.files, *(small.keys() - {MANIFEST})])
@@ -49,11 +51,20 @@ class ObjectStorePublisher:
         """Write one small file of a version at once."""
         self._bucket.upload(f"{model}/{number}/{name}", [content], len(content))
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none; returns what is there now."""
-        key = f"{model}/{name}"
-        read = None if self._bucket.create(key, content) else self._bucket.read(key)
-        return read.data if read else content
+    def config(self, model: str) -> bytes | None:
+        """Return what the versions share; see `Publisher.config`."""
+        if read := self._bucket.read(f"{model}/{TRITON}"):
+            return read.data
+        return b"" if any(found.name.endswith(f"/{MANIFEST}") for found in self._bucket.list(model)) else None
+
+    def _bring(self, model: str, config: str) -> None:
+        """Write the config.pbtxt of a first version, in place of none; raises `LoadRefused` where there is another one."""
+        if not config:
+            return
+        there = self.config(model)
+        if there is None and not self._bucket.create(f"{model}/{TRITON}", config.encode()):
+            there = self.config(model)  # somebody else was quicker
+        refuse_other_config(model, config, there)
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; see `Publisher.delete`. Its claim stays, and keeps the number."""

@@ -26,14 +26,15 @@ class Publisher(Protocol):
         """Write the candidate as the next version, and return its number.
 
         Until the manifest is there, the version is not; whatever ends the process before, nothing of it is ever listed. Two who
-        publish at once get two numbers. Raises `BadArtifact` if a file is no longer what was checked.
+        publish at once get two numbers. A config.pbtxt is written by the first version only, as the last thing before that version
+        is there. Raises `BadArtifact` if a file is no longer what was checked, `LoadRefused` where the model has another config.pbtxt.
         """
 
     def replace(self, model: str, number: int, name: str, content: bytes) -> None:
         """Write one small file of a version at once."""
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none of that name; returns what is there now."""
+    def config(self, model: str) -> bytes | None:
+        """Return the model's config.pbtxt, empty where its versions have none; None as long as the first version may bring one."""
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; its number is not used again.
@@ -66,16 +67,16 @@ def publish(publisher: Publisher, model: str, candidate: Candidate, labels: Labe
         return ({SIGNATURE: sign(text, labels.key)} if labels.key else {}) | {MANIFEST: text}
 
     last(1)  # a key or a label that cannot be used is told before anything is written
-    if candidate.config:
-        _share(publisher, model, candidate.config.encode())
     return publisher.place(model, candidate, last, progress)
 
 
-def _share(publisher: Publisher, model: str, config: bytes) -> None:
-    if publisher.create_shared(model, TRITON, config) != config:
+def refuse_other_config(model: str, config: str, there: bytes | None) -> None:
+    """Raise `LoadRefused` if a candidate brings a config.pbtxt other than what `Publisher.config` has returned."""
+    if config and there is not None and there != config.encode():
+        has = f"another {TRITON} already" if there else f"versions without a {TRITON}"
         raise LoadRefused(
-            f"the model {model!r} has another {TRITON} already, which all its versions share; publish without the file, or say what "
-            "differs in a model.toml beside the model file"
+            f"the model {model!r} has {has}, and all its versions share that file; publish without it, or say what differs in a "
+            "model.toml beside the model file"
         )
 
 
