@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -328,6 +329,49 @@ async def test_registry_that_cannot_be_read_is_told_as_unavailable(house: Open, 
 
         assert events(served, "registry") == [("registry", "reachable", "unreachable"), ("registry", "unreachable", "reachable")]
         assert await served.version_of() == 1
+
+
+async def test_each_outage_of_the_registry_is_told_once_and_its_end_too(
+    house: Open, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long it lasts, and though the reason is another text at each look, as one with the number of a request is."""
+    requests, real = iter(range(100)), DirectorySource.snapshot
+
+    def away(_source: DirectorySource) -> Snapshot:
+        raise RegistryUnreachable(f"the registry does not answer, request {next(requests)}")
+
+    async with house() as served:
+        for _ in range(2):
+            monkeypatch.setattr(DirectorySource, "snapshot", away)
+            for _ in range(3):
+                with pytest.raises(RegistryUnreachable):
+                    await served.look()
+            monkeypatch.setattr(DirectorySource, "snapshot", real)
+            await served.look()
+
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [
+        "the registry cannot be read: the registry does not answer, request 0; what is loaded stays loaded",
+        "the registry can be read again",
+        "the registry cannot be read: the registry does not answer, request 3; what is loaded stays loaded",
+        "the registry can be read again",
+    ]
+
+
+async def test_what_is_wrong_in_the_registry_is_told_each_time_it_becomes_so(
+    house: Open, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at each look; and nothing is remembered of what is mended."""
+    async with house() as served:
+        for _ in range(2):
+            (root / "tagged" / "draft").mkdir()
+            await served.look()
+            await served.look()
+            (root / "tagged" / "draft").rmdir()
+            await served.look()
+
+        assert caplog.text.count("ignored in the registry: tagged/draft") == 2
+        assert served.manager._looks._notices._said == set()
 
 
 async def test_file_that_cannot_be_understood_is_told_and_not_written_over(house: Open, root: Path) -> None:
