@@ -40,11 +40,18 @@ class CacheIndex:
     """Small files in the cache's directory, each replaced at once. What cannot be read is as if it had never been kept."""
 
     def __init__(self, directory: Path) -> None:
-        """Make the directories ready; raises OSError."""
+        """Touch nothing yet."""
         self._index = directory / _INDEX
         self._snapshots = directory / _SNAPSHOTS
+
+    def make_ready(self) -> None:
+        """Make the directories that are not there; raises OSError."""
         for folder in (self._index, self._snapshots):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what crashed processes left; raises OSError."""
+        for folder in (self._index, self._snapshots):
             for draft in folder.glob(f"{_DRAFT}*"):  # of a crashed process; a live one loses a record at most
                 draft.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -222,6 +223,35 @@ def test_rules_of_now_hold_for_copies_of_before(source: Moody) -> None:
 
     with pytest.raises(LoadRefused, match="require_manifest"):
         opened(strict)
+
+
+def test_cache_that_is_cleared_while_it_is_in_use_is_made_anew(source: Moody, tmp_path: Path) -> None:
+    """What was open is given back without complaint, and the next version is fetched as ever and remembered."""
+    registry = registry_over(source)
+    held = opened(registry, 1)
+    shutil.rmtree(tmp_path / "cache")
+    held.close()
+    again = opened(registry, 2)
+    again.close()
+    shutil.rmtree(tmp_path / "cache")
+
+    assert opened(registry, 1).path.is_file()
+    assert opened(registry, 2).path.is_file()
+    fetched = source.fetched
+    assert opened(registry, 2).path.is_file()
+    assert source.fetched == fetched
+
+
+def test_cache_that_cannot_be_used_any_more_is_told(source: Moody, tmp_path: Path) -> None:
+    """A file in its place: each load says what is wrong, and what was open is given back."""
+    registry = registry_over(source)
+    held = opened(registry, 1)
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("")
+    held.close()
+
+    with pytest.raises(LoadRefused, match="cannot be copied into the cache"):
+        opened(registry, 2)
 
 
 def test_alias_is_moved_where_the_models_come_from(source: Moody) -> None:
