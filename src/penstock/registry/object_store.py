@@ -56,6 +56,11 @@ class _ObjectFolder:
     def __init__(self, name: str, objects: Iterable[StoredObject], read: Callable[[StoredObject], str]) -> None:
         self.name: Final = name
         self._objects = {found.name.removeprefix(f"{name}/"): found for found in objects}
+        self._below: defaultdict[str, list[tuple[str, StoredObject]]] = defaultdict(list)
+        for key, found in self._objects.items():
+            folder, slash, below = key.partition("/")
+            if slash:
+                self._below[folder].append((below, found))
         self._read = read
 
     def small_files(self) -> list[StoredObject]:
@@ -79,14 +84,13 @@ class _ObjectFolder:
         return [name for name in numbers if not {f"{name}/{MANIFEST}", f"{name}/{CLAIM}"} & self._objects.keys()]
 
     def _all(self) -> list[str]:
-        return sorted({folder for name in self._objects if (folder := name.partition("/")[0]) != name})
+        return sorted(self._below)
 
     def fingerprint(self, name: str) -> Fingerprint:
-        """Return the stamps of one file, or of all files below a folder."""
+        """Return the stamps of one file, or of all files below a folder of the model."""
         if name in self._objects:
             return (_stamp(name, self._objects[name]),)
-        below = f"{name}/"
-        return tuple(_stamp(key.removeprefix(below), found) for key, found in self._objects.items() if key.startswith(below))
+        return tuple(_stamp(below, found) for below, found in self._below.get(name, ()))
 
 
 def _stamp(name: str, found: StoredObject) -> tuple[str, int, int]:
