@@ -150,6 +150,20 @@ def test_start_without_the_source_serves_what_the_cache_holds(source: Moody, cap
     assert (dict(configured.versions), "the cache holds no version" in configured.problem) == ({}, True)
 
 
+def test_odd_name_costs_no_other_version_its_start_without_the_source(source: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that is no text, of a file or a folder: told, and the others are served."""
+    root = source.root
+    (root / "tagged" / os.fsdecode(b"caf\xe9")).mkdir()
+    (root / "tagged" / "2" / os.fsdecode(b"caf\xe9.txt")).write_text("")
+    opened(registry_over(source)).close()
+    source.down = True
+
+    snapshot = registry_over(source).snapshot()
+
+    assert list(snapshot.models["tagged"].versions) == [1]
+    assert caplog.text.count("not all of the model tagged would serve after a start without the registry") == 1
+
+
 def test_source_that_comes_back_is_read_again(source: Moody) -> None:
     """From then on, losing it again is for the caller to know: what is loaded stays loaded."""
     opened(registry_over(source)).close()
