@@ -41,10 +41,10 @@ def put_in_place(folder: int, name: str, content: bytes, rights: int | None = No
     os.fsync(folder)
 
 
-def write(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file, and the folders that it needs, onto the disk; raises OSError."""
+def write(path: Path, chunks: Iterable[bytes], rights: int = _RIGHTS) -> None:
+    """Write a new file, and the folders that it needs, onto the disk; raises OSError, also where there is one already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, rights), "wb") as file:
         for chunk in chunks:
             file.write(chunk)
         file.flush()

@@ -110,6 +110,7 @@ def _settle(filled: Path, last: Last, bring: Callable[[], None]) -> int:
     while True:
         number = _next(folder)
         for name, content in last(number).items():
+            (filled / name).unlink(missing_ok=True)  # of the number before
             write(filled / name, [content])
         _sync_below(filled)
         bring()
