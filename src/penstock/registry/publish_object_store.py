@@ -69,12 +69,18 @@ class ObjectStorePublisher:
     def delete(self, model: str, number: int) -> None:
         """Remove a version; see `Publisher.delete`. Its claim stays, and keeps the number."""
         prefix = f"{model}/{number}"
-        names = [found.name for found in self._bucket.list(prefix)]
-        if f"{prefix}/{MANIFEST}" not in names:
+        manifest = self._bucket.read(f"{prefix}/{MANIFEST}")
+        if manifest is None:
             raise missing_version(model, number)
+        names = [found.name for found in self._bucket.list(prefix)]
         refuse_named(model, number, lambda: self._aliases(model))
         self._bucket.create(f"{prefix}/{CLAIM}", b"")
         self._bucket.delete([f"{prefix}/{MANIFEST}"])  # from here on there is no such version
+        try:
+            refuse_named(model, number, lambda: self._aliases(model))  # one may have been moved here meanwhile
+        except Exception:
+            self._bucket.create(f"{prefix}/{MANIFEST}", manifest.data)
+            raise
         self._bucket.delete(name for name in names if name != f"{prefix}/{CLAIM}")
 
     def _claim(self, model: str) -> int:

@@ -6,14 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from penstock.domain.errors import LoadRefused, NotFound
+from penstock.domain.errors import BadArtifact, LoadRefused, NotFound
+from penstock.domain.names import shown
 from penstock.domain.tensor import TensorSpec
 from penstock.registry.aliases import known_aliases
 from penstock.registry.candidate import Candidate, Progress
-from penstock.registry.manifest import MANIFEST, SIGNATURE, Manifest
+from penstock.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from penstock.registry.model_folder import TRITON
 from penstock.registry.signing import sign
-from penstock.registry.source import ModelListing, Source, VersionListing
+from penstock.registry.source import ModelListing, Source, SourceFile, VersionListing
 
 Last = Callable[[int], Mapping[str, bytes]]
 """From a version's number to the files that are written last, in that order: the manifest says which number it is for."""
@@ -116,9 +117,21 @@ def manifest_of(source: Source, model: ModelListing, version: VersionListing) ->
 
 
 def file_of(source: Source, model: ModelListing, version: VersionListing, name: str) -> bytes | None:
-    """Return the content of one small file of a version, None if it is not there; raises `RegistryUnreachable` or `BadArtifact`."""
+    """Return the content of one small file of a version, None if it is not there.
+
+    Raises `RegistryUnreachable`, or `BadArtifact`, also for one that is larger than any manifest may be.
+    """
     found = [file for file in source.files(model, version) if file.name == name]
-    return b"".join(found[0].chunks()) if found else None
+    return _bounded(found[0]) if found else None
+
+
+def _bounded(file: SourceFile) -> bytes:
+    content = bytearray()
+    for piece in file.chunks():
+        content += piece
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise BadArtifact(f"the file {shown(file.name)} has more than {MAX_MANIFEST_BYTES} bytes; no server reads it either")
+    return bytes(content)
 
 
 def sign_version(publisher: Publisher, source: Source, model: ModelListing, version: VersionListing, key: Path) -> None:
