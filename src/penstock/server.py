@@ -47,7 +47,7 @@ from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
 from penstock.registry.source import RegistryUnreachable
-from penstock.registry.sources import registry_of
+from penstock.registry.sources import is_remote, registry_of
 from penstock.registry.verified import VerifiedRegistry
 from penstock.security.token import AdminToken
 from penstock.stop_signals import StopSignals
@@ -179,7 +179,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
     addresses = await listeners.open()
-    start = asyncio.create_task(_start(house))
+    start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
     stop = asyncio.create_task(signals.wait())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
     try:
@@ -202,9 +202,9 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     return 0 if clean else 1
 
 
-async def _start(house: House) -> None:
+async def _start(house: House, *, patient: bool = False) -> None:
     try:
-        await house.manager.start()
+        await house.manager.start(patient=patient)
     except RegistryUnreachable as error:
         raise StartError(f"{error}; name another one with --registry") from error
     # What is loaded stays: the collector need not look at it again and again.

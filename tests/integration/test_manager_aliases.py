@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -330,6 +331,49 @@ async def test_registry_that_cannot_be_read_is_told_as_unavailable(house: Open, 
         assert await served.version_of() == 1
 
 
+async def test_each_outage_of_the_registry_is_told_once_and_its_end_too(
+    house: Open, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long it lasts, and though the reason is another text at each look, as one with the number of a request is."""
+    requests, real = iter(range(100)), DirectorySource.snapshot
+
+    def away(_source: DirectorySource) -> Snapshot:
+        raise RegistryUnreachable(f"the registry does not answer, request {next(requests)}")
+
+    async with house() as served:
+        for _ in range(2):
+            monkeypatch.setattr(DirectorySource, "snapshot", away)
+            for _ in range(3):
+                with pytest.raises(RegistryUnreachable):
+                    await served.look()
+            monkeypatch.setattr(DirectorySource, "snapshot", real)
+            await served.look()
+
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [
+        "the registry cannot be read: the registry does not answer, request 0; what is loaded stays loaded",
+        "the registry can be read again",
+        "the registry cannot be read: the registry does not answer, request 3; what is loaded stays loaded",
+        "the registry can be read again",
+    ]
+
+
+async def test_what_is_wrong_in_the_registry_is_told_each_time_it_becomes_so(
+    house: Open, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at each look; and nothing is remembered of what is mended."""
+    async with house() as served:
+        for _ in range(2):
+            (root / "tagged" / "draft").mkdir()
+            await served.look()
+            await served.look()
+            (root / "tagged" / "draft").rmdir()
+            await served.look()
+
+        assert caplog.text.count("ignored in the registry: tagged/draft") == 2
+        assert served.manager._looks._notices._said == set()
+
+
 async def test_file_that_cannot_be_understood_is_told_and_not_written_over(house: Open, root: Path) -> None:
     """The old aliases stay in force, the event says why, and a request to move one is refused."""
     async with house() as served:
@@ -505,3 +549,64 @@ async def test_version_below_the_lowest_is_not_brought_back(house: Open, aliases
 
         assert await served.version_of("champion") == 2
         assert [(before, after) for _, before, after in events(served, "version 1")] == [("LOADING", "FAILED")]
+
+
+async def test_version_that_an_alias_names_goes_on_serving_when_its_files_are_gone(house: Open, models: ModuleType, root: Path) -> None:
+    """A directory removed by hand, or a manifest that a bucket let expire, is no wish; it is told, until the alias has moved."""
+    models.write_tagged(root, 3)
+
+    async with house(keep_warm_s=0) as served:
+        shutil.rmtree(root / "tagged" / "1")
+        await served.look()
+        await served.look()
+        during = await served.version_of(), served.states()[1], served.catalog.models["tagged"].problem
+        served.write("aliases.json", '{"champion": "3"}')
+        await served.look()
+        await served.look()
+
+        assert during[:2] == (1, READY)
+        assert "version 1 is gone from the registry" in during[2]
+        assert (await served.version_of(), served.states()[1], served.catalog.models["tagged"].problem) == (3, UNLOADED, "")
+        assert len(events(served, "problem")) == 2
+
+
+async def test_alias_moved_by_the_file_does_not_wait_for_a_load(house: Open, models: ModuleType, root: Path) -> None:
+    """The way back is quick, whoever takes it: the next look sees it, though another version of the model is still being loaded."""
+    served_first = '{"champion": "2"}'
+    (root / "tagged" / "aliases.json").write_text(served_first)
+
+    async with house(versions="all") as served:
+        models.write_tagged(root, 3)
+        await served.look()
+        served.gate.opened.clear()
+        served.gate.waiting.clear()
+        await served.manager._look()
+        await served.until(served.gate.waiting.is_set)
+        served.write("aliases.json", '{"champion": "1"')
+        await served.manager._look()
+        half_written = await served.version_of()
+        served.write("aliases.json", '{"champion": "1"}')
+        await served.manager._look()
+        during, loading = await served.version_of(), not served.catalog.models["tagged"].is_ready(3)
+        served.gate.opened.set()
+        await served.settle()
+
+        assert (half_written, during, loading) == (2, 1, True)
+        assert (await served.version_of(), served.states()[3]) == (1, READY)
+
+
+async def test_each_version_that_is_kept_warm_is_freed_when_its_own_time_is_over(house: Open, models: ModuleType, root: Path) -> None:
+    """Nobody looks at the registry; a timer that fires a little early, as they do, loses nothing."""
+    for number in (3, 4):
+        models.write_tagged(root, number)
+    (root / "tagged" / "aliases.json").write_text('{"a": "1", "b": "2"}')
+
+    async with house(keep_warm_s=0.2) as served:
+        late_s = 0.001
+        reconciler = served.manager._reconciler
+        real = reconciler._clock
+        await put(served, 4, "a")
+        await asyncio.sleep(0.05)
+        await put(served, 4, "b")
+        reconciler._clock = lambda: real() - late_s  # from here on every timer is early by that much
+        await served.until(lambda: served.states() == {1: UNLOADED, 2: UNLOADED, 4: READY})

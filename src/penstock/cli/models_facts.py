@@ -17,7 +17,7 @@ from penstock.registry.manifest import Manifest
 from penstock.registry.model_folder import SETTINGS
 from penstock.registry.options import RegistryOptions
 from penstock.registry.publisher import Labels, manifest_for, manifest_of
-from penstock.registry.source import ModelListing, Source, VersionListing
+from penstock.registry.source import ModelListing, RegistryUnreachable, Source, VersionListing
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000
@@ -121,12 +121,12 @@ def _unwatched(_total: int) -> AbstractContextManager[Progress]:
 
 
 def summary_of(source: Source, model: ModelListing, version: VersionListing) -> Summary:
-    """Return one line of a list of versions; raises `RegistryUnreachable`."""
+    """Return one line of a list of versions; what cannot be read of one, for whatever reason, is told in its line."""
     manifest, problem = None, version.problem
     try:
         manifest = manifest_of(source, model, version)
-    except PenstockError as error:
-        problem = problem or error.message
+    except (PenstockError, RegistryUnreachable) as error:
+        problem = problem or str(error)
     return Summary(
         version=version.number,
         created=manifest.created if manifest else "",

@@ -87,14 +87,17 @@ def publish(
       penstock models publish build/ --name fraud --tag stage=test --lineage commit=4f2a91c --registry s3://models/prod
     """
     from penstock.registry.model_folder import with_config  # noqa: PLC0415 - the registry takes a while to import; --help needs none
-    from penstock.registry.publisher import Labels  # noqa: PLC0415 - as above
+    from penstock.registry.publisher import Labels, refuse_other_config  # noqa: PLC0415 - as above
     from penstock.registry.publishers import publisher_of  # noqa: PLC0415 - as above
     from penstock.registry.source import ModelListing  # noqa: PLC0415 - as above
 
-    publisher_of(opened.source)  # a registry that takes no versions is told before a model is tried
+    publisher = publisher_of(opened.source)  # a registry that takes no versions is told before a model is tried
     model = opened.source.snapshot().models.get(name, ModelListing(name))
+    if config := _config(path):
+        refuse_other_config(name, config, publisher.config(name))
+        model = with_config(model, config)
     candidate = _candidate(path, model)
-    trial = _tried(opened, with_config(model, candidate.config) if candidate.config else model, candidate, timeout)
+    trial = _tried(opened, model, candidate, timeout)
     labels = Labels(trial.inputs, trial.outputs, tags, lineage, key)
     published = _published(opened, model, candidate, labels, again)
     if alias:
@@ -105,6 +108,15 @@ def publish(
         return
     for line in _lines(name, published, alias, trial):
         click.echo(line)
+
+
+def _config(path: Path) -> str:
+    from penstock.registry.candidate import config_in  # noqa: PLC0415 - as above
+
+    try:
+        return config_in(path)
+    except OSError as error:
+        leave(f"{error.filename}: {error.strerror}", USAGE)
 
 
 def _candidate(path: Path, model: "ModelListing") -> "Candidate":

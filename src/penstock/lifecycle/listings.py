@@ -34,6 +34,15 @@ class Listings:
             self._listings[listing.name] = listing
             self._turns[listing.name] = turn
 
+    def hear_aliases(self, listing: ModelListing, turn: int) -> bool:
+        """Take in the aliases alone, for whoever is working with the rest; tells whether they are news."""
+        known = self._listings.get(listing.name)
+        if known is None or listing.problem or turn <= self._turns[listing.name]:
+            return False
+        self._listings[listing.name] = replace(known, aliases=listing.aliases)
+        self._turns[listing.name] = turn
+        return True
+
     def alias_moved(self, name: str, alias: str, number: int | None) -> None:
         """Take in that this server has moved an alias in the registry, or removed it with None; a look must have found the model."""
         listing = self._listings[name]

@@ -73,27 +73,33 @@ class Looks:
         try:
             snapshot = await beside(self._registry.snapshot)
         except RegistryUnreachable as error:
-            self._notices.once(f"{error}; what is loaded stays loaded")
-            self._note_reachable(reachable=False)
+            self._note_reachable(reachable=False, why=str(error))
             raise
-        self._notices.of(snapshot)
-        self._note_reachable(reachable=not snapshot.stale)
+        self._notices.of(snapshot, self._only.keys() - snapshot.models.keys())
+        self._note_reachable(
+            reachable=not snapshot.stale, why=""
+        )  # of a snapshot that an earlier run has seen the registry tells by itself
         return snapshot, turn
 
     def _is_served(self, name: str) -> bool:
         return not self._only or name in self._only
 
     def _note_missing(self, snapshot: Snapshot) -> None:
-        """Say which models should be there and are not: what is loaded of them stays loaded."""
+        """Keep that models which should be there are not: what is loaded of them stays loaded."""
         for name in sorted(self._only.keys() - snapshot.models.keys()):
-            self._notices.once(f"the model {name!r} is asked for, but the registry does not have it")
             self._catalog.served(name)
         for name in self._catalog.models.keys() - snapshot.models.keys():
             self._catalog.served(name).note_problem(_GONE)
 
-    def _note_reachable(self, *, reachable: bool) -> None:
-        if reachable is not self._reachable:
-            words = ("unreachable", "reachable")
-            for model in self._catalog:
-                model.events.add("registry", "registry", words[not reachable], words[reachable], "what is loaded stays loaded")
+    def _note_reachable(self, *, reachable: bool, why: str) -> None:
+        """Say once that the registry is out of reach, however the reason is worded at each look, and once that it is back."""
+        if reachable is self._reachable:
+            return
         self._reachable = reachable
+        if reachable:
+            _log.warning("the registry can be read again")
+        elif why:
+            _log.warning("the registry cannot be read: %s; what is loaded stays loaded", why)
+        words = ("unreachable", "reachable")
+        for model in self._catalog:
+            model.events.add("registry", "registry", words[not reachable], words[reachable], "what is loaded stays loaded")

@@ -13,7 +13,7 @@ from penstock.lifecycle.alias_moves import AliasMoves
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
-from penstock.lifecycle.looks import Looks
+from penstock.lifecycle.looks import Look, Looks
 from penstock.lifecycle.promotions import Promotions
 from penstock.lifecycle.reconciler import Reconciler
 from penstock.lifecycle.route_store import RouteStore
@@ -22,6 +22,8 @@ from penstock.registry.source import ModelListing, Registry, RegistryUnreachable
 
 _log = logging.getLogger(__name__)
 _CLOSE_S: Final = 5.0
+_FIRST_POLL_S: Final = 2.0
+"""How often a registry that cannot be read at the start is asked again by a server that does not poll."""
 
 
 class Wanted(NamedTuple):
@@ -60,12 +62,12 @@ class Manager:
         self._watcher: asyncio.Task[None] | None = None
         self._at_start: frozenset[str] | None = None
 
-    async def start(self) -> None:
+    async def start(self, *, patient: bool = False) -> None:
         """Load everything wanted, and return when each wanted version is READY or FAILED; then watch the registry.
 
-        Raises `RegistryUnreachable` if there is no registry to start from.
+        Raises `RegistryUnreachable` if there is no registry to start from; who is `patient` waits for it instead.
         """
-        look = await self._looks.everywhere()
+        look = await self._first_look(patient)
         async with asyncio.TaskGroup() as group:
             for listing in look.models:
                 group.create_task(self._reconciler.reconcile(listing, look.turn, set(listing.versions)))
@@ -119,11 +121,24 @@ class Manager:
         model.unloaded = True
         await self._reconciler.drain_all(model)
 
+    async def _first_look(self, patient: bool) -> Look:
+        while True:
+            try:
+                return await self._looks.everywhere()
+            except RegistryUnreachable:
+                if not patient:
+                    raise
+            await self._pause(self._poll_s or _FIRST_POLL_S)
+
+    async def _pause(self, limit_s: float) -> None:
+        """Wait for the next look: that long, without an end for 0, or until somebody hints."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hint.wait(), limit_s or None)
+        self._hint.clear()
+
     async def _watch(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hint.wait(), self._poll_s or None)
-            self._hint.clear()
+            await self._pause(self._poll_s)
             try:
                 await self._look()
             except RegistryUnreachable:
@@ -134,7 +149,9 @@ class Manager:
     async def _look(self) -> None:
         look = await self._looks.everywhere()
         for listing in look.models:
-            if not self._reconciler.busy(listing.name):
+            if self._reconciler.busy(listing.name):
+                self._reconciler.follow_aliases(listing, look.turn)
+            else:
                 self._reconciler.tasks.spawn(self._follow(listing, look.turn, look.eligible.get(listing.name, set())))
 
     async def _follow(self, listing: ModelListing, turn: int, eligible: set[int]) -> None:

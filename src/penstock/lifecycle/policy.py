@@ -39,9 +39,13 @@ def wanted(
     if rule == "all":
         return set(good)
     if isinstance(rule, str):
-        return set(good[: int(rule.removeprefix(_LATEST))]) | ({*aliases.values(), *map(_number, routed)} & set(good))
-    named = {aliases.get(str(item), _number(item)) for item in rule}
-    return named & set(good)
+        return set(good[: int(rule.removeprefix(_LATEST))]) | (named(aliases, routed) & set(good))
+    return {aliases.get(str(item), _number(item)) for item in rule} & set(good)
+
+
+def named(aliases: Mapping[str, int], routed: Collection[str]) -> set[int]:
+    """Return the versions that an alias names, or a route by its number."""
+    return {*aliases.values(), *map(_number, routed)}
 
 
 def held(aliases: Mapping[str, int], listed: Mapping[str, int], ready: Collection[int]) -> set[int]:

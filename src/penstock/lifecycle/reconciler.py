@@ -88,15 +88,24 @@ class Reconciler:
             passing = {number for number, version in model.versions.items() if version.passing}
             return await self._reconciled(model, eligible, {*retried, *passing})
 
+    def follow_aliases(self, listing: ModelListing, turn: int) -> None:
+        """Move aliases as a look has found them, while steps are being taken for the model: the way back waits for no load."""
+        model = self._catalog.served(listing.name)
+        if self.listings.hear_aliases(listing, turn) and not model.unloaded:
+            self.move_aliases(model, "registry")
+
     async def tidy(self, name: str) -> None:
         """Let go of what is no longer wanted, without loading anything."""
         if name in self.listings:
             async with self._lock(name):
-                await self._reconciled(self._catalog.served(name), (), ())
+                model = self._catalog.served(name)
+                model.kept_warm.numbers(self._clock())  # whose time is over now is freed now; the others get a timer again
+                await self._reconciled(model, (), ())
+                self._tidy_later(model)
 
     async def _reconciled(self, model: ServedModel, eligible: Collection[int], retried: Collection[int]) -> list[PenstockError]:
         listing, failures = self.listings[model.name], list[PenstockError]()
-        model.note_problem(listing.problem or self._rule_problem(listing))
+        model.note_problem(listing.problem or self._rule_problem(listing) or self._loss(model))
         if listing.problem and model.ready_versions:
             # Half-written settings or aliases say nothing about what is wanted: what serves goes on serving.
             return [BadArtifact(listing.problem)]
@@ -164,7 +173,8 @@ class Reconciler:
             for number, version in model.versions.items()
             if version.state is VersionState.FAILED and _unchanged(version, listing.versions.get(number))
         }
-        available = {number for number in listing.versions if number in eligible} | (ready & listing.versions.keys())
+        there = listing.versions.keys() | self._named(model)  # a directory that is gone does not say that its version is not wanted
+        available = {number for number in listing.versions if number in eligible} | (ready & there)
         rule = _NEWEST if self._rule_problem(listing) else self.rule(listing)
         want = policy.wanted(rule, available, listing.aliases, failed, self.routes.wanted(model.name))
         want |= policy.held(model.aliases, listing.aliases, ready) | (model.kept_warm.numbers(self._clock()) & ready)
@@ -172,6 +182,15 @@ class Reconciler:
         stale = {number for number in want if number in eligible and _is_stale(model, listing.versions.get(number))}
         actual = {number: version.state for number, version in model.versions.items()}
         return next(iter(policy.steps(want, actual, stale)), None)
+
+    def _named(self, model: ServedModel) -> set[int]:
+        """Return the versions that aliases and routes name."""
+        return policy.named(self.listings[model.name].aliases, self.routes.wanted(model.name))
+
+    def _loss(self, model: ServedModel) -> str:
+        lost = sorted(number for number in self._named(model) - self.listings[model.name].versions.keys() if model.is_ready(number))
+        gone = ", ".join(map(str, lost))
+        return f"version {gone} is gone from the registry; it serves on as long as an alias or a route names it" if lost else ""
 
     def _rule_problem(self, listing: ModelListing) -> str:
         try:

@@ -6,13 +6,15 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
 from penstock.domain.errors import BadArtifact, NotFound
 from penstock.domain.names import is_alias, is_version_number
+from penstock.registry.durable import put_in_place
+from penstock.registry.plain_files import NotPlain, open_plain_in, plain_folder
 from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
 
 ALIASES: Final = "aliases.json"
@@ -20,6 +22,7 @@ LOCK: Final = ".aliases.lock"
 _MAX_BYTES: Final = 1024 * 1024
 _PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.005
+CANNOT_CHANGE: Final = "the aliases cannot be changed"
 
 
 def parse_aliases(text: str) -> dict[str, int]:
@@ -46,32 +49,59 @@ def moved(aliases: Mapping[str, int], alias: str, number: int | None) -> dict[st
     return others if number is None else {**others, alias: number}
 
 
+def known_aliases(read: Callable[[], bytes], cannot: str) -> dict[str, int]:
+    """Return the aliases as they are; a file that cannot be understood is not taken for empty, for it may hold some.
+
+    Raises `BadArtifact`, which begins with what `cannot` be done now.
+    """
+    try:
+        return parse_aliases(read().decode())
+    except (ValueError, RecursionError) as error:  # a link in its place is a ValueError too
+        raise BadArtifact(f"{cannot}: {error}; mend or remove the file first") from error
+
+
+def aliases_in(folder: int) -> bytes:
+    """Return what the file in the folder of that descriptor holds, nothing if there is none; raises ValueError or OSError."""
+    try:
+        descriptor = open_plain_in(folder, ALIASES)
+    except FileNotFoundError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"{ALIASES} is larger than {_MAX_BYTES} bytes")
+    return content
+
+
 def write_alias(directory: Path, alias: str, number: int | None) -> None:
     """Move an alias of the model in that directory, or remove it with None; nothing is written that is so already.
 
-    Blocks; a reader sees the file before or after. Raises `NotFound` for a model or version without a directory, `ReadOnlyRegistry`
-    where nothing may be written, `BadArtifact` for a file that cannot be read as it is, `RegistryUnreachable` for other failures.
+    Blocks; a reader sees the file before or after. Neither the directory nor anything in it may be a link. Raises `NotFound` for a
+    model or version without a directory, `ReadOnlyRegistry` where nothing may be written, `BadArtifact` for a file that cannot be read
+    as it is, `RegistryUnreachable` for other failures.
     """
     try:
-        with locked(directory):
-            _check_version(directory, number)
-            before = _present(directory / ALIASES)
+        with plain_folder(directory.parent, [directory.name]) as folder, locked(folder, directory.name):
+            _check_version(folder, directory.name, number)
+            before = known_aliases(lambda: aliases_in(folder), CANNOT_CHANGE)
             after = moved(before, alias, number)
             if after != before:
-                _replace(directory / ALIASES, aliases_text(after).encode())
+                put_in_place(folder, ALIASES, aliases_text(after).encode(), _rights(folder))
+    except NotPlain as error:
+        raise BadArtifact(f"{CANNOT_CHANGE}: {error}") from error
     except OSError as error:
         raise _told(directory, error) from error
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep every other writer of a model's aliases out, in any process; blocks until it is this one's turn.
+def locked(folder: int, model: str) -> Iterator[None]:
+    """Keep other writers of the aliases in that model's folder out, in any process; blocks until it is this one's turn.
 
     The lock ends with its process, however that ends. Raises `OSError`, `RegistryUnreachable` after 10 s.
     """
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=folder)
     try:
-        _take(descriptor, directory.name)
+        _take(descriptor, model)
         yield
     finally:
         os.close(descriptor)
@@ -90,46 +120,20 @@ def _take(descriptor: int, model: str) -> None:
             sleep(_PAUSE_S)
 
 
-def _check_version(directory: Path, number: int | None) -> None:
-    if number is not None and not (directory / str(number)).is_dir():
-        raise NotFound(f"model {directory.name!r} has no version {number} in the registry; an alias names a version that is there")
+def _check_version(folder: int, model: str, number: int | None) -> None:
+    if number is None:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(str(number), dir_fd=folder, follow_symlinks=False).st_mode):
+            return
+    raise NotFound(f"model {model!r} has no version {number} in the registry; an alias names a version that is there")
 
 
-def _present(path: Path) -> dict[str, int]:
-    """Return the aliases as they are; a file that cannot be understood is not written over, for it may hold others."""
-    if not path.exists():
-        return {}
-    if path.stat().st_size > _MAX_BYTES:
-        raise BadArtifact(f"{ALIASES} is larger than {_MAX_BYTES} bytes; mend or remove it first")
-    try:
-        return parse_aliases(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadArtifact(f"the aliases cannot be changed: {error}; mend or remove the file first") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put the content in the file's place at once and durably, with the rights that the file had; call it under the lock."""
-    draft = path.with_name(f".{path.name}.draft")  # one writer, one draft: what a crash leaves is written over
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            if path.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _rights(folder: int) -> int | None:
+    """Return the rights that the file has now, None if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(os.stat(ALIASES, dir_fd=folder, follow_symlinks=False).st_mode)
+    return None
 
 
 def _told(directory: Path, error: OSError) -> Exception:

@@ -12,10 +12,10 @@ from penstock.domain.names import shown
 from penstock.registry.content import Content
 from penstock.registry.file_name import both_file_and_folder, name_problem
 from penstock.registry.manifest import MANIFEST, SIGNATURE, FileDigest, Manifest
+from penstock.registry.model_folder import SETTINGS
 from penstock.registry.onnx_graph import OnnxGraph, scan
 from penstock.registry.source import SourceFile
 
-SETTINGS: Final = "model.toml"
 KNOWN_DOMAINS: Final = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc",
      "com.microsoft.experimental", "com.ms.internal.nhwc"}

@@ -36,7 +36,8 @@ class HeldCopy:
         if self._unlock.alive:
             os.utime(self._lock)
             self._unlock()
-            self._cache.trim()
+            with contextlib.suppress(OSError):  # what is too much now goes with a later one
+                self._cache.trim()
 
 
 class Cache:
@@ -52,11 +53,10 @@ class Cache:
         self._directory = directory
         self._limit_bytes = limit_bytes
         self._sizes: dict[str, int] = {}
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.chmod(0o700)
-        for part in (_VERSIONS, _DRAFTS):
-            (directory / part).mkdir(mode=0o700, exist_ok=True)
         self.index: Final = CacheIndex(directory)
+        self._make_ready()
+        directory.chmod(0o700)
+        self.index.sweep()
         self._sweep()
 
     def make(self, fill: Callable[[Draft], None]) -> HeldCopy:
@@ -172,8 +172,16 @@ class Cache:
     def _unnamed(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self._directory / _DRAFTS))
 
+    def _make_ready(self) -> None:
+        """Make the directories that are not there, or not any more: somebody may clear a cache while it is in use."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in (_VERSIONS, _DRAFTS):
+            (self._directory / part).mkdir(mode=0o700, exist_ok=True)
+        self.index.make_ready()
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
+        self._make_ready()
         descriptor = _open_lock(self._directory)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,6 +1,5 @@
 """The files that are to become a version, where their author has them."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from typing import Final
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.artifact import check_no_native, data_names
+from penstock.registry.digester import Digester
 from penstock.registry.manifest import MANIFEST, SIGNATURE, FileDigest
 from penstock.registry.model_folder import MAX_SETTINGS_BYTES, SETTINGS, TRITON
 from penstock.registry.onnx_graph import OnnxGraph, scan
@@ -48,17 +48,21 @@ class Candidate:
 
     def chunks(self, name: str, progress: Progress) -> Iterator[bytes]:
         """Yield a file's content; raises `BadArtifact` if it cannot be read, and at its end if it is no longer what was checked."""
-        sha256, size = hashlib.sha256(), 0
+        digester = Digester()
         try:
-            for chunk in _chunks(self.files[name]):
-                sha256.update(chunk)
-                size += len(chunk)
+            for chunk in digester.through(_chunks(self.files[name])):
                 progress(len(chunk))
                 yield chunk
         except OSError as error:
             raise BadArtifact(f"the file {name!r} cannot be read any more: {error.strerror}") from error
-        if FileDigest(sha256.hexdigest(), size) != self.digests[name]:
+        if digester.found != self.digests[name]:
             raise BadArtifact(f"the file {name!r} changed while it was published; publish it again when it is whole")
+
+
+def config_in(path: Path) -> str:
+    """Return the text of the config.pbtxt in a directory that is to be published, "" if there is none; raises `BadArtifact`, OSError."""
+    config = path / TRITON
+    return _text(config) if config.is_file() else ""
 
 
 def candidate_of(path: Path, graph_name: str, watch: Watch) -> Candidate:
@@ -129,12 +133,10 @@ def _text(path: Path) -> str:
 
 
 def _digest(path: Path, progress: Progress) -> FileDigest:
-    sha256, size = hashlib.sha256(), 0
-    for chunk in _chunks(path):
-        sha256.update(chunk)
-        size += len(chunk)
+    digester = Digester()
+    for chunk in digester.through(_chunks(path)):
         progress(len(chunk))
-    return FileDigest(sha256.hexdigest(), size)
+    return digester.found
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """A private copy of a version while it is being made."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from typing import Final
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.content import Content
+from penstock.registry.digester import Digester
+from penstock.registry.durable import sync, write
 from penstock.registry.manifest import FileDigest
 from penstock.registry.source import SourceFile
 
@@ -52,9 +53,9 @@ class Draft:
     def finish(self) -> None:
         """Write down what was copied, and see all of it onto the disk."""
         (self.directory / CONTENT).write_bytes(self.content.encode())
-        _sync(self.directory / CONTENT)
+        sync(self.directory / CONTENT)
         for folder, _, _ in os.walk(self.directory):
-            _sync(Path(folder))
+            sync(Path(folder))
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -62,16 +63,9 @@ class Draft:
         os.close(self.lock)
 
     def _write(self, name: str, pieces: Iterator[bytes]) -> FileDigest:
-        path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hasher, size = hashlib.sha256(), 0
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb") as copy:
-            for piece in pieces:
-                hasher.update(piece)
-                size += copy.write(piece)
-            copy.flush()
-            os.fsync(copy.fileno())
-        return FileDigest(hasher.hexdigest(), size)
+        digester = Digester()
+        write(self.path(name), digester.through(pieces), rights=0o400)
+        return digester.found
 
 
 def _bounded(file: SourceFile, limit: int | None) -> Iterator[bytes]:
@@ -82,11 +76,3 @@ def _bounded(file: SourceFile, limit: int | None) -> Iterator[bytes]:
         if limit is not None and size > limit:
             raise BadArtifact(f"the file {shown(file.name)} has more than {limit} bytes, which is all that it should have")
         yield piece
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
 from penstock.registry.aliases import ALIASES, parse_aliases
+from penstock.registry.durable import DRAFT
 from penstock.registry.manifest import MANIFEST
 from penstock.registry.pbtxt import read_config, unknown_field
 from penstock.registry.source import Fingerprint, ModelListing, VersionListing
@@ -17,8 +18,6 @@ from penstock.registry.triton import DeclaredTensor, TritonSettings, translate
 SETTINGS: Final = "model.toml"
 TRITON: Final = "config.pbtxt"
 MAX_SETTINGS_BYTES: Final = 1024 * 1024
-DRAFT: Final = ".draft-"
-"""How the name of a folder begins that a publisher is filling."""
 DELETED: Final = ".deleted-"
 """How the name of a folder begins that keeps the number of a deleted version from being used again."""
 

@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from penstock.domain.errors import BadArtifact, NotFound
 from penstock.domain.names import is_model_name, is_version_number
-from penstock.registry.aliases import ALIASES, aliases_text, moved, parse_aliases
+from penstock.registry.aliases import ALIASES, CANNOT_CHANGE, aliases_text, known_aliases, moved
 from penstock.registry.manifest import MANIFEST
 from penstock.registry.model_folder import MAX_SETTINGS_BYTES, SETTINGS, TRITON, listing_of
 from penstock.registry.object_store_bucket import Bucket, Content, StoredObject
@@ -55,6 +56,11 @@ class _ObjectFolder:
     def __init__(self, name: str, objects: Iterable[StoredObject], read: Callable[[StoredObject], str]) -> None:
         self.name: Final = name
         self._objects = {found.name.removeprefix(f"{name}/"): found for found in objects}
+        self._below: defaultdict[str, list[tuple[str, StoredObject]]] = defaultdict(list)
+        for key, found in self._objects.items():
+            folder, slash, below = key.partition("/")
+            if slash:
+                self._below[folder].append((below, found))
         self._read = read
 
     def small_files(self) -> list[StoredObject]:
@@ -78,14 +84,13 @@ class _ObjectFolder:
         return [name for name in numbers if not {f"{name}/{MANIFEST}", f"{name}/{CLAIM}"} & self._objects.keys()]
 
     def _all(self) -> list[str]:
-        return sorted({folder for name in self._objects if (folder := name.partition("/")[0]) != name})
+        return sorted(self._below)
 
     def fingerprint(self, name: str) -> Fingerprint:
-        """Return the stamps of one file, or of all files below a folder."""
+        """Return the stamps of one file, or of all files below a folder of the model."""
         if name in self._objects:
             return (_stamp(name, self._objects[name]),)
-        below = f"{name}/"
-        return tuple(_stamp(key.removeprefix(below), found) for key, found in self._objects.items() if key.startswith(below))
+        return tuple(_stamp(below, found) for below, found in self._below.get(name, ()))
 
 
 def _stamp(name: str, found: StoredObject) -> tuple[str, int, int]:
@@ -151,7 +156,7 @@ class ObjectStoreSource:
         self._check_there(model, number)
         for _ in range(_TRIES):
             read = self.bucket.read(f"{model}/{ALIASES}")
-            before = _aliases(read)
+            before = known_aliases(partial(_content, read), CANNOT_CHANGE)
             after = moved(before, alias, number)
             if after == before or self.bucket.replace(f"{model}/{ALIASES}", aliases_text(after).encode(), read):
                 return
@@ -162,9 +167,5 @@ class ObjectStoreSource:
             raise NotFound(f"model {model!r} has no version {number} in the registry; an alias names a version that is there")
 
 
-def _aliases(read: Content | None) -> dict[str, int]:
-    """Return the aliases as they are; a file that cannot be understood is not written over, for it may hold others."""
-    try:
-        return parse_aliases(read.data.decode()) if read else {}
-    except (ValueError, RecursionError) as error:
-        raise BadArtifact(f"the aliases cannot be changed: {error}; mend or remove the file first") from error
+def _content(read: Content | None) -> bytes:
+    return read.data if read else b""

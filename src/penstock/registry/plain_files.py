@@ -51,11 +51,16 @@ def plain_folder(root: Path, parts: Sequence[str] = ()) -> Iterator[int]:
 def open_plain_file(root: Path, parts: Sequence[str]) -> int:
     """Return a descriptor of a regular file below the root; raises `NotPlain` for a link or what is no file, or OSError."""
     with plain_folder(root, parts[:-1]) as folder:
-        descriptor = _open(parts[-1], _FILE, folder)
+        return open_plain_in(folder, parts[-1])
+
+
+def open_plain_in(folder: int, name: str) -> int:
+    """Return a descriptor of a regular file in the folder of that descriptor; raises as `open_plain_file` does."""
+    descriptor = _open(name, _FILE, folder)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise NotPlain(f"{shown(parts[-1])} is no regular file")
+    raise NotPlain(f"{shown(name)} is no regular file")
 
 
 def files_below(folder: int, prefix: str = "") -> list[FoundFile]:

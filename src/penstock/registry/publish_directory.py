@@ -4,17 +4,19 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
-from penstock.registry.aliases import ALIASES, locked, parse_aliases
+from penstock.registry.aliases import aliases_in, locked
 from penstock.registry.candidate import Candidate, Progress
-from penstock.registry.model_folder import DELETED, DRAFT
-from penstock.registry.publisher import Last, missing_version, refuse_named
+from penstock.registry.durable import DRAFT, put_in_place, sync, write
+from penstock.registry.model_folder import DELETED, TRITON
+from penstock.registry.plain_files import NotPlain, plain_folder
+from penstock.registry.publisher import Last, missing_version, refuse_named, refuse_other_config
 from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
 
 _ABANDONED_S: Final = 24 * 3600.0
@@ -34,39 +36,37 @@ class DirectoryPublisher:
             folder = self._model(model)
             filled = folder / f"{DRAFT}{uuid4().hex}"
             filled.mkdir()
-            _tidy(folder, filled.stat().st_mtime)
             try:
+                _tidy(folder, filled.stat().st_mtime)
                 for name in candidate.files:
-                    _write(filled / name, candidate.chunks(name, progress))
-                return _settle(filled, last)
+                    write(filled / name, candidate.chunks(name, progress))
+                return _settle(filled, last, lambda: self._bring(model, candidate.config))
             finally:
                 shutil.rmtree(filled, ignore_errors=True)  # which is gone if it became the version
 
     def replace(self, model: str, number: int, name: str, content: bytes) -> None:
         """Write one small file of a version at once."""
-        folder = self._root / model / str(number)
-        draft = folder.parent / f".{name}.{uuid4().hex}"
-        with self._told(model):
-            try:
-                _write(draft, [content])
-                draft.replace(folder / name)
-            finally:
-                draft.unlink(missing_ok=True)
-            _sync(folder)
+        with self._told(model), plain_folder(self._root, [model, str(number)]) as folder:
+            put_in_place(folder, name, content)
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none; returns what is there now."""
+    def config(self, model: str) -> bytes | None:
+        """Return what the versions share; see `Publisher.config`."""
+        folder = self._root / model
         with self._told(model):
-            folder = self._model(model)
-            draft = folder / f".{name}.{uuid4().hex}"
             try:
-                _write(draft, [content])
-                with contextlib.suppress(FileExistsError):
-                    os.link(draft, folder / name)  # unlike a rename, never in place of another one
-            finally:
-                draft.unlink(missing_ok=True)
-            _sync(folder)
-            return (folder / name).read_bytes()
+                return (folder / TRITON).read_bytes()
+            except FileNotFoundError:
+                return b"" if folder.is_dir() and _next(folder) > 1 else None
+
+    def _bring(self, model: str, config: str) -> None:
+        """Write the config.pbtxt of a first version, in place of none; raises `LoadRefused` where there is another one."""
+        if not config:
+            return
+        with plain_folder(self._root, [model]) as folder, locked(folder, model):
+            there = self.config(model)
+            refuse_other_config(model, config, there)
+            if there is None:
+                put_in_place(folder, TRITON, config.encode())
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; see `Publisher.delete`. An empty hidden folder stays, and keeps the number."""
@@ -74,11 +74,11 @@ class DirectoryPublisher:
         buried = folder / f"{DELETED}{number}"
         if not (folder / str(number)).is_dir():
             raise missing_version(model, number)
-        with self._told(model), locked(folder):
-            _refuse_named(folder, number)
+        with self._told(model), plain_folder(self._root, [model]) as opened, locked(opened, model):
+            refuse_named(model, number, lambda: aliases_in(opened))
             _empty(buried)
             (folder / str(number)).rename(buried)
-            _sync(folder)
+            sync(folder)
             _empty(buried)
 
     def _model(self, model: str) -> Path:
@@ -86,7 +86,7 @@ class DirectoryPublisher:
         folder = self._root / model
         if not folder.is_dir():
             folder.mkdir(exist_ok=True)
-            _sync(self._root)
+            sync(self._root)
         return folder
 
     @contextlib.contextmanager
@@ -94,6 +94,8 @@ class DirectoryPublisher:
         """Turn an operating system's error into what is wrong and what to do."""
         try:
             yield
+        except NotPlain as error:
+            raise BadArtifact(f"the registry's directory of {model!r} cannot be used: {error}") from error
         except PermissionError as error:
             raise ReadOnlyRegistry(f"the registry's directory of {model!r} cannot be written by this user") from error
         except OSError as error:
@@ -102,21 +104,23 @@ class DirectoryPublisher:
             raise RegistryUnreachable(f"the registry's directory of {model!r} cannot be written: {error.strerror}") from error
 
 
-def _settle(filled: Path, last: Last) -> int:
+def _settle(filled: Path, last: Last, bring: Callable[[], None]) -> int:
     """Give the filled folder its number: the first one that nobody has taken when it comes to the rename."""
     folder = filled.parent
     while True:
         number = _next(folder)
         for name, content in last(number).items():
-            _write(filled / name, [content])
+            (filled / name).unlink(missing_ok=True)  # of the number before
+            write(filled / name, [content])
         _sync_below(filled)
+        bring()
         try:
             filled.rename(folder / str(number))
         except OSError as error:
             if error.errno in _TAKEN:
                 continue
             raise
-        _sync(folder)
+        sync(folder)
         return number
 
 
@@ -126,27 +130,10 @@ def _next(folder: Path) -> int:
     return 1 + max((int(name) for name in names if is_version_number(name)), default=0)
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sync_below(folder: Path) -> None:
     """Make the names in a folder and in all folders below it durable."""
     for path, _, _ in os.walk(folder, topdown=False):
-        _sync(Path(path))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(Path(path))
 
 
 def _tidy(folder: Path, now_s: float) -> None:
@@ -155,20 +142,21 @@ def _tidy(folder: Path, now_s: float) -> None:
         if now_s - _last_write_s(entry) > _ABANDONED_S:
             # The rename takes it from a publisher that only slept: that one then fails instead of publishing half of it.
             dead = folder / f"{DRAFT}{uuid4().hex}"
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
                 entry.rename(dead)
-            shutil.rmtree(dead, ignore_errors=True)
+                _remove(dead)
     for entry in folder.glob(f"{DELETED}*"):
-        _empty(entry)
+        with contextlib.suppress(OSError):
+            _empty(entry)
 
 
-def _last_write_s(folder: Path) -> float:
-    """Return when something in a folder was last written, in seconds since 1970; its owner may take it away meanwhile."""
+def _last_write_s(draft: Path) -> float:
+    """Return when a file, or something in a folder, was last written, in seconds since 1970; its owner may take it away meanwhile."""
     times = [0.0]
-    for path, _, names in os.walk(folder):
-        for name in (".", *names):
-            with contextlib.suppress(FileNotFoundError):
-                times.append(os.lstat(Path(path, name)).st_mtime)
+    below = (Path(path, name) for path, _, names in os.walk(draft) for name in (".", *names))
+    for path in (draft, *below):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(path.lstat().st_mtime)
     return max(times)
 
 
@@ -176,16 +164,11 @@ def _empty(folder: Path) -> None:
     """Remove what is in a folder, if it is there, and leave the folder itself."""
     with contextlib.suppress(FileNotFoundError):
         for entry in list(folder.iterdir()):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+            _remove(entry)
 
 
-def _refuse_named(folder: Path, number: int) -> None:
-    path = folder / ALIASES
-    try:
-        aliases = parse_aliases(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise BadArtifact(f"whether an alias names the version cannot be told: {error}; mend the file first") from error
-    refuse_named(folder.name, number, aliases)
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)

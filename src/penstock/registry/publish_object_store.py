@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from penstock.domain.errors import BadArtifact
 from penstock.domain.names import is_version_number
-from penstock.registry.aliases import ALIASES, parse_aliases
+from penstock.registry.aliases import ALIASES
 from penstock.registry.candidate import Candidate, Progress
 from penstock.registry.manifest import MANIFEST
+from penstock.registry.model_folder import TRITON
 from penstock.registry.object_store import CLAIM
 from penstock.registry.object_store_bucket import Bucket, StoredObject
-from penstock.registry.publisher import Last, missing_version, refuse_named
+from penstock.registry.publisher import Last, missing_version, refuse_named, refuse_other_config
 from penstock.registry.source import RegistryUnreachable
 
 _GIVES_UP_S: Final = 12 * 3600.0
@@ -39,6 +39,7 @@ class ObjectStorePublisher:
             for name in small.keys() - {MANIFEST}:
                 self._bucket.upload(f"{prefix}/{name}", [small[name]], len(small[name]))
             self._check_whole(prefix, candidate)
+            self._bring(model, candidate.config)
             _check_time(began)
         except BaseException:
             self._give_up(prefix, [*candidate.files, *(small.keys() - {MANIFEST})])
@@ -50,21 +51,36 @@ class ObjectStorePublisher:
         """Write one small file of a version at once."""
         self._bucket.upload(f"{model}/{number}/{name}", [content], len(content))
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none; returns what is there now."""
-        key = f"{model}/{name}"
-        read = None if self._bucket.create(key, content) else self._bucket.read(key)
-        return read.data if read else content
+    def config(self, model: str) -> bytes | None:
+        """Return what the versions share; see `Publisher.config`."""
+        if read := self._bucket.read(f"{model}/{TRITON}"):
+            return read.data
+        return b"" if any(found.name.endswith(f"/{MANIFEST}") for found in self._bucket.list(model)) else None
+
+    def _bring(self, model: str, config: str) -> None:
+        """Write the config.pbtxt of a first version, in place of none; raises `LoadRefused` where there is another one."""
+        if not config:
+            return
+        there = self.config(model)
+        if there is None and not self._bucket.create(f"{model}/{TRITON}", config.encode()):
+            there = self.config(model)  # somebody else was quicker
+        refuse_other_config(model, config, there)
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; see `Publisher.delete`. Its claim stays, and keeps the number."""
         prefix = f"{model}/{number}"
-        names = [found.name for found in self._bucket.list(prefix)]
-        if f"{prefix}/{MANIFEST}" not in names:
+        manifest = self._bucket.read(f"{prefix}/{MANIFEST}")
+        if manifest is None:
             raise missing_version(model, number)
-        refuse_named(model, number, self._aliases(model))
+        names = [found.name for found in self._bucket.list(prefix)]
+        refuse_named(model, number, lambda: self._aliases(model))
         self._bucket.create(f"{prefix}/{CLAIM}", b"")
         self._bucket.delete([f"{prefix}/{MANIFEST}"])  # from here on there is no such version
+        try:
+            refuse_named(model, number, lambda: self._aliases(model))  # one may have been moved here meanwhile
+        except Exception:
+            self._bucket.create(f"{prefix}/{MANIFEST}", manifest.data)
+            raise
         self._bucket.delete(name for name in names if name != f"{prefix}/{CLAIM}")
 
     def _claim(self, model: str) -> int:
@@ -107,12 +123,9 @@ class ObjectStorePublisher:
         if read is None or read.data != manifest:
             raise RegistryUnreachable("somebody else wrote into the version that was being published; publish again")
 
-    def _aliases(self, model: str) -> dict[str, int]:
+    def _aliases(self, model: str) -> bytes:
         read = self._bucket.read(f"{model}/{ALIASES}")
-        try:
-            return parse_aliases(read.data.decode()) if read else {}
-        except (ValueError, RecursionError) as error:
-            raise BadArtifact(f"whether an alias names the version cannot be told: {error}; mend the file first") from error
+        return read.data if read else b""
 
 
 def _number(model: str, found: StoredObject) -> int:

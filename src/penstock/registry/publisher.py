@@ -6,13 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from penstock.domain.errors import LoadRefused, NotFound
+from penstock.domain.errors import BadArtifact, LoadRefused, NotFound
+from penstock.domain.names import shown
 from penstock.domain.tensor import TensorSpec
+from penstock.registry.aliases import known_aliases
 from penstock.registry.candidate import Candidate, Progress
-from penstock.registry.manifest import MANIFEST, SIGNATURE, Manifest
+from penstock.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from penstock.registry.model_folder import TRITON
 from penstock.registry.signing import sign
-from penstock.registry.source import ModelListing, Source, VersionListing
+from penstock.registry.source import ModelListing, Source, SourceFile, VersionListing
 
 Last = Callable[[int], Mapping[str, bytes]]
 """From a version's number to the files that are written last, in that order: the manifest says which number it is for."""
@@ -25,14 +27,15 @@ class Publisher(Protocol):
         """Write the candidate as the next version, and return its number.
 
         Until the manifest is there, the version is not; whatever ends the process before, nothing of it is ever listed. Two who
-        publish at once get two numbers. Raises `BadArtifact` if a file is no longer what was checked.
+        publish at once get two numbers. A config.pbtxt is written by the first version only, as the last thing before that version
+        is there. Raises `BadArtifact` if a file is no longer what was checked, `LoadRefused` where the model has another config.pbtxt.
         """
 
     def replace(self, model: str, number: int, name: str, content: bytes) -> None:
         """Write one small file of a version at once."""
 
-    def create_shared(self, model: str, name: str, content: bytes) -> bytes:
-        """Write a small file of the model if there is none of that name; returns what is there now."""
+    def config(self, model: str) -> bytes | None:
+        """Return the model's config.pbtxt, empty where its versions have none; None as long as the first version may bring one."""
 
     def delete(self, model: str, number: int) -> None:
         """Remove a version; its number is not used again.
@@ -65,16 +68,16 @@ def publish(publisher: Publisher, model: str, candidate: Candidate, labels: Labe
         return ({SIGNATURE: sign(text, labels.key)} if labels.key else {}) | {MANIFEST: text}
 
     last(1)  # a key or a label that cannot be used is told before anything is written
-    if candidate.config:
-        _share(publisher, model, candidate.config.encode())
     return publisher.place(model, candidate, last, progress)
 
 
-def _share(publisher: Publisher, model: str, config: bytes) -> None:
-    if publisher.create_shared(model, TRITON, config) != config:
+def refuse_other_config(model: str, config: str, there: bytes | None) -> None:
+    """Raise `LoadRefused` if a candidate brings a config.pbtxt other than what `Publisher.config` has returned."""
+    if config and there is not None and there != config.encode():
+        has = f"another {TRITON} already" if there else f"versions without a {TRITON}"
         raise LoadRefused(
-            f"the model {model!r} has another {TRITON} already, which all its versions share; publish without the file, or say what "
-            "differs in a model.toml beside the model file"
+            f"the model {model!r} has {has}, and all its versions share that file; publish without it, or say what differs in a "
+            "model.toml beside the model file"
         )
 
 
@@ -114,9 +117,21 @@ def manifest_of(source: Source, model: ModelListing, version: VersionListing) ->
 
 
 def file_of(source: Source, model: ModelListing, version: VersionListing, name: str) -> bytes | None:
-    """Return the content of one small file of a version, None if it is not there; raises `RegistryUnreachable` or `BadArtifact`."""
+    """Return the content of one small file of a version, None if it is not there.
+
+    Raises `RegistryUnreachable`, or `BadArtifact`, also for one that is larger than any manifest may be.
+    """
     found = [file for file in source.files(model, version) if file.name == name]
-    return b"".join(found[0].chunks()) if found else None
+    return _bounded(found[0]) if found else None
+
+
+def _bounded(file: SourceFile) -> bytes:
+    content = bytearray()
+    for piece in file.chunks():
+        content += piece
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise BadArtifact(f"the file {shown(file.name)} has more than {MAX_MANIFEST_BYTES} bytes; no server reads it either")
+    return bytes(content)
 
 
 def sign_version(publisher: Publisher, source: Source, model: ModelListing, version: VersionListing, key: Path) -> None:
@@ -127,8 +142,9 @@ def sign_version(publisher: Publisher, source: Source, model: ModelListing, vers
     publisher.replace(model.name, version.number, SIGNATURE, sign(text, key))
 
 
-def refuse_named(model: str, number: int, aliases: Mapping[str, int]) -> None:
-    """Raise `LoadRefused` if an alias names the version."""
+def refuse_named(model: str, number: int, read: Callable[[], bytes]) -> None:
+    """Raise `LoadRefused` if an alias names the version; `read` returns the file of aliases, nothing if there is none."""
+    aliases = known_aliases(read, "whether an alias names the version cannot be told")
     if names := sorted(alias for alias, target in aliases.items() if target == number):
         raise LoadRefused(f"version {number} of {model!r} is named by the alias {', '.join(names)}; move or remove it first")
 

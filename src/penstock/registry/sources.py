@@ -38,6 +38,11 @@ def source_of(options: RegistryOptions, environment: Mapping[str, str]) -> Sourc
     return DirectorySource(Path(options.uri))
 
 
+def is_remote(uri: str) -> bool:
+    """Tell whether a registry lies behind a network, so that it may be out of reach now and back later."""
+    return urlsplit(uri).scheme not in ("", "file")
+
+
 def registry_of(options: RegistryOptions, state_dir: Path, environment: Mapping[str, str]) -> VerifiedRegistry:
     """Return the registry that a server loads from, its cache ready to use.
 

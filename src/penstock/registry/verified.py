@@ -59,7 +59,10 @@ class VerifiedRegistry:
         identity = ModelVersion(model.name, str(version.number))
         filename = model.triton.model_filename if model.triton else "model.onnx"
         intake = Intake(identity, filename, self._policy, self._require_manifest)
-        copy, facts = self._kept(intake, version) or self._fetched(intake, model, version)
+        try:
+            copy, facts = self._kept(intake, version) or self._fetched(intake, model, version)
+        except OSError as error:
+            raise _no_room(error) from error
         return _artifact(identity, copy, facts, version, self._source.uri)
 
     def set_alias(self, model: str, alias: str, number: int | None) -> None:
@@ -98,13 +101,10 @@ class VerifiedRegistry:
         """Give up every copy that is not in use before giving up this one."""
         try:
             return make()
-        except OSError as error:
+        except OSError:
             if not self._cache.trim(0):
-                raise _no_room(error) from error
-        try:
-            return make()
-        except OSError as error:
-            raise _no_room(error) from error
+                raise
+        return make()
 
     def _remembered(self, error: RegistryUnreachable) -> Snapshot:
         last = self._cache.index.snapshot(self._source.uri)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -55,12 +55,17 @@ class S3Server:
         self.process.wait()
 
 
-@contextlib.contextmanager
-def serving_s3(log: Path) -> Iterator[S3Server]:
-    """Run an S3 server on a free port."""
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving_s3(log: Path, port: int = 0) -> Iterator[S3Server]:
+    """Run an S3 server, on a free port if none is named."""
+    port = port or free_port()
     command = [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -95,6 +100,23 @@ def s3(shared_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """Return the shared server, with this process as its client."""
     _become_client(shared_s3, monkeypatch)
     return shared_s3
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port that nobody listens on."""
+    return free_port()
+
+
+@pytest.fixture
+def late_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[S3Server]]:
+    """Become the client of a server that does not run yet; return what runs it."""
+    port = free_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "not-to-be-shown")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return lambda: serving_s3(tmp_path / "s3.log", port)
 
 
 @pytest.fixture

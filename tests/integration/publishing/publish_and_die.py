@@ -114,6 +114,8 @@ def check(uri: str, names: list[str]) -> dict[str, object]:
                     registry.open(model, version).close()
                 except Exception as error:
                     broken.append(f"{name}/{version.number}: {error}")
+                if model.settings.get("max_batch_rows") != 8:
+                    broken.append(f"{name}/{version.number} has no config.pbtxt")
                 if not version.complete:
                     broken.append(f"{name}/{version.number} has no manifest")
     return {"listed": listed, "broken": broken, "ignored": list(snapshot.ignored)}

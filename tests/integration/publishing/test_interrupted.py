@@ -21,7 +21,11 @@ DRIVER = Path(__file__).with_name("publish_and_die.py")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("most", [15, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_publisher_leaves_no_version_that_is_not_whole(uri: str, build: Path, most: int) -> None:
-    """Before and after each call into the system, and at random moments: either nothing is listed, or a version that loads."""
+    """Before and after each call into the system, and at random moments: either nothing is listed, or a version that loads.
+
+    With its model's configuration in place, too.
+    """
+    (build / "config.pbtxt").write_text("max_batch_size: 8")
     done = subprocess.run([sys.executable, DRIVER, uri, build, str(most)], capture_output=True, text=True, timeout=380, check=False)
 
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -227,6 +227,25 @@ def test_version_that_an_alias_names_is_not_deleted(
         publisher.delete("m", 1)
 
     assert list(source.snapshot().models["m"].versions) == [1]
+
+
+def test_alias_that_moves_during_a_deletion_brings_the_version_back(
+    source: ObjectStoreSource, publisher: ObjectStorePublisher, published: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between the look at the aliases and the deletion: no alias is left that names nothing."""
+    number, real = published(), Bucket.delete
+
+    def late(bucket: Bucket, names: Iterable[str]) -> None:
+        monkeypatch.setattr(Bucket, "delete", real)
+        source.set_alias("m", "champion", number)
+        real(bucket, names)
+
+    monkeypatch.setattr(Bucket, "delete", late)
+    with pytest.raises(LoadRefused, match="is named by the alias champion"):
+        publisher.delete("m", number)
+
+    model = source.snapshot().models["m"]
+    VerifiedRegistry(source, Cache(tmp_path / "cache")).open(model, model.versions[number]).close()
 
 
 def test_leftovers_of_the_dead_are_removed_when_they_are_old(

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
+import httpx2
 import pytest
 
 Penstock = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -95,3 +97,42 @@ def test_server_follows_a_bucket_and_outlives_it(
         assert answered_by(server.http) == ("2", 2)
         assert "what the cache holds is served" in server.last_words()
         assert "not-to-be-shown" not in server.last_words()
+
+
+def healthy(address: str, what: str) -> bool:
+    """Tell whether a server says so; one that does not listen yet does not."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/v2/health/{what}", timeout=20) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.timeout(200)
+def test_server_waits_for_a_bucket_that_cannot_be_reached_at_the_start(
+    *, late_s3: Any, penstock: Penstock, server_process: ModuleType, models: ModuleType, tmp_path: Path, port: int
+) -> None:
+    """Nothing is in the cache either: alive and not ready, it asks again and again, says so once, and serves once the bucket is there."""
+    models.write_tagged(tmp_path / "built", 1)
+    log, address, uri = tmp_path / "server.log", f"127.0.0.1:{port}", "s3://models/prod"
+    command = ["penstock", "serve", "--registry", uri, "--http-port", str(port), "--grpc-port", "0", "--admin-port", "0"]
+    command += ["--set", f"server.state_dir={tmp_path / 'state'}", "--set", "registry.poll_s=0.1"]
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=output)
+    try:
+        server_process.wait_for(lambda: "the registry cannot be read" in log.read_text() or process.poll() is not None, FOLLOWS_WITHIN_S)
+        during = healthy(address, "live"), healthy(address, "ready"), process.poll()
+        with late_s3() as s3:
+            assert httpx2.put(f"{s3.address}/models").status_code == 200
+            arguments = ("models", "publish", tmp_path / "built/tagged/1/model.onnx", "--name", "tagged", "--registry", uri)
+            assert penstock(*arguments).returncode == 0
+            server_process.wait_for(lambda: healthy(address, "ready"), FOLLOWS_WITHIN_S)
+            server_process.wait_for(lambda: healthy(address, "ready") and "tagged/1 is ready" in log.read_text(), FOLLOWS_WITHIN_S)
+            answered = answered_by(address)
+    finally:
+        server_process.stop(process)
+
+    assert during == (True, False, None), log.read_text()
+    assert answered == ("1", 1)
+    assert log.read_text().count("the registry cannot be read") == 1
+    assert "the registry can be read again" in log.read_text()

@@ -106,26 +106,38 @@ def test_opens_of_the_canary_are_seen(canary: Path, opens: Opens) -> None:
     assert opens.count() > 0
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_trace_of_opened_files_stays_inside(publisher: Publisher, canary: Path, tmp_path: Path) -> None:
-    """Every tampered version at once, each as a model of its own, beside a good one."""
+def test_opened_files_stay_inside(publisher: Publisher, canary: Path, opens: Opens, tmp_path: Path) -> None:
+    """Every tampered version at once, each as a model of its own, beside a good one.
+
+    The kernel tells whether the canary was opened, and where it may be traced, which files were.
+    """
     for name, (tamper, _) in TAMPERINGS.items():
         tamper(Attempt(publisher.publish(1, name), canary, publisher))
         shutil.rmtree(publisher.root / name / "9", ignore_errors=True)
     publisher.publish(1)
     trace = tmp_path / "trace"
     script = [sys.executable, str(Path(__file__).with_name("open_all.py")), str(publisher.root), str(tmp_path / "cache")]
+    opens.count()
     run = subprocess.run(
-        [*TRACED, str(trace), *script, str(publisher.public_key)], capture_output=True, text=True, timeout=100, env=dict(os.environ)
+        [*tracer(trace), *script, str(publisher.public_key)], capture_output=True, text=True, timeout=100, env=dict(os.environ)
     )
-    if run.returncode and "ptrace" in run.stderr:
-        pytest.skip("tracing is not permitted here")
 
     outcomes = {(model, number): outcome for model, number, outcome in map(json.loads, run.stdout.splitlines())}
-    opened = [line for line in trace.read_text(errors="replace").splitlines() if " = -1 " not in line]
+    assert opens.count() == 0
     assert Path(outcomes.pop((MODEL, 1))).is_file()
     assert outcomes.keys() == {(name, 1) for name in TAMPERINGS}
     for name, (_, words) in TAMPERINGS.items():
         assert words.replace(f"{MODEL}/", f"{name}/") in outcomes[name, 1]
-    assert any(str(publisher.root / MODEL / "1") in line for line in opened)
-    assert [line for line in opened if str(canary.parent) in line] == []
+    if trace.exists():
+        opened = [line for line in trace.read_text(errors="replace").splitlines() if " = -1 " not in line]
+        assert any(str(publisher.root / MODEL / "1") in line for line in opened)
+        assert [line for line in opened if str(canary.parent) in line] == []
+
+
+def tracer(trace: Path) -> list[str]:
+    """Return what traces a command into that file, nothing where tracing is not there or not permitted."""
+    traced = [*TRACED, str(trace)]
+    if shutil.which("strace") and subprocess.run([*traced, sys.executable, "-c", ""], capture_output=True).returncode == 0:
+        return traced
+    trace.unlink(missing_ok=True)
+    return []

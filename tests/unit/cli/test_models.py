@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from penstock.domain.tensor import DATATYPES, TensorSpec
 from penstock.registry.candidate import candidate_of
+from penstock.registry.directory import DirectorySource
+from penstock.registry.manifest import MAX_MANIFEST_BYTES
 from penstock.registry.publish_directory import DirectoryPublisher
 from penstock.registry.publisher import Labels, publish
+from penstock.registry.source import ModelListing, RegistryUnreachable, SourceFile, VersionListing
 
 Models = Callable[..., Result]
 
@@ -232,3 +235,22 @@ def test_registry_that_cannot_be_used_exits_2(penstock: Callable[..., Result], u
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "registry" in result.stderr
+
+
+def test_version_that_cannot_be_read_is_told_beside_the_others(fraud: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that lets nobody in, for one version, and a manifest that never ends, for the other."""
+    real = DirectorySource.files
+    Path("registry/fraud/2/manifest.json").write_bytes(b" " * (MAX_MANIFEST_BYTES + 1))
+
+    def files(source: DirectorySource, model: ModelListing, version: VersionListing) -> Sequence[SourceFile]:
+        if version.number == 1:
+            raise RegistryUnreachable("the registry answers 403 Forbidden")
+        return real(source, model, version)
+
+    monkeypatch.setattr(DirectorySource, "files", files)
+    listed = fraud("list", "fraud", "--json")
+    problems = {version["version"]: version["problem"] for version in json.loads(listed.stdout)["versions"]}
+
+    assert listed.exit_code == 0
+    assert problems[1] == "the registry answers 403 Forbidden"
+    assert f"has more than {MAX_MANIFEST_BYTES} bytes" in problems[2]

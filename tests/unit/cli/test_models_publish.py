@@ -96,6 +96,30 @@ def test_version_that_no_server_would_take_is_refused(build: Path, publish: Publ
     assert versions() == []
 
 
+def test_directory_is_read_under_its_own_config(build: Path, publish: Publish, penstock: Callable[..., Result]) -> None:
+    """It may give the graph another name, as a server will look for it; every byte is then found."""
+    (build / "config.pbtxt").write_text('default_model_filename: "net.onnx"')
+    without = publish(build, "--name", "fraud")
+    (build / "model.onnx").rename(build / "net.onnx")
+    published = publish(build, "--name", "fraud")
+
+    assert (without.exit_code, "holds no file net.onnx" in without.stderr) == (1, True)
+    assert (published.exit_code, versions()) == (0, ["1"])
+    assert penstock("models", "verify", "fraud", "--registry", "registry").exit_code == 0
+
+
+def test_config_of_its_own_breaks_no_sibling(build: Path, publish: Publish, penstock: Callable[..., Result]) -> None:
+    """Versions that have none would all run, and be looked for, by it; not even the very same files slip through."""
+    publish(build, "--name", "fraud")
+    (build / "config.pbtxt").write_text('default_model_filename: "net.onnx"')
+    (build / "model.onnx").rename(build / "net.onnx")
+    refused = publish(build, "--name", "fraud")
+
+    assert (refused.exit_code, versions()) == (1, ["1"])
+    assert "the model 'fraud' has versions without a config.pbtxt" in refused.stderr
+    assert penstock("models", "verify", "fraud", "--registry", "registry").exit_code == 0
+
+
 def test_settings_for_a_gpu_do_not_need_one_here(build: Path, publish: Publish) -> None:
     """Who publishes need not have what serves; the trial runs on the CPU."""
     (build / "model.toml").write_text('devices = ["cuda:0"]\nrequire_placement = {cuda = 0.9}')

@@ -11,6 +11,7 @@ from penstock.domain.errors import BadArtifact, NotFound
 from penstock.registry import aliases as file_of_aliases
 from penstock.registry.aliases import ALIASES, LOCK, aliases_text, locked, parse_aliases, write_alias
 from penstock.registry.directory import DirectorySource
+from penstock.registry.plain_files import plain_folder
 from penstock.registry.source import ReadOnlyRegistry, RegistryUnreachable
 
 
@@ -132,7 +133,7 @@ def test_file_that_cannot_be_understood_is_not_written_over(model: Path, text: s
         (OSError(5, "Input/output error", "/secret/place"), RegistryUnreachable),
     ],
 )
-@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+@pytest.mark.parametrize("call", ["open", "fsync", "rename"])
 def test_failing_disk_is_told_without_paths_and_leaves_the_file(
     model: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, told: type[Exception], call: str
 ) -> None:
@@ -142,7 +143,7 @@ def test_failing_disk_is_told_without_paths_and_leaves_the_file(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(*((Path, call) if call == "replace" else (os, call)), fail)
+    monkeypatch.setattr(os, call, fail)
     with pytest.raises(told) as caught:
         write_alias(model, "champion", 2)
 
@@ -158,7 +159,7 @@ def test_writer_that_waits_in_vain_gives_up(model: Path, monkeypatch: pytest.Mon
     clock: Iterator[float] = iter([0.0, 1.0, 99.0])
     monkeypatch.setattr(file_of_aliases, "monotonic", lambda: next(clock))
     monkeypatch.setattr(file_of_aliases, "sleep", lambda _: None)
-    with locked(model), pytest.raises(RegistryUnreachable, match="another writer"):
+    with plain_folder(model) as folder, locked(folder, "m"), pytest.raises(RegistryUnreachable, match="another writer"):
         monkeypatch.setattr(file_of_aliases, "monotonic", lambda: next(clock))
         write_alias(model, "champion", 2)
 
@@ -175,3 +176,50 @@ def test_many_writers_lose_nothing(model: Path) -> None:
         thread.join()
 
     assert present(model) == {f"a{number}": number for number in range(1, 41)}
+
+
+def test_planted_draft_leads_nowhere(model: Path, tmp_path: Path) -> None:
+    """Who may write the registry writes nothing else by way of the server."""
+    secret = tmp_path / "admin.token"
+    secret.write_text("secret")
+    (model / f".{ALIASES}.draft").symlink_to(secret)
+    write_alias(model, "champion", 2)
+
+    assert secret.read_text() == "secret"
+    assert not (model / ALIASES).is_symlink()
+    assert present(model) == {"champion": 2}
+
+
+@pytest.mark.parametrize("planted", [ALIASES, "."])
+def test_link_is_neither_read_nor_written(model: Path, tmp_path: Path, planted: str) -> None:
+    """In the place of the file, and in the place of the model; outside nothing changes, not even by a lock."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ALIASES).write_text('{"champion": "1"}')
+    victim = tmp_path / "victim" if planted == "." else model
+    (victim if planted == "." else model / ALIASES).symlink_to(outside if planted == "." else outside / ALIASES)
+    with pytest.raises(BadArtifact, match="is a link"):
+        write_alias(victim, "champion", None)
+
+    assert [(path.name, path.read_text()) for path in outside.iterdir()] == [(ALIASES, '{"champion": "1"}')]
+
+
+def test_pipe_in_place_of_the_file_is_refused_at_once(model: Path) -> None:
+    """Its open would wait for a writer for ever, and the lock with it; the next move finds the lock free."""
+    os.mkfifo(model / ALIASES)
+    refusals: list[str] = []
+
+    def move() -> None:
+        with pytest.raises(BadArtifact) as caught:
+            write_alias(model, "champion", 2)
+        refusals.append(caught.value.message)
+
+    thread = threading.Thread(target=move, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert len(refusals) == 1
+    assert "is no regular file" in refusals[0]
+    (model / ALIASES).unlink()
+    write_alias(model, "champion", 2)
+
+    assert present(model) == {"champion": 2}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 from types import ModuleType
@@ -10,6 +11,8 @@ from types import ModuleType
 import pytest
 
 from penstock.domain.errors import BadArtifact, LoadRefused, NotFound
+from penstock.registry import publish_directory
+from penstock.registry.aliases import LOCK
 from penstock.registry.cache import Cache
 from penstock.registry.candidate import Candidate, candidate_of
 from penstock.registry.directory import DirectorySource
@@ -17,7 +20,7 @@ from penstock.registry.manifest import Manifest
 from penstock.registry.model_folder import with_config
 from penstock.registry.publish_directory import DirectoryPublisher
 from penstock.registry.publisher import Labels, manifest_of, publish, same_version
-from penstock.registry.source import ModelListing
+from penstock.registry.source import ModelListing, ReadOnlyRegistry
 from penstock.registry.verified import VerifiedRegistry
 
 Publish = Callable[..., int]
@@ -204,8 +207,8 @@ def test_version_that_is_not_there_is_not_deleted(root: Path, published: Publish
 def test_config_comes_with_the_first_version_and_is_never_changed(root: Path, candidate: Candidate) -> None:
     """All versions share it, so that a second one could break the first."""
     publisher = DirectoryPublisher(root)
-    first = Candidate(candidate.graph, candidate.facts, candidate.files, candidate.digests, config="max_batch_size: 4")
-    other = Candidate(candidate.graph, candidate.facts, candidate.files, candidate.digests, config="max_batch_size: 8")
+    first = replace(candidate, config="max_batch_size: 4")
+    other = replace(candidate, config="max_batch_size: 8")
 
     numbers = [publish(publisher, "m", first, Labels(), lambda _: None) for _ in range(2)]
     with pytest.raises(LoadRefused, match=r"the model 'm' has another config\.pbtxt already"):
@@ -213,6 +216,50 @@ def test_config_comes_with_the_first_version_and_is_never_changed(root: Path, ca
 
     model = DirectorySource(root).snapshot().models["m"]
     assert (numbers, sorted(model.versions), model.settings["max_batch_rows"]) == ([1, 2], [1, 2], 4)
+    assert hidden(root) == [LOCK]
+
+
+def test_publishing_that_fails_leaves_no_config(root: Path, candidate: Candidate) -> None:
+    """Running servers would load every version anew under it."""
+    first = replace(candidate, config="max_batch_size: 4")
+    candidate.graph.write_bytes(b"changed")
+    with pytest.raises(BadArtifact, match="changed while it was published"):
+        publish(DirectoryPublisher(root), "m", first, Labels(), lambda _: None)
+
+    assert list((root / "m").iterdir()) == []
+
+
+def test_config_comes_with_no_later_version(root: Path, candidate: Candidate, published: Publish) -> None:
+    """It would change how the versions run that are there; one that came while this one was copied counts too."""
+    published()
+    with pytest.raises(LoadRefused, match=r"has versions without a config\.pbtxt"):
+        publish(DirectoryPublisher(root), "m", replace(candidate, config="max_batch_size: 4"), Labels(), lambda _: None)
+
+    assert sorted(path.name for path in (root / "m").iterdir()) == [LOCK, "1"]
+
+
+def test_what_is_in_the_way_of_tidying_stops_nobody(root: Path, published: Publish) -> None:
+    """A file under a name of ours, and an old small file that a killed publisher has left, which goes."""
+    (root / "m").mkdir()
+    (root / "m" / ".deleted-7").write_text("")
+    for name in (".draft-small", ".draft-new"):
+        (root / "m" / name).write_text("")
+    os.utime(root / "m" / ".draft-small", (1, 1))
+
+    assert published() == 8
+    assert hidden(root) == [".deleted-7", ".draft-new"]
+
+
+def test_tidying_that_fails_leaves_no_draft(root: Path, published: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason is."""
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(publish_directory, "_tidy", fail)
+    with pytest.raises(ReadOnlyRegistry):
+        published()
+
     assert hidden(root) == []
 
 

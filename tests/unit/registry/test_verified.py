@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -149,6 +150,20 @@ def test_start_without_the_source_serves_what_the_cache_holds(source: Moody, cap
     assert (dict(configured.versions), "the cache holds no version" in configured.problem) == ({}, True)
 
 
+def test_odd_name_costs_no_other_version_its_start_without_the_source(source: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that is no text, of a file or a folder: told, and the others are served."""
+    root = source.root
+    (root / "tagged" / os.fsdecode(b"caf\xe9")).mkdir()
+    (root / "tagged" / "2" / os.fsdecode(b"caf\xe9.txt")).write_text("")
+    opened(registry_over(source)).close()
+    source.down = True
+
+    snapshot = registry_over(source).snapshot()
+
+    assert list(snapshot.models["tagged"].versions) == [1]
+    assert caplog.text.count("not all of the model tagged would serve after a start without the registry") == 1
+
+
 def test_source_that_comes_back_is_read_again(source: Moody) -> None:
     """From then on, losing it again is for the caller to know: what is loaded stays loaded."""
     opened(registry_over(source)).close()
@@ -222,6 +237,35 @@ def test_rules_of_now_hold_for_copies_of_before(source: Moody) -> None:
 
     with pytest.raises(LoadRefused, match="require_manifest"):
         opened(strict)
+
+
+def test_cache_that_is_cleared_while_it_is_in_use_is_made_anew(source: Moody, tmp_path: Path) -> None:
+    """What was open is given back without complaint, and the next version is fetched as ever and remembered."""
+    registry = registry_over(source)
+    held = opened(registry, 1)
+    shutil.rmtree(tmp_path / "cache")
+    held.close()
+    again = opened(registry, 2)
+    again.close()
+    shutil.rmtree(tmp_path / "cache")
+
+    assert opened(registry, 1).path.is_file()
+    assert opened(registry, 2).path.is_file()
+    fetched = source.fetched
+    assert opened(registry, 2).path.is_file()
+    assert source.fetched == fetched
+
+
+def test_cache_that_cannot_be_used_any_more_is_told(source: Moody, tmp_path: Path) -> None:
+    """A file in its place: each load says what is wrong, and what was open is given back."""
+    registry = registry_over(source)
+    held = opened(registry, 1)
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("")
+    held.close()
+
+    with pytest.raises(LoadRefused, match="cannot be copied into the cache"):
+        opened(registry, 2)
 
 
 def test_alias_is_moved_where_the_models_come_from(source: Moody) -> None:

@@ -1,0 +1,26 @@
+"""Counts and hashes bytes on their way."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from penstock.registry.manifest import FileDigest
+
+
+class Digester:
+    """What has passed through so far. For one thread."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield each piece once it is counted."""
+        for piece in pieces:
+            self._sha256.update(piece)
+            self._size += len(piece)
+            yield piece
+
+    @property
+    def found(self) -> FileDigest:
+        """Size and digest of all of it."""
+        return FileDigest(self._sha256.hexdigest(), self._size)
