@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -29,15 +30,16 @@ from penstock.http.gate import Gate
 from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
+from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
-from penstock.inference.ledger import Ledger
+from penstock.inference.ledger import Ledger, Observe
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import server_view, shadow_views, version_views
+from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
@@ -46,6 +48,9 @@ from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
+from penstock.payloads.jsonl_sink import JsonLinesSink
+from penstock.payloads.open_file import make_private
+from penstock.payloads.recorder import Recorder
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -58,6 +63,7 @@ from penstock.telemetry.metrics import Metrics, ServerView
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.01
 _LAST_WORDS_S: Final = 1
+_LAST_ROWS_S: Final = 5
 
 
 class StartError(Exception):
@@ -75,23 +81,32 @@ class House:
         only = tuple(Wanted(*want) for want in wanted)
         poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        sink = JsonLinesSink(_payload_directory(settings), settings.payloads)
+        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, self._record, self.catalog.alias_of)
+        follow, record = self.shadows.follow, self.recorder.follow
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=self.shadows.follow
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=follow, recorded=record
         )
         self.access_log: Final = AccessLog(
-            settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
+            settings.telemetry.access_log,
+            as_json=is_json(settings.telemetry),
+            alias_of=self.catalog.alias_of,
+            redacted=self.recorder.is_redacted,
         )
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         server = settings.server
         self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, partial(payload_view, self.recorder))
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
+
+    def _record(self, model: str, record: Observe | None) -> None:
+        self.ledger.record(model, record)
 
     def _counted(self) -> ServerView:
         dropped = self.access_log.dropped
@@ -105,7 +120,8 @@ class House:
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
         routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
         shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
-        admin = admin_app(models, management, webhook, routes, shadows, rollouts)
+        payloads = PayloadEndpoints(self.recorder, self.catalog, token)
+        admin = admin_app(models, management, webhook, routes, shadows, rollouts, payloads)
         return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
@@ -178,6 +194,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     house = House(settings, wanted)
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
+    house.recorder.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house))
     stop = asyncio.create_task(signals.wait())
@@ -196,6 +213,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         await house.rollouts.aclose()
         house.shadows.abandon()
         await house.manager.aclose()
+        house.recorder.close(_LAST_ROWS_S)
         house.access_log.close()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
@@ -266,6 +284,19 @@ def _refuse_exposure(settings: Settings) -> None:
             f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
             "--allow-unauthenticated if something in front decides who may come in"
         )
+
+
+def _payload_directory(settings: Settings) -> Path:
+    """Return where recorded payloads go; it is made, and tried, if the settings have anything recorded."""
+    directory = Path(settings.payloads.dir or Path(settings.server.state_dir) / "payloads")
+    if settings.defaults.payloads.records or any("payloads" in options for options in settings.models.values()):
+        try:
+            make_private(directory)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            raise StartError(f"payloads cannot be recorded in {directory}: {error.strerror}; set payloads.dir") from error
+    return directory
 
 
 def _token(settings: Settings) -> AdminToken:

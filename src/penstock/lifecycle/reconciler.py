@@ -22,9 +22,12 @@ from penstock.lifecycle.routes import Routes, Shadowed
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.version import ServedVersion
+from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
 _log = logging.getLogger(__name__)
+Recorded = Callable[[str, RecordingOptions], None]
+"""Hears what is to be recorded of a model, before a version of it takes requests."""
 _NEWEST: Final = "latest:1"
 """What is served of a model whose settings make no sense."""
 
@@ -45,6 +48,7 @@ class Reconciler:
         *,
         store: RouteStore | None = None,
         shadowed: Shadowed = lambda _, __: None,
+        recorded: Recorded = lambda _, __: None,
     ) -> None:
         """`only` are the models to serve, with the version or alias where one is asked for; all, if there are none."""
         self.listings = Listings()
@@ -54,6 +58,7 @@ class Reconciler:
         self.routes: Final = Routes(catalog, store, self._configured_route, shadowed)
         self._catalog = catalog
         self._only = only
+        self._recorded = recorded
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._wishes: dict[str, Counter[int]] = {}
@@ -221,6 +226,7 @@ class Reconciler:
             self._failed(model, found, version, refusal)
             raise refusal from error
         version.load_s = time.monotonic() - started
+        self._recorded(model.name, readiness.options.payloads)
         version.become_ready(readiness)
         model.versions[found.number] = version
         model.forget()

@@ -17,6 +17,7 @@ from penstock.domain.ticket import Ticket
 _MOST_LINES: Final = 65_536
 _BLOCK: Final = 512
 _PAUSE_S: Final = 0.1
+_WITHHELD: Final = "withheld: inputs of the model are redacted"
 Policy = Literal["errors", "all", "off"]
 Line = dict[str, object]
 
@@ -31,8 +32,12 @@ class AccessLog:
         as_json: bool,
         stream: TextIO | None = None,
         alias_of: Callable[[Ticket], str] = lambda _: "",
+        redacted: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
+        """`alias_of` tells by which alias a prediction has found its version, "" if by none.
+
+        `redacted` tells whether a model's messages, which quote what they complain of, stay out.
+        """
         self.dropped = 0
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
@@ -40,6 +45,7 @@ class AccessLog:
         self._format: Callable[[Line], str] = _as_json if as_json else _as_text
         self._stream = stream or sys.stderr
         self._alias_of = alias_of
+        self._redacted = redacted
         self._lines: deque[Line] = deque()
         self._stopping = threading.Event()
         self._writer: threading.Thread | None = None
@@ -63,7 +69,10 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(_line(ticket, status, self._alias_of(ticket)))
+        line = _line(ticket, status, self._alias_of(ticket))
+        if ticket.error is not None and self._redacted(ticket.request.model):
+            line["error"] = _WITHHELD
+        self._lines.append(line)
 
     def _write_blocks(self) -> None:
         while not self._stopping.wait(_PAUSE_S):
