@@ -288,7 +288,7 @@ def _refuse_exposure(settings: Settings) -> None:
 
 def _payload_directory(settings: Settings) -> Path:
     """Return where recorded payloads go; it is made, and tried, if the settings have anything recorded."""
-    directory = Path(settings.payloads.dir or Path(settings.server.state_dir) / "payloads")
+    directory = settings.payloads.directory(Path(settings.server.state_dir))
     if settings.defaults.payloads.records or any("payloads" in options for options in settings.models.values()):
         try:
             make_private(directory)

@@ -1,6 +1,7 @@
 """What a user may say about recorded payloads."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -73,3 +74,7 @@ class PayloadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     headers: list[str] = msgspec.field(default_factory=list)
     """Request headers, or gRPC metadata, that are recorded in the column `metadata`; no others ever are."""
+
+    def directory(self, state_dir: Path) -> Path:
+        """Return where the files are, "" resolved."""
+        return Path(self.dir) if self.dir else state_dir / "payloads"
