@@ -1,8 +1,7 @@
 """One prediction as it is recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from penstock.domain.tensor import Tensor
 
@@ -10,8 +9,7 @@ SCHEMA_VERSION: Final = 1
 """Grows when a column changes its meaning; a column that is added leaves it."""
 
 
-@dataclass(slots=True)
-class PayloadRecord:
+class PayloadRecord(NamedTuple):
     """What was asked and what came of it, redacted: the columns of a recorded row, in their order."""
 
     request_id: str

@@ -6,7 +6,7 @@ from typing import Final
 from penstock.payloads.offer import Offer
 
 QUEUE_FULL: Final = "queue_full"
-_AMPLE_ROWS: Final = 1000
+_AMPLE_ROWS: Final = 256
 _AMPLE_PART: Final = 4
 
 

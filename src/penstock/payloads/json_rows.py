@@ -2,96 +2,101 @@
 
 import base64
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import orjson
 
 from penstock.domain.records import SCHEMA_VERSION, PayloadRecord
 from penstock.domain.tensor import RAW_ONLY, Array, Tensor
 
-_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 _US_PER_S: Final = 1_000_000
 _LENGTH: Final = struct.Struct("<I")
-Cell = dict[str, Any]
+_LINE: Final = (
+    b'{"schema_version":%d,"request_id":%%b,"trace_id":"%%b","timestamp":"%%b.%%06dZ",%%b,"error":%%b,"total_us":%%d,"queue_us":%%d,'
+    b'"infer_us":%%d,"batch_size":%%d,"client":%%b,"sampling_fraction":%%a,"inputs":[%%b],"outputs":[%%b],"metadata":%%b}\n'
+) % SCHEMA_VERSION
 
 
 def line_of(record: PayloadRecord) -> bytes:
-    """Return the line, its end included; raises ValueError or TypeError for what JSON cannot say."""
-    try:
-        line = orjson.dumps(_row(record, exact=False), option=_OPTIONS)
-    except TypeError:  # text that is not UTF-8
-        return orjson.dumps(_row(record, exact=True), option=_OPTIONS)
-    # A number that JSON lacks has become null. Hardly any line holds one, and to look for the word costs less than to look at the numbers.
-    return orjson.dumps(_row(record, exact=True), option=_OPTIONS) if b"null" in line else line
+    """Return the line, its end included; raises TypeError for text that is no UTF-8.
 
-
-def _row(record: PayloadRecord, *, exact: bool) -> Cell:
-    cell = _exact_cell if exact else _cell
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "request_id": record.request_id,
-        "trace_id": record.trace_id,
-        "timestamp": timestamp_of(record.timestamp_us),
-        "model": record.model,
-        "version": record.version,
-        "digest": record.digest,
-        "alias": record.alias,
-        "route": record.route,
-        "protocol": record.protocol,
-        "status_code": record.status_code,
-        "error": record.error,
-        "total_us": record.total_us,
-        "queue_us": record.queue_us,
-        "infer_us": record.infer_us,
-        "batch_size": record.batch_size,
-        "client": record.client,
-        "sampling_fraction": record.sampling_fraction,
-        "inputs": [cell(tensor) for tensor in record.inputs],
-        "outputs": [cell(tensor) for tensor in record.outputs],
-        "metadata": record.metadata,
-    }
-
-
-def timestamp_of(timestamp_us: int) -> str:
-    """Return microseconds since the epoch as RFC 3339 has it, UTC."""
-    seconds, micros = divmod(timestamp_us, _US_PER_S)
-    return f"{_second(seconds)}.{micros:06d}Z"
+    The parts that rows have in common are written once and remembered: a third of the time that one dictionary for each row takes.
+    """
+    seconds, micros = divmod(record.timestamp_us, _US_PER_S)
+    return _LINE % (
+        orjson.dumps(record.request_id),
+        record.trace_id.encode(),
+        _second(seconds),
+        micros,
+        _common(record.model, record.version, record.digest, record.alias, record.route, record.protocol, record.status_code),
+        orjson.dumps(record.error),
+        record.total_us,
+        record.queue_us,
+        record.infer_us,
+        record.batch_size,
+        orjson.dumps(record.client),
+        record.sampling_fraction,
+        _cells(record.inputs),
+        _cells(record.outputs),
+        orjson.dumps(record.metadata),
+    )
 
 
 @lru_cache(16)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _second(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def _cell(tensor: Tensor) -> Cell:
+@lru_cache(1024)
+def _common(model: str, version: str, digest: str, alias: str, route: str, protocol: str, status_code: str) -> bytes:  # noqa: PLR0917
+    fields = {
+        "model": model,
+        "version": version,
+        "digest": digest,
+        "alias": alias,
+        "route": route,
+        "protocol": protocol,
+        "status_code": status_code,
+    }
+    return orjson.dumps(fields)[1:-1]
+
+
+def _cells(tensors: Sequence[Tensor]) -> bytes:
+    if len(tensors) == 1:  # as nearly always
+        return _cell(tensors[0])
+    return b",".join(map(_cell, tensors))
+
+
+def _cell(tensor: Tensor) -> bytes:
     name, datatype, array = tensor
-    if datatype.wire in RAW_ONLY:
-        return _raw(tensor)
-    flat = array.reshape(-1)
-    data = flat if datatype.itemsize and flat.size else flat.tolist()
-    return {"name": name, "datatype": datatype.wire, "shape": array.shape, "data": data}
+    head = _head(name, datatype.wire, array.shape)
+    data = None if datatype.wire in RAW_ONLY else _data(array)
+    return head + (b'"data":' + data if data is not None else b'"b64":"' + base64.b64encode(_bytes_of(array)) + b'"') + b"}"
 
 
-def _exact_cell(tensor: Tensor) -> Cell:
-    return _cell(tensor) if _fits_json(tensor) else _raw(tensor)
+@lru_cache(1024)
+def _head(name: str, wire: str, shape: tuple[int, ...]) -> bytes:
+    return orjson.dumps({"name": name, "datatype": wire, "shape": shape})[:-1] + b","
 
 
-def _fits_json(tensor: Tensor) -> bool:
-    if tensor.datatype.itemsize:
-        return tensor.array.dtype.kind != "f" or bool(np.isfinite(tensor.array).all())
+def _data(array: Array) -> bytes | None:
+    """Return the elements row-major as a list; None for numbers that JSON lacks and text that is no UTF-8."""
+    flat = array.ravel()
+    if array.dtype.hasobject:
+        return _texts(flat)
+    data = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+    # What JSON lacks has become null. To look for the word costs less than to look at the numbers.
+    return None if b"null" in data else data
+
+
+def _texts(flat: Array) -> bytes | None:
     try:
-        "".join(tensor.array.flat).encode()
-    except (TypeError, UnicodeEncodeError):
-        return False
-    return True
-
-
-def _raw(tensor: Tensor) -> Cell:
-    data = base64.b64encode(_bytes_of(tensor.array)).decode()
-    return {"name": tensor.name, "datatype": tensor.datatype.wire, "shape": tensor.array.shape, "b64": data}
+        return orjson.dumps(flat.tolist())
+    except TypeError:
+        return None
 
 
 def _bytes_of(array: Array) -> bytes:
@@ -100,5 +105,5 @@ def _bytes_of(array: Array) -> bytes:
 
 
 def _framed(item: object) -> bytes:
-    data = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
+    data = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogatepass")
     return _LENGTH.pack(len(data)) + data

@@ -20,6 +20,8 @@ from penstock.traffic.marks import MARKS, mark_of, threshold_of
 _log = logging.getLogger(__name__)
 _OVERHEAD_BYTES: Final = 2048
 """What the objects around small tensors take."""
+_SMALL_BYTES: Final = 4096
+"""The size up to which a batch's outputs are kept, and counted, for the sake of one row."""
 _NEVER: Final = 1 << 63
 
 
@@ -73,7 +75,7 @@ class Recording:
     def _offer(self, ticket: Ticket, status: str, fraction: float) -> None:
         request, response, error = ticket.request, ticket.response, "" if ticket.error is None else ticket.error.message
         inputs = request.inputs
-        outputs = [] if response is None else [own_rows(tensor) for tensor in response.outputs]
+        outputs = [] if response is None else [own_rows(tensor, _SMALL_BYTES) for tensor in response.outputs]
         if self._redaction.active:
             inputs, outputs = self._kept(ticket, inputs, outputs)
             # What is dropped is dropped here, and messages quote what they complain of.
