@@ -34,10 +34,12 @@ class Quiet:
 
 
 def tensor(name, values, wire="FP32"):
+    """Return a tensor."""
     return Tensor(name, DATATYPES[wire], np.array(values, dtype=DATATYPES[wire].dtype))
 
 
 def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_000_000, names=("X", "Y")):
+    """Return the ticket of a prediction that has ended."""
     inputs = [tensor("X", [[1.0, 2.0]])] if inputs is None else inputs
     request = InferenceRequest(protocol, "m", "", inputs, request_id=request_id, arrived_ns=1)
     ticket = Ticket(request, Quiet(), lambda _: None, lambda: 1 + took_ns)
@@ -50,6 +52,7 @@ def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_0
 
 
 def record(inputs=(), outputs=(), *, model="m", version="1", timestamp_us=1_700_000_000_000_000, request_id="r"):
+    """Return a record."""
     return PayloadRecord(
         request_id, "", timestamp_us, model, version, "d", "", "stable", "http", "OK", "", 5, 1, 2, 1, "", 1.0, inputs, outputs, {}
     )

@@ -63,6 +63,7 @@ class Broken(Kept):
 
 
 def house(sink, tmp_path, max_bytes=1 << 30, **options):
+    """Return a recorder, and what hears of the ends of a model's predictions."""
     heard = {}
     recorder = Recorder(sink, PayloadOptions(max_bytes=max_bytes, flush_s=0.01), tmp_path, heard.__setitem__)
     recorder.follow("m", RecordingOptions(**(options or {"sample": 1.0})))
@@ -70,11 +71,13 @@ def house(sink, tmp_path, max_bytes=1 << 30, **options):
 
 
 def balance(recorder):
+    """Return how many predictions are accounted for."""
     return recorder.written + sum(recorder.dropped.values()) + len(recorder.intake)
 
 
 @pytest.mark.parametrize("sink", [Kept, Refusing, Broken])
 def test_every_prediction_is_written_or_counted_as_dropped(sink, tmp_path):
+    """Every prediction is written or counted as dropped."""
     recorder, offer = house(sink(), tmp_path)
     recorder.start()
     for number in range(2000):
@@ -86,6 +89,7 @@ def test_every_prediction_is_written_or_counted_as_dropped(sink, tmp_path):
 
 
 def test_what_a_hanging_sink_leaves_no_room_for_is_dropped_and_nobody_waits(tmp_path):
+    """What a hanging sink leaves no room for is dropped and nobody waits."""
     sink = Hanging()
     recorder, offer = house(sink, tmp_path, max_bytes=20_000)
     recorder.start()
@@ -101,6 +105,7 @@ def test_what_a_hanging_sink_leaves_no_room_for_is_dropped_and_nobody_waits(tmp_
 
 
 def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs(tmp_path):
+    """A server that stops does not wait for a sink that hangs."""
     sink = Hanging()
     recorder, offer = house(sink, tmp_path)
     recorder.start()
@@ -111,6 +116,7 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs(tmp_path):
 
 
 def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, monkeypatch):
+    """A record that cannot be redacted is dropped and not written."""
     recorder, offer = house(Kept(), tmp_path, sample=1.0, redact={"X": "hash"})
     monkeypatch.setattr("penstock.payloads.redaction.hashed", lambda *_: 1 / 0)
     recorder.start()
@@ -120,6 +126,7 @@ def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, m
 
 
 def test_a_tensor_that_is_dropped_is_not_even_kept_in_memory(tmp_path):
+    """A tensor that is dropped is not even kept in memory."""
     recorder, offer = house(Kept(), tmp_path, sample=1.0, redact={"X": "drop"})
     offer(ended("r", [tensor("X", np.zeros((1, 100_000)))]), "OK")
     (waiting,) = recorder.intake.take(1)
@@ -128,6 +135,7 @@ def test_a_tensor_that_is_dropped_is_not_even_kept_in_memory(tmp_path):
 
 
 def test_messages_of_errors_stay_out_where_anything_is_redacted(tmp_path):
+    """Messages of errors stay out where anything is redacted."""
     for redact, expected in (({}, True), ({"Y": "hash"}, False)):
         recorder, offer = house(Kept(), tmp_path, sample=1.0, redact=redact)
         offer(ended("r", failed=True), "MODEL_FAILED")
@@ -137,12 +145,14 @@ def test_messages_of_errors_stay_out_where_anything_is_redacted(tmp_path):
 
 
 def test_the_same_request_is_sampled_whatever_the_protocol(tmp_path):
+    """The same request is sampled whatever the protocol."""
     _, offer = house(Kept(), tmp_path, sample=0.3)
     for number in range(500):
         assert offer.fraction(ended(str(number))) == offer.fraction(ended(str(number), protocol="grpc"))
 
 
 def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path):
+    """Nothing is recorded unless it is asked for."""
     heard = {}
     recorder = Recorder(Kept(), PayloadOptions(), tmp_path, heard.__setitem__)
     recorder.follow("m", RecordingOptions())
@@ -150,6 +160,7 @@ def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path):
 
 
 def test_errors_and_slow_ones_are_always_kept_with_the_probability_of_one(tmp_path):
+    """Errors and slow ones are always kept with the probability of one."""
     _, offer = house(Kept(), tmp_path, sample=0.0, keep_errors=True, slower_ms=5)
     assert offer.fraction(ended("a")) == 0
     assert offer.fraction(ended("a", failed=True)) == 1
@@ -157,6 +168,7 @@ def test_errors_and_slow_ones_are_always_kept_with_the_probability_of_one(tmp_pa
 
 
 def test_weighted_figures_are_those_of_all_predictions(tmp_path):
+    """Weighted figures are those of all predictions."""
     random = np.random.default_rng(5)
     _, offer = house(Kept(), tmp_path, sample=0.1, keep_errors=True, slower_ms=8)
     summary, errors, slow = Summary(), 0, 0
@@ -174,6 +186,7 @@ def test_weighted_figures_are_those_of_all_predictions(tmp_path):
 
 
 def test_what_was_changed_holds_until_the_settings_change(tmp_path):
+    """What was changed holds until the settings change."""
     recorder, _ = house(Kept(), tmp_path, sample=0.5)
     recorder.change("m", RecordingOptions(sample=0.1))
     recorder.follow("m", RecordingOptions(sample=0.5))
