@@ -23,7 +23,7 @@ def held_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the bytes that the tensors keep in memory: their own, or the whole of the buffers that they are views of."""
     if len(tensors) == 1:  # as nearly always
         base = tensors[0].array.base
-        return len(base) if type(base) is bytes and tensors[0].datatype.itemsize else _owner(tensors[0])[1]
+        return len(base) if isinstance(base, bytes) and tensors[0].datatype.itemsize else _owner(tensors[0])[1]
     owners = {id(owner): size for owner, size in map(_owner, tensors)}
     return sum(owners.values())
 

@@ -41,7 +41,7 @@ def values_of(wire: str) -> np.ndarray:
     """Return two rows of three elements, the least and the most among them."""
     dtype = DATATYPES[wire].dtype
     if wire == "BYTES":
-        return np.array([["", "ä\n\"", "null"], ["a", "b", "c"]], dtype=object)
+        return np.array([["", 'ä\n"', "null"], ["a", "b", "c"]], dtype=object)
     if wire == "BOOL":
         return np.array([[True, False, True], [False, False, True]])
     if dtype.kind == "f":
@@ -105,7 +105,10 @@ def test_the_row_tells_what_else_there_is_to_know(recorded: Serving) -> None:
     """Headers that are allowed and no others, the trace, the caller's own id."""
     asked = question("FP32", values_of("FP32"), raw=False) | {"id": "mine"}
     trace = "0af7651916cd43dd8448eb211c80319c"
-    row = row_of(recorded, ask(recorded, "http", "id_fp32", asked, **{"x-tenant": "t1", "x-secret": CANARY, "traceparent": f"00-{trace}-b7ad6b7169203331-01"}))
+    row = row_of(
+        recorded,
+        ask(recorded, "http", "id_fp32", asked, **{"x-tenant": "t1", "x-secret": CANARY, "traceparent": f"00-{trace}-b7ad6b7169203331-01"}),
+    )
     assert (row["metadata"], row["trace_id"], row["client"]) == ({"x-tenant": "t1"}, trace, "mine")
     assert row["batch_size"] == 2
     assert row["total_us"] >= row["queue_us"] + row["infer_us"] > 0
