@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
-from penstock.inference.ledger import Ledger, Observe
+from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
@@ -49,7 +48,6 @@ from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
 from penstock.payloads.jsonl_sink import JsonLinesSink
-from penstock.payloads.open_file import make_private
 from penstock.payloads.recorder import Recorder
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
@@ -63,7 +61,6 @@ from penstock.telemetry.metrics import Metrics, ServerView
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.01
 _LAST_WORDS_S: Final = 1
-_LAST_ROWS_S: Final = 5
 
 
 class StartError(Exception):
@@ -81,21 +78,15 @@ class House:
         only = tuple(Wanted(*want) for want in wanted)
         poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
-        sink = JsonLinesSink(_payload_directory(settings), settings.payloads)
-        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, self._record, self.catalog.alias_of)
-        follow, record = self.shadows.follow, self.recorder.follow
-        self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=follow, recorded=record
-        )
-        self.access_log: Final = AccessLog(
-            settings.telemetry.access_log,
-            as_json=is_json(settings.telemetry),
-            alias_of=self.catalog.alias_of,
-            redacted=self.recorder.is_redacted,
-        )
+        as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
+        self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
-        server = settings.server
-        self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
+        attach, redacted = self.ledger.record, self.access_log.redacted
+        self.recorder: Final = Recorder(_sink(settings), settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        self.manager: Final = Manager(
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=follow, recorded=self.recorder.follow
+        )
+        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
         self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, partial(payload_view, self.recorder))
@@ -105,12 +96,8 @@ class House:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
 
-    def _record(self, model: str, record: Observe | None) -> None:
-        self.ledger.record(model, record)
-
     def _counted(self) -> ServerView:
-        dropped = self.access_log.dropped
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped)
+        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
@@ -120,14 +107,12 @@ class House:
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
         routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
         shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
-        payloads = PayloadEndpoints(self.recorder, self.catalog, token)
-        admin = admin_app(models, management, webhook, routes, shadows, rollouts, payloads)
+        admin = admin_app(models, management, webhook, routes, shadows, rollouts, PayloadEndpoints(self.recorder, self.catalog, token))
         return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
-        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
-        return GrpcServer(service, self.settings.grpc)
+        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc)
 
 
 class Listeners:
@@ -213,7 +198,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         await house.rollouts.aclose()
         house.shadows.abandon()
         await house.manager.aclose()
-        house.recorder.close(_LAST_ROWS_S)
+        house.recorder.close()
         house.access_log.close()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
@@ -286,17 +271,12 @@ def _refuse_exposure(settings: Settings) -> None:
         )
 
 
-def _payload_directory(settings: Settings) -> Path:
-    """Return where recorded payloads go; it is made, and tried, if the settings have anything recorded."""
+def _sink(settings: Settings) -> JsonLinesSink:
     directory = settings.payloads.directory(Path(settings.server.state_dir))
-    if settings.defaults.payloads.records or any("payloads" in options for options in settings.models.values()):
-        try:
-            make_private(directory)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise StartError(f"payloads cannot be recorded in {directory}: {error.strerror}; set payloads.dir") from error
-    return directory
+    try:
+        return JsonLinesSink(directory, settings.payloads, check=settings.records_payloads)
+    except OSError as error:
+        raise StartError(f"payloads cannot be recorded in {directory}: {error.strerror}; set payloads.dir") from error
 
 
 def _token(settings: Settings) -> AdminToken:

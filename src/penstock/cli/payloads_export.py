@@ -11,8 +11,6 @@ from penstock.cli.models_registry import as_json, leave, say
 from penstock.cli.options import USAGE
 from penstock.cli.payloads_files import Recorded, with_recorded
 from penstock.cli.payloads_query import NEEDED
-from penstock.payloads.flat import OUTPUT, PLAIN, ROW, flat_rows
-from penstock.payloads.reading import rows_of
 
 _FORMS: Final = {"csv": "CSV", "pandas": "PARQUET", "evidently": "PARQUET"}
 _NUMBERS: Final = frozenset({"BIGINT", "HUGEINT", "DOUBLE"})
@@ -57,6 +55,8 @@ def definition(kinds: Mapping[str, str]) -> dict[str, Any]:
 
     Predictions are features like the others: what they mean, a class or a number, only their model's owner knows.
     """
+    from penstock.payloads.flat import PLAIN, ROW  # noqa: PLC0415 - numpy takes a while to import; --help needs none
+
     features = {name: kind for name, kind in kinds.items() if name not in PLAIN and name != ROW}
     return {
         "id_column": "request_id",
@@ -69,10 +69,15 @@ def definition(kinds: Mapping[str, str]) -> dict[str, Any]:
 
 def _is_class(name: str, kind: str) -> bool:
     """Tell whether a column holds one of few values: a truth, or a text that a model has answered, which is a label."""
+    from penstock.payloads.flat import OUTPUT  # noqa: PLC0415 - as above
+
     return kind == "BOOLEAN" or (kind == "VARCHAR" and name.startswith(OUTPUT))
 
 
 def _flat(recorded: Recorded) -> Iterator[dict[str, Any]]:
+    from penstock.payloads.flat import flat_rows  # noqa: PLC0415 - as above
+    from penstock.payloads.reading import rows_of  # noqa: PLC0415 - as above
+
     for path in recorded.sealed:
         for row in rows_of(path):
             yield from flat_rows(row)

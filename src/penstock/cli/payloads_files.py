@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -12,8 +12,8 @@ from penstock.cli.models_registry import leave, name_of
 from penstock.cli.options import USAGE, with_settings
 from penstock.config.load import Loaded
 from penstock.domain.names import is_version_number, shown
-from penstock.payloads.layout import NO_VERSION
-from penstock.payloads.reading import Row, UnreadableRow, open_files, rows_of, sealed_files
+
+_NO_VERSION: Final = "none"
 
 
 class Recorded(NamedTuple):
@@ -26,15 +26,21 @@ class Recorded(NamedTuple):
     @property
     def sealed(self) -> list[Path]:
         """The files that are finished."""
+        from penstock.payloads.reading import sealed_files  # noqa: PLC0415 - numpy takes a while to import; --help needs none
+
         return sealed_files(self.root, self.model, self.version)
 
     @property
     def all(self) -> list[Path]:
         """Those and the ones that are being written."""
+        from penstock.payloads.reading import open_files  # noqa: PLC0415 - as above
+
         return self.sealed + open_files(self.root, self.model, self.version)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """Yield every row; a file that has been sealed or removed meanwhile is passed over."""
+        from penstock.payloads.reading import rows_of  # noqa: PLC0415 - as above
+
         for path in self.all:
             with contextlib.suppress(FileNotFoundError):
                 yield from rows_of(path)
@@ -45,8 +51,8 @@ def _model(ctx: click.Context, param: click.Parameter, text: str | None) -> str:
 
 
 def _version(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
-    if text is not None and text != NO_VERSION and not is_version_number(text):
-        raise click.BadParameter(f"{shown(text)} is not the number of a version, such as 3, nor {NO_VERSION}")
+    if text is not None and text != _NO_VERSION and not is_version_number(text):
+        raise click.BadParameter(f"{shown(text)} is not the number of a version, such as 3, nor {_NO_VERSION}")
     return text or "*"
 
 
@@ -62,6 +68,8 @@ def with_recorded(command: Callable[..., None]) -> Callable[..., None]:
     @with_settings
     @functools.wraps(command)
     def run(loaded: Loaded, model: str, version: str, directory: Path | None, **given: object) -> None:
+        from penstock.payloads.reading import UnreadableRow  # noqa: PLC0415 - as above
+
         settings = loaded.settings
         root = directory or settings.payloads.directory(Path(settings.server.state_dir))
         if not root.is_dir():

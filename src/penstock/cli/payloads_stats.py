@@ -1,13 +1,15 @@
 """`penstock payloads stats`."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from penstock.cli.models_registry import as_json, say
 from penstock.cli.payloads_files import Recorded, with_recorded
 from penstock.cli.tables import aligned
-from penstock.payloads.summary import Group, Summary, summaries
+
+if TYPE_CHECKING:
+    from penstock.payloads.summary import Group, Summary
 
 _HEADER: Final = ("MODEL", "VERSION", "ARM", "ROWS", "PREDICTIONS", "ERRORS", "P50 MS", "P99 MS", "FIRST", "LAST")
 
@@ -25,6 +27,8 @@ def stats(recorded: Recorded, as_json: bool) -> None:
       penstock payloads stats
       penstock payloads stats fraud --json
     """
+    from penstock.payloads.summary import summaries  # noqa: PLC0415 - numpy takes a while to import; --help needs none
+
     found = summaries(recorded.rows())
     if as_json:
         say([group._asdict() | summary.document() for group, summary in found.items()])
@@ -35,7 +39,7 @@ def stats(recorded: Recorded, as_json: bool) -> None:
             click.echo(line)
 
 
-def _cells(group: Group, summary: Summary) -> list[str]:
+def _cells(group: "Group", summary: "Summary") -> list[str]:
     milliseconds = [f"{summary.total_us(quantile) / 1000:.2f}" for quantile in (0.5, 0.99)]
     counts = [str(summary.rows), f"{summary.predictions:.0f}", f"{100 * summary.error_rate:.2f} %"]
     return [group.model, group.version or "-", group.route, *counts, *milliseconds, summary.first[:19], summary.last[:19]]

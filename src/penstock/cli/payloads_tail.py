@@ -11,10 +11,10 @@ import click
 from penstock.cli.models_registry import as_json
 from penstock.cli.payloads_files import Recorded, with_recorded
 from penstock.cli.tables import aligned
-from penstock.payloads.reading import Row, last_rows
 
 _HEADER: Final = ("TIME", "MODEL", "ARM", "STATUS", "MS", "INPUTS", "OUTPUTS")
 _SHOWN: Final = 4
+Row = dict[str, Any]
 _WIDTH: Final = 48
 
 
@@ -43,6 +43,8 @@ def tail(recorded: Recorded, most: int, as_json: bool) -> None:
 
 def latest(recorded: Recorded, most: int) -> list[Row]:
     """Return the latest rows, the oldest first; of each file no more than may be among them are read."""
+    from penstock.payloads.reading import last_rows  # noqa: PLC0415 - numpy takes a while to import; --help needs none
+
     found: list[Row] = []
     for path in recorded.all:
         with contextlib.suppress(FileNotFoundError):  # it has been sealed or removed meanwhile

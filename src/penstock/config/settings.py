@@ -88,6 +88,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
     """The logs."""
 
+    @property
+    def records_payloads(self) -> bool:
+        """Whether the settings say anything of recording a model; a `model.toml` may say more."""
+        return self.defaults.payloads.records or any("payloads" in options for options in self.models.values())
+
 
 class WantedModel(NamedTuple):
     """One model that `--model` asked for: the version or alias that it named, or None for the usual ones."""

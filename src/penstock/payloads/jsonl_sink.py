@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from penstock.domain.records import PayloadRecord
 from penstock.payloads.json_rows import line_of
 from penstock.payloads.layout import Partition, new_name
 from penstock.payloads.leftovers import repair
-from penstock.payloads.open_file import OpenFile
+from penstock.payloads.open_file import OpenFile, make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.retention import forget
 from penstock.payloads.sink import SinkFailed
@@ -29,13 +30,18 @@ class JsonLinesSink:
 
     name = "jsonl"
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic) -> None:
+    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, *, check: bool = False) -> None:
+        """With `check`, the directory is made and tried at once; raises `OSError` if it cannot be written."""
         self._root = root
         self._options = options
         self._clock = clock
         self._open: dict[tuple[str, str], tuple[Partition, OpenFile]] = {}
         self._repaired = False
         self._forgotten_ns: int | None = None
+        if check:
+            make_private(root)
+            with tempfile.TemporaryFile(dir=root):
+                pass
 
     def write(self, records: Sequence[PayloadRecord]) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""

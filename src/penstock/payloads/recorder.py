@@ -25,6 +25,7 @@ from penstock.payloads.sink import Sink, SinkFailed
 _log = logging.getLogger(__name__)
 _BLOCK: Final = 256
 """Rows that are encoded and written together."""
+_LAST_ROWS_S: Final = 5.0
 _QUIET_S: Final = 30.0
 """How long a sink that fails is not told of again."""
 Attach = Callable[[str, Callable[[Ticket, str], None] | None], None]
@@ -35,8 +36,16 @@ class Recorder:
     """What is recorded, of which models. Lives on the event loop, but for `_work` and what it calls."""
 
     def __init__(
-        self, sink: Sink, options: PayloadOptions, state_dir: Path, attach: Attach, alias_of: Callable[[Ticket], str] = lambda _: ""
+        self,
+        sink: Sink,
+        options: PayloadOptions,
+        state_dir: Path,
+        attach: Attach,
+        *,
+        alias_of: Callable[[Ticket], str],
+        redacted: set[str],
     ) -> None:
+        """`redacted` is told the models of which something is kept back."""
         self.intake: Final = Intake(options.max_bytes)
         self.sink: Final = sink
         self.written = 0
@@ -48,6 +57,7 @@ class Recorder:
         self._state_dir = state_dir
         self._attach = attach
         self._alias_of = alias_of
+        self._redacted = redacted
         self._settings: dict[str, RecordingOptions] = {}
         self._in_force: dict[str, RecordingOptions] = {}
         self._wake = threading.Event()
@@ -77,15 +87,12 @@ class Recorder:
     def change(self, model: str, options: RecordingOptions) -> None:
         """Record a model in another way, from now on. Raises `OSError` if hashes are asked for and their key cannot be kept."""
         self._in_force[model] = options
+        (self._redacted.add if options.redact else self._redacted.discard)(model)
         self._attach(model, None)
         if options.records:
             self._attach(model, self._recording(options))
             if self._started:
                 self._begin()
-
-    def is_redacted(self, model: str) -> bool:
-        """Tell whether anything of a model's tensors is to be kept back."""
-        return bool(self.in_force(model).redact)
 
     def start(self) -> None:
         """Begin to write as soon as anything is recorded."""
@@ -93,7 +100,7 @@ class Recorder:
         if any(options.records for options in self._in_force.values()):
             self._begin()
 
-    def close(self, within_s: float) -> None:
+    def close(self, within_s: float = _LAST_ROWS_S) -> None:
         """Write what waits and finish the files; what takes longer is given up and counted. Blocks."""
         self._stopping = True
         self._wake.set()

@@ -32,20 +32,17 @@ class AccessLog:
         as_json: bool,
         stream: TextIO | None = None,
         alias_of: Callable[[Ticket], str] = lambda _: "",
-        redacted: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`alias_of` tells by which alias a prediction has found its version, "" if by none.
-
-        `redacted` tells whether a model's messages, which quote what they complain of, stay out.
-        """
+        """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
         self.dropped = 0
+        self.redacted: Final[set[str]] = set()
+        """Models whose messages, which quote what they complain of, stay out."""
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
         self._policy = policy
         self._format: Callable[[Line], str] = _as_json if as_json else _as_text
         self._stream = stream or sys.stderr
         self._alias_of = alias_of
-        self._redacted = redacted
         self._lines: deque[Line] = deque()
         self._stopping = threading.Event()
         self._writer: threading.Thread | None = None
@@ -70,7 +67,7 @@ class AccessLog:
             self.dropped += 1
             return
         line = _line(ticket, status, self._alias_of(ticket))
-        if ticket.error is not None and self._redacted(ticket.request.model):
+        if ticket.error is not None and ticket.request.model in self.redacted:
             line["error"] = _WITHHELD
         self._lines.append(line)
 

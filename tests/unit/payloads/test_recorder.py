@@ -65,7 +65,9 @@ class Broken(Kept):
 def house(sink, tmp_path, max_bytes=1 << 30, **options):
     """Return a recorder, and what hears of the ends of a model's predictions."""
     heard = {}
-    recorder = Recorder(sink, PayloadOptions(max_bytes=max_bytes, flush_s=0.01), tmp_path, heard.__setitem__)
+    recorder = Recorder(
+        sink, PayloadOptions(max_bytes=max_bytes, flush_s=0.01), tmp_path, heard.__setitem__, alias_of=lambda _: "", redacted=set()
+    )
     recorder.follow("m", RecordingOptions(**(options or {"sample": 1.0})))
     return recorder, heard["m"]
 
@@ -154,7 +156,7 @@ def test_the_same_request_is_sampled_whatever_the_protocol(tmp_path):
 def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path):
     """Nothing is recorded unless it is asked for."""
     heard = {}
-    recorder = Recorder(Kept(), PayloadOptions(), tmp_path, heard.__setitem__)
+    recorder = Recorder(Kept(), PayloadOptions(), tmp_path, heard.__setitem__, alias_of=lambda _: "", redacted=set())
     recorder.follow("m", RecordingOptions())
     assert heard == {"m": None}
 
