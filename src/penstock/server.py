@@ -29,6 +29,7 @@ from penstock.http.gate import Gate
 from penstock.http.listener import HttpListener
 from penstock.http.management import Management
 from penstock.http.models import Models
+from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
@@ -37,7 +38,7 @@ from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import server_view, shadow_views, version_views
+from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
@@ -46,6 +47,8 @@ from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
+from penstock.payloads.jsonl_sink import JsonLinesSink
+from penstock.payloads.recorder import Recorder
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import is_remote, registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -75,18 +78,18 @@ class House:
         only = tuple(Wanted(*want) for want in wanted)
         poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
-        self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=self.shadows.follow
-        )
-        self.access_log: Final = AccessLog(
-            settings.telemetry.access_log, as_json=is_json(settings.telemetry), alias_of=self.catalog.alias_of
-        )
+        as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
+        self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
-        server = settings.server
-        self.admission: Final = Admission(server.request_timeout_s, server.max_request_timeout_s)
+        attach, redacted = self.ledger.record, self.access_log.redacted
+        self.recorder: Final = Recorder(_sink(settings), settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        self.manager: Final = Manager(
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=follow, recorded=self.recorder.follow
+        )
+        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, partial(payload_view, self.recorder))
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
@@ -94,8 +97,7 @@ class House:
         return self.manager.ready and not self.admission.leaving
 
     def _counted(self) -> ServerView:
-        dropped = self.access_log.dropped
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped)
+        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
@@ -105,13 +107,12 @@ class House:
         webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
         routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
         shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
-        admin = admin_app(models, management, webhook, routes, shadows, rollouts)
+        admin = admin_app(models, management, webhook, routes, shadows, rollouts, PayloadEndpoints(self.recorder, self.catalog, token))
         return prediction_app(predictions, models, management, self.settings.http), admin
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
-        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
-        return GrpcServer(service, self.settings.grpc)
+        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc)
 
 
 class Listeners:
@@ -178,6 +179,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     house = House(settings, wanted)
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
+    house.recorder.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
     stop = asyncio.create_task(signals.wait())
@@ -196,6 +198,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         await house.rollouts.aclose()
         house.shadows.abandon()
         await house.manager.aclose()
+        house.recorder.close()
         house.access_log.close()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
@@ -266,6 +269,14 @@ def _refuse_exposure(settings: Settings) -> None:
             f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
             "--allow-unauthenticated if something in front decides who may come in"
         )
+
+
+def _sink(settings: Settings) -> JsonLinesSink:
+    directory = settings.payloads.directory(Path(settings.server.state_dir))
+    try:
+        return JsonLinesSink(directory, settings.payloads, check=settings.records_payloads)
+    except OSError as error:
+        raise StartError(f"payloads cannot be recorded in {directory}: {error.strerror}; set payloads.dir") from error
 
 
 def _token(settings: Settings) -> AdminToken:

@@ -13,11 +13,14 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
+from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions
+from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
 
 # Lengths of messages and counts of streams are C ints below.
 _INT_MAX: Final = 2**31 - 1
 _PORT_MAX: Final = 65_535
+_DAYS_MAX: Final = 36_500
 
 
 _TEXT: Final = Rule("non-empty text", lambda value: bool(value.strip()))
@@ -30,6 +33,10 @@ _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <
 _SHARE: Final = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _DIFFERENCE: Final = Rule("a number from 0 on", lambda value: 0 <= value < math.inf)
 _FILES: Final = Rule("a list of file names", lambda value: all(name.strip() for name in value))
+_DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < value <= _DAYS_MAX)
+_HEADERS: Final = Rule("a list of header names", lambda value: all(name.strip() for name in value))
+_MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lambda value: value is None or 0 <= value <= DAY_MS)
+_REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
 RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
@@ -73,6 +80,16 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "atol": _DIFFERENCE,
         "examples": _COUNT_OR_NONE,
     },
+    PayloadOptions: {
+        "max_bytes": _COUNT_OR_NONE,
+        "flush_s": _SECONDS,
+        "rotate_bytes": COUNT,
+        "rotate_s": _SECONDS,
+        "keep_days": _DAYS,
+        "keep_bytes": _COUNT_OR_NONE,
+        "headers": _HEADERS,
+    },
+    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

@@ -9,6 +9,7 @@ from penstock.grpc.options import GrpcOptions
 from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions
+from penstock.payloads.options import PayloadOptions
 from penstock.registry.options import RegistryOptions
 from penstock.telemetry.options import TelemetryOptions
 
@@ -81,8 +82,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shadows: ShadowOptions = msgspec.field(default_factory=ShadowOptions)
     """What shadows may use, and how their answers are compared with the primary's."""
 
+    payloads: PayloadOptions = msgspec.field(default_factory=PayloadOptions)
+    """Where recorded payloads go, and what they may use."""
+
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
     """The logs."""
+
+    @property
+    def records_payloads(self) -> bool:
+        """Whether the settings say anything of recording a model; a `model.toml` may say more."""
+        return self.defaults.payloads.records or any("payloads" in options for options in self.models.values())
 
 
 class WantedModel(NamedTuple):

@@ -22,6 +22,7 @@ from penstock.http.hosts import LOOPBACK, HostCheck
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
+from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import PATH as ROLLOUT
 from penstock.http.rollouts import RolloutEndpoints
@@ -59,6 +60,7 @@ def admin_app(  # noqa: PLR0917 - what an application is made of
     traffic: RouteEndpoints,
     shadows: ShadowReports,
     rollouts: RolloutEndpoints,
+    payloads: PayloadEndpoints,
 ) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
@@ -77,6 +79,7 @@ def admin_app(  # noqa: PLR0917 - what an application is made of
         _route("/admin/models/{model}/promote", traffic.promote, "POST"),
         _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
         _route("/admin/models/{model}/shadows", shadows.report),
+        _route("/admin/models/{model}/payloads", payloads.payloads, "GET", "PUT"),
         _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
         _route(ROLLOUT, rollouts.rollout, "GET", "POST", "DELETE"),
         _route(f"{ROLLOUT}/pause", rollouts.pause, "POST"),

@@ -14,12 +14,14 @@ from penstock.lifecycle.version import ServedVersion
 
 OTHER: Final = "other"
 """Stands for every model that is not known, so that callers cannot make series."""
+Observe = Callable[[Ticket, str], None]
+"""Hears of a prediction's end, with its status."""
 
 
 class Account:
     """What came in for one model over one protocol, and how it ended."""
 
-    __slots__ = ("answered", "book", "failures", "received")
+    __slots__ = ("answered", "book", "failures", "received", "record")
 
     def __init__(self, book: Callable[["Account", Ticket], None]) -> None:
         self.book: Final = partial(book, self)
@@ -28,6 +30,8 @@ class Account:
         self.answered = 0
         self.failures: Counter[Outcome] = Counter()
         """Ends other than answers."""
+        self.record: Observe | None = None
+        """Hears of every end; of most models nobody does."""
 
 
 class Ledger:
@@ -36,7 +40,7 @@ class Ledger:
     def __init__(
         self,
         known: Container[str],
-        observe: Callable[[Ticket, str], None] = lambda _, __: None,
+        observe: Observe = lambda _, __: None,
         clock: Clock = monotonic,
         *,
         observe_answers: bool = True,
@@ -47,9 +51,19 @@ class Ledger:
         self._accounts: dict[tuple[str, str], Account] = {}
         self._open: set[Ticket] = set()
         self._known = known
+        self._recorded: dict[str, Observe] = {}
         self._observe = observe
         self._observe_answers = observe_answers
         self._clock = clock
+
+    def record(self, model: str, record: Observe | None) -> None:
+        """Have every end of a model's predictions told to one more party, or to none; predictions of other models pay nothing for it."""
+        self._recorded.pop(model, None)
+        if record is not None:
+            self._recorded[model] = record
+        for (_, name), account in self._accounts.items():
+            if name == model:
+                account.record = record
 
     def open(self, request: InferenceRequest, reply: Reply) -> Ticket:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
@@ -91,6 +105,7 @@ class Ledger:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self._book)
+            account.record = self._recorded.get(key[1])
         return account
 
     def _label(self, request: InferenceRequest) -> str:
@@ -104,6 +119,8 @@ class Ledger:
         account.answered += 1
         if self._observe_answers:
             self._observe(ticket, "OK")
+        if account.record is not None:
+            account.record(ticket, "OK")
 
     def _book_failure(self, account: Account, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
@@ -114,6 +131,8 @@ class Ledger:
         else:
             self.unversioned[request.protocol, self._label(request), status] += 1
         self._observe(ticket, status)
+        if account.record is not None:
+            account.record(ticket, status)
 
 
 def status_of(ticket: Ticket) -> str:

@@ -10,7 +10,9 @@ from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
+from penstock.payloads.recorder import Recorder
 from penstock.telemetry.metrics import ServerView, VersionView
+from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
 
@@ -29,6 +31,11 @@ def version_views(catalog: Catalog) -> Iterator[VersionView]:
 def shadow_views(shadows: Shadows) -> Iterator[ShadowView]:
     """Yield what is counted for each version that is run as a shadow, or again beside itself."""
     return map(_shadow, shadows.books)
+
+
+def payload_view(recorder: Recorder) -> PayloadView:
+    """Return what is counted of recorded payloads."""
+    return PayloadView(recorder.sink.name, recorder.written, recorder.dropped, recorder.intake.size_bytes)
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

@@ -15,7 +15,7 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.looks import Look, Looks
 from penstock.lifecycle.promotions import Promotions
-from penstock.lifecycle.reconciler import Reconciler
+from penstock.lifecycle.reconciler import Reconciler, Recorded
 from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Shadowed
 from penstock.registry.source import ModelListing, Registry, RegistryUnreachable
@@ -46,14 +46,18 @@ class Manager:
         only: tuple[Wanted, ...] = (),
         state_dir: Path | None = None,
         shadowed: Shadowed = lambda _, __: None,
+        recorded: Recorded = lambda _, __: None,
     ) -> None:
-        """`shadowed` hears of the shadows of each route that is put in force; without a state directory no route outlives the process."""
+        """Without a state directory no route outlives the process.
+
+        `shadowed` hears of the shadows of each route that is put in force, `recorded` of what is to be recorded of a model.
+        """
         self.catalog: Final = catalog
         named: Mapping[str, str | None] = dict(only)
         self._loader = loader
         self._poll_s = poll_s
         store = None if state_dir is None else RouteStore(state_dir)
-        self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed)
+        self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed, recorded=recorded)
         self.routes: Final = self._reconciler.routes
         self._looks = Looks(registry, catalog, self._reconciler.listings, named)
         self.aliases: Final = AliasMoves(registry, catalog, self._reconciler, self._looks)

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from penstock.domain.route import Route
+from penstock.payloads.options import RecordingOptions
 
 
 class PadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,6 +75,9 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     warmup: Literal["auto", "off"] = "auto"
     """Whether the batch sizes run once before the version is ready."""
+
+    payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
+    """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
 
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""

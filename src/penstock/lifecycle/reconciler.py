@@ -14,6 +14,7 @@ from penstock.domain.route import Route
 from penstock.lifecycle import policy
 from penstock.lifecycle.catalog import Catalog, ServedModel
 from penstock.lifecycle.events import Who
+from penstock.lifecycle.freshness import is_stale, is_unchanged
 from penstock.lifecycle.listings import Listings
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.policy import Load, Step
@@ -21,10 +22,14 @@ from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Routes, Shadowed
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
+from penstock.lifecycle.timers import Timers
 from penstock.lifecycle.version import ServedVersion
+from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
 _log = logging.getLogger(__name__)
+Recorded = Callable[[str, RecordingOptions], None]
+"""Hears what is to be recorded of a model, before a version of it takes requests."""
 _NEWEST: Final = "latest:1"
 """What is served of a model whose settings make no sense."""
 
@@ -45,6 +50,7 @@ class Reconciler:
         *,
         store: RouteStore | None = None,
         shadowed: Shadowed = lambda _, __: None,
+        recorded: Recorded = lambda _, __: None,
     ) -> None:
         """`only` are the models to serve, with the version or alias where one is asked for; all, if there are none."""
         self.listings = Listings()
@@ -54,10 +60,11 @@ class Reconciler:
         self.routes: Final = Routes(catalog, store, self._configured_route, shadowed)
         self._catalog = catalog
         self._only = only
+        self._recorded = recorded
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._wishes: dict[str, Counter[int]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers()
 
     def busy(self, name: str) -> bool:
         """Tell whether steps are being taken for the model right now."""
@@ -155,12 +162,8 @@ class Reconciler:
 
     def _tidy_later(self, model: ServedModel) -> None:
         """Let go of versions that are kept warm when their time is over, whether or not anybody looks at the registry then."""
-        if model.name in self._timers:
-            self._timers.pop(model.name).cancel()
         end_s = model.kept_warm.next_end_s()
-        if end_s is not None:
-            wait_s = max(0.0, end_s - self._clock())
-            self._timers[model.name] = asyncio.get_running_loop().call_later(wait_s, self._begin_tidy, model.name)
+        self._timers.set(model.name, None if end_s is None else end_s - self._clock(), self._begin_tidy)
 
     def _begin_tidy(self, name: str) -> None:
         self.tasks.spawn(self.tidy(name))
@@ -171,7 +174,7 @@ class Reconciler:
         failed = {
             number
             for number, version in model.versions.items()
-            if version.state is VersionState.FAILED and _unchanged(version, listing.versions.get(number))
+            if version.state is VersionState.FAILED and is_unchanged(version, listing.versions.get(number))
         }
         there = listing.versions.keys() | self._named(model)  # a directory that is gone does not say that its version is not wanted
         available = {number for number in listing.versions if number in eligible} | (ready & there)
@@ -179,7 +182,7 @@ class Reconciler:
         want = policy.wanted(rule, available, listing.aliases, failed, self.routes.wanted(model.name))
         want |= policy.held(model.aliases, listing.aliases, ready) | (model.kept_warm.numbers(self._clock()) & ready)
         want |= {number for number, wishes in self._wishes.get(model.name, {}).items() if wishes} & (available - failed | ready)
-        stale = {number for number in want if number in eligible and _is_stale(model, listing.versions.get(number))}
+        stale = {number for number in want if number in eligible and is_stale(model, listing.versions.get(number))}
         actual = {number: version.state for number, version in model.versions.items()}
         return next(iter(policy.steps(want, actual, stale)), None)
 
@@ -240,6 +243,7 @@ class Reconciler:
             self._failed(model, found, version, refusal)
             raise refusal from error
         version.load_s = time.monotonic() - started
+        self._recorded(model.name, readiness.options.payloads)
         version.become_ready(readiness)
         model.versions[found.number] = version
         model.forget()
@@ -284,19 +288,10 @@ class Reconciler:
 
     def close(self) -> None:
         """Begin nothing by itself any more."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._timers.close()
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
-
-
-def _is_stale(model: ServedModel, found: VersionListing | None) -> bool:
-    return found is not None and model.is_ready(found.number) and not _unchanged(model.versions[found.number], found)
-
-
-def _unchanged(version: ServedVersion, found: VersionListing | None) -> bool:
-    return found is None or version.fingerprint == found.fingerprint
 
 
 def _remarks(notes: tuple[str, ...]) -> str:

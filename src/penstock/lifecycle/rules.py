@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.domain.names import is_alias, is_version_number
 from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
+from penstock.payloads.options import recording_problems
 
 DAY_S: Final = 86_400
 _DEVICE: Final = re.compile(r"cpu|(cuda|tensorrt):[0-9]{1,3}")
@@ -50,6 +51,11 @@ _ROUTE: Final = Rule(
     "decimals, 100 together at most, samples are shares from 0 to 1, and sticky names either a header or an input",
     lambda value: value is None or not any(route_problems(value)),
 )
+_PAYLOADS: Final = Rule(
+    'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, and each rule of redact "keep", "drop", '
+    '"hash", "truncate:N" or "bucket:W"',
+    lambda value: not any(recording_problems(value)),
+)
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
@@ -65,6 +71,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "threads": or_auto(COUNT),
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
+    "payloads": _PAYLOADS,
     "require_placement": _SHARE,
 }
 """The rule of each option that has one; for a table of free keys it holds for each value in it."""

@@ -13,11 +13,13 @@ from penstock.lifecycle.rules import broken_rules
 def resolve_options(defaults: ModelOptions, *layers: Mapping[str, object]) -> ModelOptions:
     """Return the options that the defaults and the layers give together, a later layer winning key by key.
 
+    So it is within `payloads` too: who sets a sample must not undo what others have said of redaction.
+
     Raises `LoadRefused` that names the key if a value does not fit.
     """
     merged: dict[str, object] = msgspec.to_builtins(defaults)
     for layer in layers:
-        merged.update(layer)
+        merged.update({**layer, **_within("payloads", merged, layer)})
     for key in merged:
         _check_known(key)
     try:
@@ -27,6 +29,16 @@ def resolve_options(defaults: ModelOptions, *layers: Mapping[str, object]) -> Mo
     if problems := list(broken_rules(options)):
         raise LoadRefused(f"the model's settings are not valid: {'; '.join(problems)}")
     return options
+
+
+def _within(key: str, merged: Mapping[str, object], layer: Mapping[str, object]) -> dict[str, object]:
+    return {key: _together(merged.get(key), layer[key])} if key in layer else {}
+
+
+def _together(there: object, given: object) -> object:
+    if not (isinstance(there, dict) and isinstance(given, dict)):
+        return given
+    return there | {key: _together(there.get(key), value) for key, value in given.items()}
 
 
 def _check_known(key: str) -> None:

@@ -17,6 +17,7 @@ from penstock.domain.ticket import Ticket
 _MOST_LINES: Final = 65_536
 _BLOCK: Final = 512
 _PAUSE_S: Final = 0.1
+_WITHHELD: Final = "withheld: inputs of the model are redacted"
 Policy = Literal["errors", "all", "off"]
 Line = dict[str, object]
 
@@ -34,6 +35,8 @@ class AccessLog:
     ) -> None:
         """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
         self.dropped = 0
+        self.redacted: Final[set[str]] = set()
+        """Models whose messages, which quote what they complain of, stay out."""
         self.takes_answers: Final = policy == "all"
         """Whether lines of answered predictions are wanted, so that nobody has to offer them in vain."""
         self._policy = policy
@@ -63,7 +66,10 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(_line(ticket, status, self._alias_of(ticket)))
+        line = _line(ticket, status, self._alias_of(ticket))
+        if ticket.error is not None and ticket.request.model in self.redacted:
+            line["error"] = _WITHHELD
+        self._lines.append(line)
 
     def _write_blocks(self) -> None:
         while not self._stopping.wait(_PAUSE_S):

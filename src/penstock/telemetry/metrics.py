@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
@@ -42,6 +43,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
+    *PAYLOAD_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -106,11 +108,13 @@ class Metrics(Collector):
         versions: Callable[[], Iterable[VersionView]],
         provenance: Callable[[], Iterable[Provenance]] = tuple,
         shadows: Callable[[], Iterable[ShadowView]] = tuple,
+        payloads: Callable[[], PayloadView] = PayloadView,
     ) -> None:
         self._server = server
         self._versions = versions
         self._provenance = provenance
         self._shadows = shadows
+        self._payloads = payloads
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -132,7 +136,7 @@ class Metrics(Collector):
         server, versions = self._server(), list(self._versions())
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
-        samples |= shadow_samples(self._shadows())
+        samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

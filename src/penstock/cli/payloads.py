@@ -1,0 +1,24 @@
+"""`penstock payloads`."""
+
+import click
+
+from penstock.cli.payloads_export import export
+from penstock.cli.payloads_query import query
+from penstock.cli.payloads_stats import stats
+from penstock.cli.payloads_tail import tail
+
+
+@click.group()
+def payloads() -> None:
+    """Look at recorded inputs and answers; no server needs to run.
+
+    \b
+    Example:
+      penstock payloads tail fraud
+    """
+
+
+payloads.add_command(tail)
+payloads.add_command(stats)
+payloads.add_command(query)
+payloads.add_command(export)

@@ -1,0 +1,39 @@
+"""The secret of keyed hashes: one for each state directory, made when it is first needed."""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+_FILE: Final = "payloads.key"
+_BYTES: Final = 32
+
+
+def key_of(state_dir: Path) -> bytes:
+    """Return the key; makes directory and file (mode 0600) if they are not there.
+
+    Raises `OSError`, also for a file that holds no key; blocks.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    path = state_dir / _FILE
+    if not path.exists():
+        _write(path, secrets.token_hex(_BYTES))
+    try:
+        return bytes.fromhex(path.read_text().strip())
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "the file holds no key; remove it to have a new one made", str(path)) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write by link, so that two servers that start together agree on one key."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,73 @@
+"""A prediction on its way from the event loop to the writer: by reference, nothing encoded yet."""
+
+from typing import NamedTuple
+
+from penstock.domain.clock import NS_PER_US
+from penstock.domain.model import ModelVersion
+from penstock.domain.records import PayloadRecord
+from penstock.domain.request import InferenceRequest, Timeline
+from penstock.domain.tensor import Tensor
+from penstock.payloads.redaction import Redaction
+
+_TRACE_PARTS = 4
+_TRACE_DIGITS = 32
+
+
+class Offer(NamedTuple):
+    """What is needed to record one prediction. Tensors that are dropped are not in it."""
+
+    request: InferenceRequest
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    version: ModelVersion | None
+    alias: str
+    arm: str
+    status: str
+    error: str
+    timeline: Timeline
+    batch_rows: int
+    fraction: float
+    redaction: Redaction
+    size_bytes: int
+
+    def record(self, epoch_ns: int, headers: tuple[str, ...]) -> PayloadRecord:
+        """Return the record, redacted; `epoch_ns` is when the monotonic clock was 0."""
+        request, timeline, version, redaction = self.request, self.timeline, self.version, self.redaction
+        inputs, outputs = self.inputs, self.outputs
+        if redaction.active:
+            inputs, outputs = redaction.redacted(inputs), redaction.redacted(outputs)
+        return PayloadRecord(
+            request.request_id,
+            trace_id_of(request.traceparent) if request.traceparent else "",
+            (epoch_ns + request.arrived_ns + timeline.total_ns) // NS_PER_US,
+            request.model,
+            "" if version is None else version.version,
+            "" if version is None else version.digest,
+            self.alias,
+            self.arm,
+            request.protocol,
+            self.status,
+            self.error,
+            timeline.total_ns // NS_PER_US,
+            timeline.queue_ns // NS_PER_US,
+            timeline.infer_ns // NS_PER_US,
+            self.batch_rows,
+            request.client_id,
+            self.fraction,
+            inputs,
+            outputs,
+            _allowed(request, headers) if headers else {},
+        )
+
+
+def trace_id_of(traceparent: str) -> str:
+    """Return the trace id of a `traceparent` (W3C Trace Context), "" if it holds none."""
+    parts = traceparent.strip().split("-")
+    found = parts[1] if len(parts) >= _TRACE_PARTS else ""
+    is_id = len(found) == _TRACE_DIGITS and set(found) <= set("0123456789abcdef") and found.strip("0")
+    return found if is_id else ""
+
+
+def _allowed(request: InferenceRequest, headers: tuple[str, ...]) -> dict[str, str]:
+    given = request.headers or {}
+    return {name: given[name] for name in headers if name in given}

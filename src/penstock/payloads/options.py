@@ -1,0 +1,80 @@
+"""What a user may say about recorded payloads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from penstock.payloads.rules import rule_problem
+
+DAY_MS: Final = 86_400_000
+
+
+class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is recorded of one model: the table `payloads` of a model."""
+
+    sample: float = 0.0
+    """Which part of the predictions is recorded, by a hash of the request id; 0 is none, and 1 all."""
+
+    keep_errors: bool = False
+    """Whether each prediction that ended in an error is recorded, whatever `sample` says."""
+
+    slower_ms: float | None = None
+    """Predictions that took longer are recorded, whatever `sample` says."""
+
+    redact: dict[str, str] = msgspec.field(default_factory=dict)
+    """By input or output: "keep", "drop", "hash" (keyed), "truncate:N" (characters of a text, elements of other tensors) or "bucket:W"
+    (numbers, down to a multiple of W). The name "*" stands for all that have no rule of their own: {"*" = "drop", age = "keep"} records
+    the age and nothing else."""
+
+    @property
+    def records(self) -> bool:
+        """Whether anything is recorded at all."""
+        return self.sample > 0 or self.keep_errors or self.slower_ms is not None
+
+
+def recording_problems(options: RecordingOptions) -> Iterator[str]:
+    """Yield what makes no sense in the options."""
+    if not 0 <= options.sample <= 1:
+        yield f"sample is {options.sample:g}; it is a share from 0 to 1"
+    if options.slower_ms is not None and not 0 <= options.slower_ms <= DAY_MS:
+        yield f"slower_ms is {options.slower_ms:g}; it is a number of milliseconds from 0, up to a day"
+    for name, rule in options.redact.items():
+        if problem := rule_problem(rule):
+            yield f"redact.{name}: {problem}"
+
+
+class PayloadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The section `[payloads]`: where recorded payloads go, and what they may use."""
+
+    dir: str = ""
+    """Where the files are; "": the folder `payloads` in `server.state_dir`."""
+
+    sink: Literal["jsonl"] = "jsonl"
+    """How rows are written: "jsonl", lines of JSON."""
+
+    max_bytes: int = 64 * 1024 * 1024
+    """The most bytes of inputs and answers that may wait to be written; predictions beyond are not recorded, and counted."""
+
+    flush_s: float = 1.0
+    """Seconds that a row waits at most before it is written: what a crash may cost."""
+
+    rotate_bytes: int = 64 * 1024 * 1024
+    """The size at which a file is sealed and the next one begun."""
+
+    rotate_s: float = 300.0
+    """The age at which a file is sealed; until then its name is hidden."""
+
+    keep_days: float = 30.0
+    """Days after which a file is removed. What law or contract ask for comes first: set it."""
+
+    keep_bytes: int = 10 * 1024**3
+    """What all files together may take; beyond, the oldest go."""
+
+    headers: list[str] = msgspec.field(default_factory=list)
+    """Request headers, or gRPC metadata, that are recorded in the column `metadata`; no others ever are."""
+
+    def directory(self, state_dir: Path) -> Path:
+        """Return where the files are, "" resolved."""
+        return Path(self.dir) if self.dir else state_dir / "payloads"

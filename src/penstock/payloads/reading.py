@@ -1,0 +1,93 @@
+"""Recorded payloads as they are read back: files, rows, tensors."""
+
+import base64
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from penstock.domain.tensor import DATATYPES, Array
+from penstock.payloads.layout import OPEN, SUFFIX
+
+_LENGTH: Final = struct.Struct("<I")
+_BLOCK: Final = 256 * 1024
+Row = dict[str, Any]
+"""One line, as JSON has it; its tensors are cells, see `array_of`."""
+
+
+class UnreadableRow(ValueError):
+    """A sealed file holds a line that is no row; the message says where."""
+
+
+def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
+    """Return the files whose writers have finished them, the oldest first."""
+    found = root.glob(f"model={model}/version={version}/date=*/hour=*/*{SUFFIX}")
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
+
+
+def open_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
+    """Return the files that are being written, or that a writer has left."""
+    return sorted(root.glob(f"model={model}/version={version}/date=*/hour=*/.*{SUFFIX}{OPEN}"))
+
+
+def rows_of(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file; a last line that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise UnreadableRow(f"{path}, line {number}: {error}") from error
+
+
+def last_rows(path: Path, most: int) -> list[Row]:
+    """Return the last rows of a file without reading the others. Raises `UnreadableRow`, `OSError`."""
+    with path.open("rb") as file:
+        position, tail = file.seek(0, 2), b""
+        while position and tail.count(b"\n") <= most:
+            step = min(_BLOCK, position)
+            position -= step
+            file.seek(position)
+            tail = file.read(step) + tail
+    whole = tail[: tail.rfind(b"\n") + 1].splitlines(keepends=True)[-most:] if most else []
+    try:
+        return [orjson.loads(line) for line in whole]
+    except orjson.JSONDecodeError as error:
+        raise UnreadableRow(f"{path}, near its end: {error}") from error
+
+
+def array_of(cell: Row) -> Array:
+    """Return a tensor's array, equal to what was sent or answered; BF16 is its 16 raw bits, and BYTES that are no text are bytes."""
+    datatype, shape = DATATYPES[cell["datatype"]], tuple(cell["shape"])
+    if "b64" not in cell:
+        return _array(cell["data"], datatype.dtype).reshape(shape)
+    data = base64.b64decode(cell["b64"])
+    if datatype.itemsize:
+        return np.frombuffer(data, datatype.dtype).reshape(shape)
+    return _array(list(_texts(data)), datatype.dtype).reshape(shape)
+
+
+def _array(values: list[Any], dtype: np.dtype[Any]) -> Array:
+    if not dtype.hasobject:
+        return np.array(values, dtype=dtype)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _texts(data: bytes) -> Iterator[str | bytes]:
+    offset = 0
+    while offset < len(data):
+        (length,) = _LENGTH.unpack_from(data, offset)
+        offset += _LENGTH.size
+        item = data[offset : offset + length]
+        offset += length
+        try:
+            yield item.decode()
+        except UnicodeDecodeError:
+            yield item
