@@ -1,5 +1,6 @@
 """The secret of keyed hashes: one for each state directory, made when it is first needed."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -10,12 +11,18 @@ _BYTES: Final = 32
 
 
 def key_of(state_dir: Path) -> bytes:
-    """Return the key; makes directory and file (mode 0600) if they are not there. Raises `OSError`; blocks."""
+    """Return the key; makes directory and file (mode 0600) if they are not there. Blocks.
+
+    Raises `OSError`, also for a file that holds no key.
+    """
     state_dir.mkdir(parents=True, exist_ok=True)
     path = state_dir / _FILE
     if not path.exists():
         _write(path, secrets.token_hex(_BYTES))
-    return bytes.fromhex(path.read_text().strip())
+    try:
+        return bytes.fromhex(path.read_text().strip())
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "the file holds no key; remove it to have a new one made", str(path)) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import SUFFIX
+from penstock.payloads.layout import OPEN, SUFFIX
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -30,7 +30,7 @@ def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]
 
 def open_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files that are being written, or that a writer has left."""
-    return sorted(root.glob(f"model={model}/version={version}/date=*/hour=*/.*{SUFFIX}.inprogress"))
+    return sorted(root.glob(f"model={model}/version={version}/date=*/hour=*/.*{SUFFIX}{OPEN}"))
 
 
 def rows_of(path: Path) -> Iterator[Row]:

@@ -68,7 +68,7 @@ class Recorder:
     @property
     def dropped(self) -> Mapping[str, int]:
         """Predictions that were to be recorded and are not, by reason."""
-        return self.intake.dropped + self._lost
+        return self.intake.dropped + Counter(dict(self._lost))  # a copy at once: the writer may find a new reason meanwhile
 
     def in_force(self, model: str) -> RecordingOptions:
         """Return what is recorded of a model."""
@@ -101,7 +101,7 @@ class Recorder:
             self._begin()
 
     def close(self, within_s: float = _LAST_ROWS_S) -> None:
-        """Write what waits and finish the files; what takes longer is given up and counted. Blocks."""
+        """Write what waits and finish the files; what takes longer is given up, and told in the log. Blocks."""
         self._stopping = True
         self._wake.set()
         if self._writer is not None:
@@ -131,7 +131,9 @@ class Recorder:
         self._ask(self.sink.close)
 
     def _turn(self) -> None:
-        while offers := self.intake.take(_BLOCK):
+        """Write what waits by now: more may always come, and the sink has to be asked in between."""
+        for _ in range(0, len(self.intake), _BLOCK):
+            offers = self.intake.take(_BLOCK)
             self._write(offers)
             self.intake.give_back(offers)
         self._ask(self.sink.flush)

@@ -95,4 +95,8 @@ def test_the_key_is_made_once_and_for_the_owner_alone(tmp_path):
     key = key_of(tmp_path / "state")
     assert key == key_of(tmp_path / "state")
     assert len(key) == 32
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key" / "payloads.key").write_text("garbage")
+    with pytest.raises(OSError, match="holds no key"):
+        key_of(tmp_path / "key")
     assert (tmp_path / "state" / "payloads.key").stat().st_mode & 0o777 == 0o600
