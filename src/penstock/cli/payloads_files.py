@@ -35,7 +35,10 @@ class Recorded(NamedTuple):
         """Those and the ones that are being written."""
         from penstock.payloads.reading import open_files  # noqa: PLC0415 - as above
 
-        return self.sealed + open_files(self.root, self.model, self.version)
+        being_written = open_files(
+            self.root, self.model, self.version
+        )  # looked for first: what is sealed meanwhile is then among the sealed
+        return self.sealed + being_written
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield every row; a file that has been sealed or removed meanwhile is passed over."""

@@ -11,9 +11,9 @@ _BYTES: Final = 32
 
 
 def key_of(state_dir: Path) -> bytes:
-    """Return the key; makes directory and file (mode 0600) if they are not there.
+    """Return the key; makes directory and file (mode 0600) if they are not there. Blocks.
 
-    Raises `OSError`, also for a file that holds no key; blocks.
+    Raises `OSError`, also for a file that holds no key.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     path = state_dir / _FILE

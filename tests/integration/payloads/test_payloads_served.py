@@ -213,9 +213,10 @@ def test_commands_read_what_was_recorded(recorded: Serving, tmp_path: Path) -> N
     """As lines, as figures, by SQL and as tables for pandas."""
     pandas = importlib.import_module("pandas")
     sent = values_of("FP64")
+    row_of(recorded, ask(recorded, "grpc", "id_str", question("BYTES", values_of("BYTES"), raw=True)))
     request_id = ask(recorded, "http", "id_fp64", question("FP64", sent, raw=True))
     row_of(recorded, request_id)
-    until(lambda: not open_files(recorded.state / "payloads", "id_fp64"))
+    until(lambda: not open_files(recorded.state / "payloads"))
     last = json.loads(command(recorded, "tail", "id_fp64", "-n", "1", "--json"))
     assert last["request_id"] == request_id
     assert "id_fp64/1" in command(recorded, "tail", "id_fp64", "-n", "1")
