@@ -52,4 +52,5 @@ def test_memory_comes_back(
             f"\n{name}: {seen[0]:.0f} MiB after 1 cycle, {seen[settled - 1]:.1f} after {settled}, {seen[-1]:.1f} after {cycles}, at most {max(seen):.1f}"
         )
 
-    assert seen[-1] <= GROWTH * seen[settled - 1]
+    # A leak is in all of the last cycles; what a busy machine made the heap keep for a moment is not.
+    assert min(seen[-5:]) <= GROWTH * seen[settled - 1]

@@ -325,8 +325,7 @@ def test_arm_whose_version_is_gone_leaves_its_requests_to_the_stable_one(models:
         assert put(server, {"canaries": [{"name": "b", "version": "2", "weight": 100}]}).status_code == 200
         assert asked(server) == ("2", "b")
         (root / "tagged" / "aliases.json").write_text('{"champion": "1"}')
-        (root / "tagged" / "2" / "model.onnx").unlink()
-        (root / "tagged" / "2").rmdir()
+        (root / "tagged" / "model.toml").write_text('versions = ["1"]\n')
         assert server.load("tagged").status_code == 200
         until(lambda: asked(server) == ("1", "stable"))
         told = report(server)
