@@ -70,7 +70,7 @@ class StartError(Exception):
 class House:
     """Everything of one server, built but not started. Lives on the event loop."""
 
-    def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...]) -> None:
+    def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
         self.catalog: Final = Catalog()
         registry = _registry(settings)
@@ -78,13 +78,14 @@ class House:
         only = tuple(Wanted(*want) for want in wanted)
         poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
+        kept = state_dir if keeps else None
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
         attach, redacted = self.ledger.record, self.access_log.redacted
         self.recorder: Final = Recorder(_sink(settings), settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=state_dir, shadowed=follow, recorded=self.recorder.follow
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
         )
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
@@ -239,7 +240,7 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
 
 
 async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
-    house = House(settings, wanted)
+    house = House(settings, wanted, keeps=False)  # routes in the state directory are those of a running server
     await _start(house)
     report = CheckReport.of(house.catalog)
     await house.manager.aclose()

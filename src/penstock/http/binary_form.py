@@ -69,14 +69,14 @@ class BinaryForm:
 
 
 class BinaryForms:
-    """The forms that were met, by their texts; bounded."""
+    """The forms that were met, by their texts and by the schemas that they were read for, which they keep; bounded."""
 
     def __init__(self) -> None:
-        self._forms: dict[bytes, BinaryForm] = {}
+        self._forms: dict[tuple[bytes, int], BinaryForm] = {}
 
     def find(self, text: bytes, schema: ModelSchema) -> BinaryForm | None:
         """Return what the text means to a version with that schema, if that is remembered."""
-        form = self._forms.get(text)
+        form = self._forms.get((text, id(schema)))
         return form if form is not None and form.schema is schema else None
 
     def remember(self, text: bytes, schema: ModelSchema, request: InferenceRequest) -> BinaryForm | None:
@@ -85,7 +85,7 @@ class BinaryForms:
             return None
         if len(self._forms) >= _MOST_FORMS:
             self._forms.clear()
-        form = self._forms[text] = BinaryForm(schema, request)
+        form = self._forms[text, id(schema)] = BinaryForm(schema, request)
         return form
 
 

@@ -85,8 +85,10 @@ def _decode_closely(text: bytes, document: Mapping[str, Any], raw: memoryview, r
 
 
 def _is_repeatable(document: Mapping[str, Any]) -> bool:
-    """Tell whether a document says nothing that another request would not: no id, no deadline."""
-    return "id" not in document and document.get("parameters", {}).keys() <= {"binary_data_output"}
+    """Tell whether a document says nothing that another request would not: no id, no deadline, no values."""
+    if "id" in document or any("data" in entry for entry in document["inputs"]):
+        return False
+    return (document.get("parameters") or {}).keys() <= {"binary_data_output"}
 
 
 def encode(response: InferenceResponse, forms: OutputForms, schema: ModelSchema, form: BinaryForm | None = None) -> Encoded:

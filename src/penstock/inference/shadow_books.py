@@ -59,7 +59,8 @@ class ShadowBooks:
             past.append(queue)
         del past[:-_MOST_PAST]
         self._present[model] = {
-            reference: before.get(reference) or ShadowQueue(model, reference, self._held) for reference in dict.fromkeys(references)
+            reference: before[reference] if reference in before else ShadowQueue(model, reference, self._held)
+            for reference in dict.fromkeys(references)
         }
         return [self._present[model][reference] for reference in references]
 

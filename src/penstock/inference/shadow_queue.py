@@ -71,6 +71,7 @@ class ShadowQueue:
         """The latest, by the versions that were compared."""
         self._held = held
         self._pairs: deque[ShadowPair] = deque()
+        self._gone = False
         held.queues += 1
 
     def __len__(self) -> int:
@@ -79,6 +80,9 @@ class ShadowQueue:
     def offer(self, pair: ShadowPair) -> None:
         """Let a pair wait, or drop it."""
         self.sampled += 1
+        if self._gone:
+            self._end(ShadowEnd.REMOVED)
+            return
         held = self._held
         if held.held + pair.size_bytes > held.most or self.size_bytes + pair.size_bytes > held.most // max(1, held.queues):
             self._end(ShadowEnd.FULL)
@@ -96,8 +100,11 @@ class ShadowQueue:
         return [self._pairs.popleft() for _ in range(min(most, len(self._pairs)))]
 
     def put_back(self, pairs: Iterable[ShadowPair]) -> None:
-        """Let pairs go first that a turn has left over."""
-        self._pairs.extendleft(reversed(list(pairs)))
+        """Let pairs go first that a turn has left over; where nobody will come for them any more they end."""
+        if self._gone:
+            self.settled(pairs, ShadowEnd.REMOVED)
+        else:
+            self._pairs.extendleft(reversed(list(pairs)))
 
     def settled(self, pairs: Iterable[ShadowPair], end: ShadowEnd) -> None:
         """Forget pairs of a turn."""
@@ -115,7 +122,8 @@ class ShadowQueue:
         self.mismatched.update({(self.number, measure): count for measure, count in counts.mismatched.items()})
 
     def leave(self) -> None:
-        """Give its part of the memory to the others."""
+        """Give its part of the memory to the others. Requests that are still under way come too late from now on."""
+        self._gone = True
         self._held.queues -= 1
 
     def _end(self, end: ShadowEnd) -> None:

@@ -37,8 +37,7 @@ class Promotions:
         chosen = _chosen(name, route, canary)
         number = self._ready(model, chosen.version)
         before = self._stable(model, route)
-        route = msgspec.structs.replace(route, canaries=tuple(other for other in route.canaries if other is not chosen))
-        await self._make_stable(model, route, number, f"the canary {chosen.name!r} is promoted")
+        await self._make_stable(model, _without(route, chosen.name), number, f"the canary {chosen.name!r} is promoted", chosen.name)
         await self._routes.remember_stable(name, before)
         return model
 
@@ -75,14 +74,19 @@ class Promotions:
             raise Conflict(f"nothing is known of a stable version of {model.name!r} before this one; move the alias or PUT a route instead")
         return number
 
-    async def _make_stable(self, model: ServedModel, route: Route | None, number: int, why: str) -> None:
-        """Let a version answer as the stable one. The alias moves first: where that fails, the route is as it was."""
+    async def _make_stable(self, model: ServedModel, route: Route | None, number: int, why: str, promoted: str = "") -> None:
+        """Let a version answer as the stable one, and drop the canary that it was.
+
+        The alias moves first: where that fails, the route is as it was. A move may take its time, so the route is then read again: what
+        somebody has changed meanwhile stays.
+        """
         if route is not None and is_version_number(route.stable):
             await self._renumber(model, route, number, why)
             return
         await self._aliases.put(model.name, CHAMPION if route is None else route.stable, number, force=False)
-        if route is not None:
-            await self._routes.put(model.name, route, who=_WHO, why=why)
+        active = self._routes.of(model.name)
+        if active is not None and (left := _without(active.route, promoted)) != active.route:
+            await self._routes.put(model.name, left, who=_WHO, why=why)
 
     async def _renumber(self, model: ServedModel, route: Route, number: int, why: str) -> None:
         """Let the route name another number; the version that it leaves stays loaded for a while, as one that an alias leaves."""
@@ -102,6 +106,10 @@ class Promotions:
         if version is None:
             raise Conflict(f"version {shown(reference)} of {model.name!r} is not ready; nothing has changed")
         return int(version.identity.version)
+
+
+def _without(route: Route, canary: str) -> Route:
+    return msgspec.structs.replace(route, canaries=tuple(other for other in route.canaries if other.name != canary))
 
 
 def _chosen(name: str, route: Route, canary: str) -> Canary:

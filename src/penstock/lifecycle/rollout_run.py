@@ -250,7 +250,9 @@ class Rollout:
 
     async def _put(self, route: Route) -> None:
         why = self.state.why or "the rollout has begun"
-        await self._around.routes.put(self._model.name, route, who="rollout", why=why)
+        # Whoever changes the route while this one waits its turn has the last word.
+        revision = self._around.routes.revision(self._model.name)
+        await self._around.routes.put(self._model.name, route, who="rollout", why=why, if_match=revision)
         self.record = msgspec.structs.replace(self.record, put=route)
 
     def _route(self) -> Route:

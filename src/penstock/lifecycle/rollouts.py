@@ -81,9 +81,9 @@ class Rollouts:
         plan = plan_of(document, self._around.readings.names.__contains__)
         if name in self._starting or (name in self._rollouts and not self._rollouts[name].state.over):
             raise Conflict(f"a rollout of {name!r} is under way; let it end, or abort it first")
+        rollout = Rollout(self._planned(model, plan), model, self._around)
         self._starting.add(name)
         try:
-            rollout = Rollout(self._planned(model, plan), model, self._around)
             await rollout.begin()
         except BaseException:
             await beside(lambda: self._around.store.forget(name))

@@ -116,7 +116,7 @@ class Routes:
     async def remember_stable(self, name: str, number: str) -> None:
         """Keep which version was stable before a promotion, for the way back."""
         async with self._lock(name):
-            before = self._kept.get(name) or KeptRoute(None, 0, "admin", self._configured(name))
+            before = self._kept.get(name) or KeptRoute(None, 0, "admin", self._of_settings(name))
             await self._keep(name, msgspec.structs.replace(before, previous=number))
 
     def refresh(self, model: ServedModel) -> None:
@@ -159,12 +159,19 @@ class Routes:
     async def _change(self, model: ServedModel, route: Route | None, who: Who, why: str) -> None:
         before = self.of(model.name)
         kept = KeptRoute(
-            route, self.revision(model.name) + 1, _ORIGIN_OF.get(who, "admin"), self._configured(model.name), self.previous(model.name)
+            route, self.revision(model.name) + 1, _ORIGIN_OF.get(who, "admin"), self._of_settings(model.name), self.previous(model.name)
         )
         await self._keep(model.name, kept)
         self._enforce(model, route)
         model.events.add(who, "route", _told(None if before is None else before.route), _told(route), why)
         _log.info("route of %s: %s (%s%s)", model.name, _told(route), who, f", {why}" if why else "")
+
+    def _of_settings(self, name: str) -> Route | None:
+        """Return the route that the settings give; the one of before while they cannot be read: the way back must not wait for a typo."""
+        try:
+            return self._configured(name)
+        except PenstockError:
+            return self._kept[name].of_file if name in self._kept else None
 
     async def _follow_settings(self, name: str) -> None:
         """Apply the settings' own route if it is not the one that was applied last."""

@@ -233,5 +233,5 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 @pytest_asyncio.fixture
 async def gated(serve: Serve, gate: Gate) -> AsyncIterator[Served]:
     """Return a server of the model scores, whose runs pass the gate: one lane, so that what follows a run waits."""
-    async with serve(defaults=ModelOptions(lanes=1, max_batch_rows=1), gate=gate, only=("scores",)) as served:
+    async with serve(defaults=ModelOptions(lanes=1, max_batch_rows=1, slo_ms=60_000), gate=gate, only=("scores",)) as served:
         yield served

@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -352,3 +353,28 @@ def test_route_of_the_settings_wins_again_when_it_has_changed(registry: Path, tm
     assert seen(10, by_request) == (50.0, "admin", "")
     assert seen(10) == (50.0, "admin", "")
     assert seen(20) == (20.0, "file", changed)
+
+
+def test_check_leaves_the_route_of_a_running_server_alone(registry: Path, tmp_path: Path) -> None:
+    """Whatever route its settings have: they are looked at, and not applied."""
+    with running(registry, tmp_path) as server:
+        assert put(server, {"canaries": [{"name": "b", "version": "2", "weight": 50}]}).status_code == 200
+        kept = (tmp_path / "state" / "routes" / "tagged.json").read_text()
+        command = [*map(str, server.command), "check", "--registry", str(registry), "--set", f"server.state_dir={tmp_path / 'state'}"]
+        checked = subprocess.run([*command, "--set", 'models.tagged.route={stable = "3"}'], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+        assert (tmp_path / "state" / "routes" / "tagged.json").read_text() == kept
+
+
+def test_route_can_be_changed_while_the_settings_make_no_sense(models: ModuleType, tmp_path: Path) -> None:
+    """The way back must not wait for a typo."""
+    root = tmp_path / "registry"
+    for number in (1, 2):
+        models.write_tagged(root, number)
+    (root / "tagged" / "aliases.json").write_text('{"champion": "1", "next": "2"}')
+    with running(root, tmp_path) as server:
+        assert put(server, {"canaries": [{"name": "b", "version": "2", "weight": 100}]}).status_code == 200
+        (root / "tagged" / "model.toml").write_text("no_such_key = 1\n")
+        server.load("tagged")
+        assert post(server, "rollback").status_code == 200
+        assert asked(server) == ("1", "stable")

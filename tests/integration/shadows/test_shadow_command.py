@@ -17,7 +17,7 @@ def run(shadowed: Shadowed, *arguments: str) -> Result:
     return CliRunner().invoke(shadows, [*arguments, *place])
 
 
-@pytest.fixture(name="told", params=["agreeing", "differing", "failing"])
+@pytest.fixture(name="told", scope="module", params=["agreeing", "differing", "failing"])
 def _told(shadowed: Shadowed, request: pytest.FixtureRequest) -> tuple[str, str]:
     """A model with a shadow that has followed some requests, and what is to be read of it."""
     model = f"told_{request.param}"

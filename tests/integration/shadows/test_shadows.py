@@ -105,14 +105,18 @@ def test_planted_disagreement_is_found_and_an_equal_shadow_has_none(shadowed: Sh
         assert shadowed.ask_http(model, rows).output == (rows + rows).tobytes()
 
     rare, equal = shadowed.settled(model, [asked, asked])
-    assert rare["ends"] == equal["ends"] == {"compared": asked}
+    # On a busy machine some make way for predictions: those are counted, and not compared.
+    compared = rare["ends"]["compared"]
+    assert min(compared, equal["ends"]["compared"]) > 0.5 * asked
+    assert {*rare["ends"], *equal["ends"]} <= {"compared", "yielded", "busy"}
     (told,), (none,) = rare["comparisons"], equal["comparisons"]
     share = told["disagreements"]
-    assert (told["verdict"], share["count"], share["of"]) == ("disagrees", planted, asked)
-    assert 0 < share["low"] < 0.005 < share["high"] < 0.015
+    assert (told["verdict"], share["of"]) == ("disagrees", compared)
+    assert planted - (asked - compared) <= share["count"] <= planted
+    assert 0 < share["low"] < 0.005 < share["high"] < 0.02
     assert {one["difference"] > 9 for one in told["examples"]} == {True}
     assert (none["verdict"], none["disagreements"]["count"]) == ("agrees", 0)
-    assert none["noise"]["requests"] == pytest.approx(0.2 * asked, rel=0.25)
+    assert none["noise"]["requests"] == pytest.approx(0.2 * asked, rel=0.5)
     assert (none["noise"]["floor"], none["noise"]["beyond"]["count"]) == (1.0, 0)
     assert none["primary_digest"] == none["shadow_digest"]
 

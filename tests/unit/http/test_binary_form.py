@@ -110,6 +110,16 @@ def test_text_means_to_another_version_what_that_makes_of_it() -> None:
         pytest.param(header(outputs=[{"name": "Y", "parameters": {"binary_data": True, "classification": 1}}]), row(1, 2), id="classes"),
         pytest.param(header(x="y" * 3000), row(1, 2), id="long"),
         pytest.param(
+            header(
+                inputs=[
+                    {"name": "A", "shape": [1, 2], "datatype": "FP32", "data": [7, 8]},
+                    {"name": "X", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}},
+                ]
+            ),
+            row(1, 2),
+            id="values-beside",
+        ),
+        pytest.param(
             header(inputs=[{"name": "X", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 5}}]),
             b"\1\0\0\0a",
             id="text",
@@ -130,3 +140,19 @@ def test_forms_are_bounded() -> None:
     for number in range(1500):
         decoded(header(x=number), row(1, 2), takes)
     assert len(codec._forms._forms) <= 1024
+
+
+def test_parameters_that_are_null_say_nothing() -> None:
+    """As everywhere else in the protocol."""
+    takes = schema()
+    decoded(header(parameters=None), row(1, 2), takes)
+    _, write = decoded(header(parameters=None), row(3, 4), takes)
+    assert is_remembered(write)
+
+
+def test_versions_that_are_asked_in_turns_both_remember() -> None:
+    """The same text means something to each."""
+    one, other = schema(), schema()
+    for takes in (one, other):
+        decoded(header(), row(1, 2), takes)
+    assert all(is_remembered(decoded(header(), row(1, 2), takes)[1]) for takes in (one, other))

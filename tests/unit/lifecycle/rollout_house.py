@@ -35,7 +35,10 @@ class Routes:
         route = self.routes.get(name)
         return None if route is None else ActiveRoute(route, 1, "admin")
 
-    async def put(self, name: str, route: Route, *, who: str, why: str) -> None:
+    def revision(self, name: str) -> int:
+        return 1
+
+    async def put(self, name: str, route: Route, *, who: str, why: str, if_match: int | None = None) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.routes[name] = route
