@@ -20,6 +20,7 @@ import penstock
 from penstock.config.settings import Settings, WantedModel, is_loopback
 from penstock.config.sources import process_environment
 from penstock.domain.errors import LoadRefused, Unavailable
+from penstock.domain.start import StartError
 from penstock.execution.memory import settle_heap
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
@@ -47,8 +48,8 @@ from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.tuner import Tuner
-from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.sinks import sink_of
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import is_remote, registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -57,14 +58,11 @@ from penstock.stop_signals import StopSignals
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json, set_up_logs
 from penstock.telemetry.metrics import Metrics, ServerView
+from penstock.telemetry.tracer import tracer_of
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.01
 _LAST_WORDS_S: Final = 1
-
-
-class StartError(Exception):
-    """The server cannot start: a port, a directory or the registry; the message says which and what to do."""
 
 
 class House:
@@ -81,16 +79,20 @@ class House:
         kept = state_dir if keeps else None
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
-        self.ledger: Final = Ledger(self.catalog, self.access_log.observe, observe_answers=self.access_log.takes_answers)
+        self.tracer: Final = tracer_of(settings.telemetry)
+        takes_answers = self.access_log.takes_answers or self.tracer.is_on
+        self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
         attach, redacted = self.ledger.record, self.access_log.redacted
-        self.recorder: Final = Recorder(_sink(settings), settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        sink = sink_of(settings.payloads, state_dir, check=settings.records_payloads)
+        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
         )
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, partial(payload_view, self.recorder))
+        payloads = partial(payload_view, self.recorder)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer)
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
@@ -181,6 +183,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
     house.recorder.start()
+    house.tracer.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
     stop = asyncio.create_task(signals.wait())
@@ -200,6 +203,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         house.shadows.abandon()
         await house.manager.aclose()
         house.recorder.close()
+        house.tracer.close()
         house.access_log.close()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
@@ -270,14 +274,6 @@ def _refuse_exposure(settings: Settings) -> None:
             f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
             "--allow-unauthenticated if something in front decides who may come in"
         )
-
-
-def _sink(settings: Settings) -> JsonLinesSink:
-    directory = settings.payloads.directory(Path(settings.server.state_dir))
-    try:
-        return JsonLinesSink(directory, settings.payloads, check=settings.records_payloads)
-    except OSError as error:
-        raise StartError(f"payloads cannot be recorded in {directory}: {error.strerror}; set payloads.dir") from error
 
 
 def _token(settings: Settings) -> AdminToken:

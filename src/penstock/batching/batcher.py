@@ -160,6 +160,7 @@ class Batcher:
         for job in _owners(action):
             timeline = job.ticket.timeline
             timeline.queue_ns = timeline.queue_ns or now_ns - job.queued_ns
+            timeline.started_ns = timeline.started_ns or now_ns
         batch = self._batch(action)
         if action.here:
             self._ended(action, self._lanes.run_here(action.lane, batch))

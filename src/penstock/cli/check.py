@@ -10,6 +10,7 @@ from penstock.cli.options import USAGE, Start, with_start
 from penstock.cli.tables import aligned
 from penstock.config.load import effective
 from penstock.config.origins import written
+from penstock.domain.start import StartError
 
 if TYPE_CHECKING:
     from penstock.lifecycle.check_report import CheckReport
@@ -42,7 +43,6 @@ def check(start: Start, as_json: bool) -> None:
 
 def _report(start: Start) -> "CheckReport":
     # The server brings ONNX Runtime and gRPC along, which take most of a second to import; --help needs neither.
-    from penstock.server import StartError  # noqa: PLC0415 - see above
     from penstock.server import check as check_models  # noqa: PLC0415 - see above
 
     try:

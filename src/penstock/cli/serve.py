@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from penstock.cli.options import USAGE, Start, with_start
+from penstock.domain.start import StartError
 
 
 @click.command()
@@ -28,7 +29,6 @@ def serve(start: Start, ready_file: Path | None) -> None:
       penstock serve --config penstock.toml --model digits@champion --http-port 0 --set defaults.slo_ms=50
     """
     # The server brings ONNX Runtime and gRPC along, which take most of a second to import; --help needs neither.
-    from penstock.server import StartError  # noqa: PLC0415 - see above
     from penstock.server import serve as serve_models  # noqa: PLC0415 - see above
 
     try:

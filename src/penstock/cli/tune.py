@@ -93,8 +93,9 @@ def tune(loaded: Loaded, model: WantedModel, *, seconds: float, shapes: dict[str
     """
     # ONNX Runtime takes most of a second to import; --help does not need it.
     from penstock.domain.errors import PenstockError  # noqa: PLC0415 - see above
+    from penstock.domain.start import StartError  # noqa: PLC0415 - see above
     from penstock.registry.source import RegistryUnreachable  # noqa: PLC0415 - see above
-    from penstock.server import StartError, tuner  # noqa: PLC0415 - see above
+    from penstock.server import tuner  # noqa: PLC0415 - see above
 
     try:
         maker = tuner(loaded.settings)

@@ -16,6 +16,7 @@ from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
+from penstock.telemetry.options import TelemetryOptions
 
 # Lengths of messages and counts of streams are C ints below.
 _INT_MAX: Final = 2**31 - 1
@@ -37,6 +38,9 @@ _DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < v
 _HEADERS: Final = Rule("a list of header names", lambda value: all(name.strip() for name in value))
 _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lambda value: value is None or 0 <= value <= DAY_MS)
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
+_ADDRESS: Final = Rule(
+    "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
+)
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
 RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
@@ -89,6 +93,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "keep_bytes": _COUNT_OR_NONE,
         "headers": _HEADERS,
     },
+    TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},

@@ -86,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where recorded payloads go, and what they may use."""
 
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
-    """The logs."""
+    """The logs, and traces."""
 
     @property
     def records_payloads(self) -> bool:

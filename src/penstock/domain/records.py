@@ -14,7 +14,7 @@ class PayloadRecord(NamedTuple):
 
     request_id: str
     trace_id: str
-    """Of the caller's `traceparent`; "" without one."""
+    """Of the caller's `traceparent`, or of the trace that the server began; "" without one."""
     timestamp_us: int
     """The end of the prediction, in microseconds since the epoch, UTC."""
     model: str

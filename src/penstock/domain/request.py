@@ -37,6 +37,7 @@ class InferenceRequest:
     headers: Mapping[str, str] | None = None
     """HTTP headers or gRPC metadata, by lower-case name; None where there was no wire."""
     traceparent: str = ""
+    """Which trace it is part of: the caller's, or one that began here; "" for none."""
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Timeline:
     """Splitting the batch's outputs."""
     total_ns: int = 0
     """From the request's arrival to its end."""
+    started_ns: int = 0
+    """When its first run started, on the monotonic clock; 0 for none."""
 
     def ran(self, run: Run) -> None:
         """Add a run in which rows of the request took part."""

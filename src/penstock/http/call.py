@@ -4,7 +4,6 @@ import logging
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from penstock.domain.errors import Internal, PenstockError
@@ -24,8 +23,7 @@ _V1: Final = re.compile(rb"/v1/models/([\w.-]+)(?:/(?:versions|labels)/([\w.-]+)
 _ZLIB_BITS: Final = {"gzip": 31, "deflate": 15}
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionCall:
+class PredictionCall(NamedTuple):
     """What the head of a prediction says."""
 
     model: str

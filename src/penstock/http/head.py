@@ -1,9 +1,8 @@
 """The head of a request, read strictly: what framing, routing and a prediction need to know of it."""
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -30,8 +29,7 @@ class Refusal(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """One request's line and headers. The same bytes always mean the same head, so that it may be kept."""
 
     text: bytes

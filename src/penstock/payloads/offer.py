@@ -7,10 +7,8 @@ from penstock.domain.model import ModelVersion
 from penstock.domain.records import PayloadRecord
 from penstock.domain.request import InferenceRequest, Timeline
 from penstock.domain.tensor import Tensor
+from penstock.domain.trace_context import trace_id_of
 from penstock.payloads.redaction import Redaction
-
-_TRACE_PARTS = 4
-_TRACE_DIGITS = 32
 
 
 class Offer(NamedTuple):
@@ -38,7 +36,7 @@ class Offer(NamedTuple):
             inputs, outputs = redaction.redacted(inputs), redaction.redacted(outputs)
         return PayloadRecord(
             request.request_id,
-            trace_id_of(request.traceparent) if request.traceparent else "",
+            trace_id_of(request.traceparent),
             (epoch_ns + request.arrived_ns + timeline.total_ns) // NS_PER_US,
             request.model,
             "" if version is None else version.version,
@@ -58,14 +56,6 @@ class Offer(NamedTuple):
             outputs,
             _allowed(request, headers) if headers else {},
         )
-
-
-def trace_id_of(traceparent: str) -> str:
-    """Return the trace id of a `traceparent` (W3C Trace Context), "" if it holds none."""
-    parts = traceparent.strip().split("-")
-    found = parts[1] if len(parts) >= _TRACE_PARTS else ""
-    is_id = len(found) == _TRACE_DIGITS and set(found) <= set("0123456789abcdef") and found.strip("0")
-    return found if is_id else ""
 
 
 def _allowed(request: InferenceRequest, headers: tuple[str, ...]) -> dict[str, str]:

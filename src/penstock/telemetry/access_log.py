@@ -13,6 +13,7 @@ from penstock.domain.clock import NS_PER_MS
 from penstock.domain.outcome import Outcome
 from penstock.domain.route import STABLE
 from penstock.domain.ticket import Ticket
+from penstock.domain.trace_context import trace_id_of
 
 _MOST_LINES: Final = 65_536
 _BLOCK: Final = 512
@@ -94,6 +95,7 @@ def _line(ticket: Ticket, status: str, alias: str) -> Line:
         "level": "info" if ticket.error is None else "warning",
         "event": "prediction",
         "request_id": request.request_id,
+        "trace_id": trace_id_of(request.traceparent),
         "client_id": request.client_id,
         "protocol": request.protocol,
         "model": request.model[:128],

@@ -29,6 +29,8 @@ from penstock.telemetry.readings import Line, Readings
 from penstock.telemetry.scheduling import SCHEDULING_FAMILIES, Queue, SchedulingView, error_histograms, scheduling_samples
 from penstock.telemetry.shadowing import SHADOW_FAMILIES, ShadowView, shadow_samples
 from penstock.telemetry.statistics import Histogram, VersionStatistics
+from penstock.telemetry.tracer import Tracer
+from penstock.telemetry.traces import TRACE_FAMILIES, trace_samples
 
 FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_received_total", "counter", ("protocol", "model"), "Predictions received, by known model."),
@@ -44,6 +46,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
+    *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -109,12 +112,15 @@ class Metrics(Collector):
         provenance: Callable[[], Iterable[Provenance]] = tuple,
         shadows: Callable[[], Iterable[ShadowView]] = tuple,
         payloads: Callable[[], PayloadView] = PayloadView,
+        *,
+        tracer: Tracer | None = None,
     ) -> None:
         self._server = server
         self._versions = versions
         self._provenance = provenance
         self._shadows = shadows
         self._payloads = payloads
+        self._tracer = tracer
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -136,7 +142,7 @@ class Metrics(Collector):
         server, versions = self._server(), list(self._versions())
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
-        samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads())
+        samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

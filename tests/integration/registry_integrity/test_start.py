@@ -7,8 +7,8 @@ from tampering import Publisher
 
 from penstock import server
 from penstock.config.settings import ServerOptions, Settings
+from penstock.domain.start import StartError
 from penstock.registry.options import RegistryOptions
-from penstock.server import StartError
 
 
 def refusal(tmp_path: Path, **registry: object) -> str:

@@ -9,10 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli.main import commands
-
-
-class RefusedStartError(Exception):
-    """Stands for the server's own."""
+from penstock.domain.start import StartError
 
 
 @pytest.fixture(name="server")
@@ -25,7 +22,7 @@ def _server(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise fake.error
         return fake.answer
 
-    fake = SimpleNamespace(asked=[], answer=0, error=None, serve=call, check=call, StartError=RefusedStartError)
+    fake = SimpleNamespace(asked=[], answer=0, error=None, serve=call, check=call, StartError=StartError)
     monkeypatch.setitem(sys.modules, "penstock.server", fake)
     return fake
 
