@@ -13,9 +13,9 @@ from penstock.config.settings import Settings
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.route import Shadow
 from penstock.domain.tensor import DATATYPES, Array, Tensor
+from penstock.house import House
 from penstock.http.shadow_report import shadows_of
 from penstock.lifecycle.version import ServedVersion
-from penstock.server import House
 
 WITHIN_S: Final = 30
 
