@@ -85,11 +85,14 @@ class House:
         models = Models(self.catalog, self.ready)
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
-        webhook = Webhook(self.settings.registry.webhook_secret, self.manager.look_soon)
-        routes = RouteEndpoints(self.manager.routes, self.manager.promotions, token)
-        shadows, rollouts = ShadowReports(self.shadows, self.catalog, token), RolloutEndpoints(self.rollouts, token)
-        admin = admin_app(models, management, webhook, routes, shadows, rollouts, PayloadEndpoints(self.recorder, self.catalog, token))
-        return prediction_app(predictions, models, management, self.settings.http), admin
+        groups = (
+            Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
+            RouteEndpoints(self.manager.routes, self.manager.promotions, token),
+            RolloutEndpoints(self.rollouts, token),
+            ShadowReports(self.shadows, self.catalog, token),
+            PayloadEndpoints(self.recorder, self.catalog, token),
+        )
+        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""

@@ -1,7 +1,7 @@
 """The two HTTP applications: predictions, and administration."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 from starlette.types import ExceptionHandler
 
 import penstock
@@ -17,25 +17,19 @@ from penstock.domain.errors import Internal, InvalidInput, MethodNotAllowed, Not
 from penstock.domain.names import shown
 from penstock.http import docs
 from penstock.http.answers import json_response
+from penstock.http.endpoint import Endpoints, endpoint
 from penstock.http.errors import error_response
 from penstock.http.hosts import LOOPBACK, HostCheck
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
-from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
-from penstock.http.rollouts import PATH as ROLLOUT
-from penstock.http.rollouts import RolloutEndpoints
-from penstock.http.routes import RouteEndpoints
-from penstock.http.shadows import ShadowReports
 from penstock.http.static import asset_route
-from penstock.http.webhook import WEBHOOK, Webhook
+from penstock.http.webhook import WEBHOOK
 
 _log = logging.getLogger(__name__)
 _METRICS: Final = "/metrics"
 _ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def prediction_app(predictions: Predictions, models: Models, management: Management, options: HttpOptions) -> Starlette:
@@ -45,93 +39,73 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
         *_v2(predictions, models),
         *_v1(predictions, models),
         *_unoffered(),
-        _route("/v2/repository/index", models.index, "POST"),
-        _route("/v2/repository/{repository}/index", _no_repositories, "POST"),
-        _route("/v2/logging", management.logging, "GET"),
+        endpoint("/v2/repository/index", models.index, "POST"),
+        endpoint("/v2/repository/{repository}/index", _no_repositories, "POST"),
+        endpoint("/v2/logging", management.logging, "GET"),
         *docs.routes(penstock.__version__),
     ]
     return _app(routes, hosts)
 
 
-def admin_app(  # noqa: PLR0917 - what an application is made of
-    models: Models,
-    management: Management,
-    webhook: Webhook,
-    traffic: RouteEndpoints,
-    shadows: ShadowReports,
-    rollouts: RolloutEndpoints,
-    payloads: PayloadEndpoints,
-) -> Starlette:
+def admin_app(models: Models, management: Management, groups: Iterable[Endpoints]) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
-        _route(_METRICS, management.metrics),
-        _route("/v2/health/live", models.live),
-        _route("/v2/health/ready", models.ready),
-        _route("/v2/repository/index", models.index, "POST"),
-        _route("/v2/repository/models/{model:path}/load", management.load, "POST"),
-        _route("/v2/repository/models/{model:path}/unload", management.unload, "POST"),
-        _route("/v2/logging", management.logging, "GET", "POST"),
-        _route("/admin/models", management.models),
-        _route("/admin/models/{model}", management.model),
-        _route("/admin/models/{model}/batches", management.batches),
-        _route("/admin/models/{model}/route", traffic.route, "GET", "PUT", "DELETE"),
-        _route("/admin/models/{model}/promote", traffic.promote, "POST"),
-        _route("/admin/models/{model}/rollback", traffic.rollback, "POST"),
-        _route("/admin/models/{model}/shadows", shadows.report),
-        _route("/admin/models/{model}/payloads", payloads.payloads, "GET", "PUT"),
-        _route("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
-        _route(ROLLOUT, rollouts.rollout, "GET", "POST", "DELETE"),
-        _route(f"{ROLLOUT}/pause", rollouts.pause, "POST"),
-        _route(f"{ROLLOUT}/resume", rollouts.resume, "POST"),
-        _route(WEBHOOK, webhook.receive, "POST"),
+        endpoint(_METRICS, management.metrics),
+        endpoint("/v2/health/live", models.live),
+        endpoint("/v2/health/ready", models.ready),
+        endpoint("/v2/repository/index", models.index, "POST"),
+        endpoint("/v2/repository/models/{model:path}/load", management.load, "POST"),
+        endpoint("/v2/repository/models/{model:path}/unload", management.unload, "POST"),
+        endpoint("/v2/logging", management.logging, "GET", "POST"),
+        endpoint("/admin/models", management.models),
+        endpoint("/admin/models/{model}", management.model),
+        endpoint("/admin/models/{model}/batches", management.batches),
+        endpoint("/admin/models/{model}/aliases/{alias}", management.alias, "PUT", "DELETE"),
+        *(route for group in groups for route in group.routes()),
         *(asset_route(f"/admin/assets/{name}", name) for name in _ADMIN_FILES),
     ]
     return _app(routes, hosts)
 
 
-def _v2(predictions: Predictions, models: Models) -> Iterable[Route]:
-    yield _route("/", models.root)
-    yield _route("/v2/health/live", models.live)
-    yield _route("/v2/health/ready", models.ready)
+def _v2(predictions: Predictions, models: Models) -> Iterable[BaseRoute]:
+    yield endpoint("/", models.root)
+    yield endpoint("/v2/health/live", models.live)
+    yield endpoint("/v2/health/ready", models.ready)
     # Both spellings answer: clients do not follow redirects on POST, and the specification itself writes both.
-    yield from (_route("/v2", models.server), _route("/v2/", models.server))
-    yield _route("/v2/models", models.names)
-    yield _route("/v2/models/stats", models.statistics)
+    yield from (endpoint("/v2", models.server), endpoint("/v2/", models.server))
+    yield endpoint("/v2/models", models.names)
+    yield endpoint("/v2/models/stats", models.statistics)
     for target in ("/v2/models/{model}/versions/{version}", "/v2/models/{model}"):
-        yield _route(f"{target}/ready", models.model_ready)
-        yield _route(f"{target}/config", models.config)
-        yield _route(f"{target}/stats", models.statistics)
+        yield endpoint(f"{target}/ready", models.model_ready)
+        yield endpoint(f"{target}/config", models.config)
+        yield endpoint(f"{target}/stats", models.statistics)
         # The name may hold anything here, so that a malformed one is told to be malformed.
-        yield _route(f"{target.replace('{model}', '{model:path}')}/infer", predictions.infer, "POST")
-        yield _route(target, models.metadata)
+        yield endpoint(f"{target.replace('{model}', '{model:path}')}/infer", predictions.infer, "POST")
+        yield endpoint(target, models.metadata)
 
 
-def _v1(predictions: Predictions, models: Models) -> Iterable[Route]:
-    yield _route("/v1/models", models.names)
+def _v1(predictions: Predictions, models: Models) -> Iterable[BaseRoute]:
+    yield endpoint("/v1/models", models.names)
     for target in ("/v1/models/{model}/versions/{version}", "/v1/models/{model}/labels/{version}", "/v1/models/{model}"):
-        yield _route(f"{target}:predict", predictions.predict_v1, "POST")
-        yield _route(f"{target}/metadata", models.metadata_v1)
-        yield _route(target, models.status_v1)
+        yield endpoint(f"{target}:predict", predictions.predict_v1, "POST")
+        yield endpoint(f"{target}/metadata", models.metadata_v1)
+        yield endpoint(target, models.status_v1)
 
 
-def _unoffered() -> Iterable[Route]:
+def _unoffered() -> Iterable[BaseRoute]:
     """Yield the routes of extensions that Penstock lacks; clients unregister all shared memory at their start, which succeeds."""
     for kind in ("systemsharedmemory", "cudasharedmemory"):
-        yield _route(f"/v2/{kind}/status", _no_regions)
-        yield _route(f"/v2/{kind}/region/{{region}}/status", _no_region)
-        yield _route(f"/v2/{kind}/region/{{region}}/register", _no_shared_memory, "POST")
-        yield _route(f"/v2/{kind}/region/{{region}}/unregister", _nothing_to_do, "POST")
-        yield _route(f"/v2/{kind}/unregister", _nothing_to_do, "POST")
-    yield _route("/v2/trace/setting", _no_trace, "GET", "POST")
-    yield _route("/v2/models/{model}/trace/setting", _no_trace, "GET", "POST")
+        yield endpoint(f"/v2/{kind}/status", _no_regions)
+        yield endpoint(f"/v2/{kind}/region/{{region}}/status", _no_region)
+        yield endpoint(f"/v2/{kind}/region/{{region}}/register", _no_shared_memory, "POST")
+        yield endpoint(f"/v2/{kind}/region/{{region}}/unregister", _nothing_to_do, "POST")
+        yield endpoint(f"/v2/{kind}/unregister", _nothing_to_do, "POST")
+    yield endpoint("/v2/trace/setting", _no_trace, "GET", "POST")
+    yield endpoint("/v2/models/{model}/trace/setting", _no_trace, "GET", "POST")
 
 
-def _route(path: str, endpoint: Endpoint, *methods: str) -> Route:
-    return Route(path, endpoint, methods=list(methods) or ["GET"], include_in_schema=False)
-
-
-def _app(routes: list[Route], middleware: list[Middleware]) -> Starlette:
+def _app(routes: list[BaseRoute], middleware: list[Middleware]) -> Starlette:
     handlers: dict[object, ExceptionHandler] = {
         PenstockError: _told,
         HTTPException: _not_routed,

@@ -1,14 +1,17 @@
 """The endpoint that tells, and changes, what is recorded of a model: the admin listener."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from penstock.domain.errors import InvalidInput, Unavailable
 from penstock.domain.names import shown
 from penstock.http.answers import json_response, optional_object
+from penstock.http.endpoint import endpoint
 from penstock.lifecycle.catalog import Catalog, ServedModel
 from penstock.payloads.options import RecordingOptions, recording_problems
 from penstock.payloads.recorder import Recorder
@@ -26,6 +29,10 @@ class PayloadEndpoints:
         self._recorder = recorder
         self._catalog = catalog
         self._token = token
+
+    def routes(self) -> Iterable[BaseRoute]:
+        """Yield what they answer."""
+        yield endpoint("/admin/models/{model}/payloads", self.payloads, "GET", "PUT")
 
     async def payloads(self, request: Request) -> Response:
         """Answer with what is recorded of a model; change the sample, and which predictions are always kept."""

@@ -1,14 +1,17 @@
 """The endpoints of rollouts: the admin listener."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from penstock.domain.names import check_model_name
 from penstock.http.answers import json_response, optional_object
+from penstock.http.endpoint import endpoint
 from penstock.lifecycle.rollout_run import Rollout
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.security.token import AdminToken
@@ -16,7 +19,7 @@ from penstock.traffic.gate_verdict import GateVerdict
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.rollout import Order
 
-PATH: Final = "/admin/models/{model}/rollout"
+_PATH: Final = "/admin/models/{model}/rollout"
 
 
 class StepReport(msgspec.Struct):
@@ -57,6 +60,12 @@ class RolloutEndpoints:
     def __init__(self, rollouts: Rollouts, token: AdminToken) -> None:
         self._rollouts = rollouts
         self._token = token
+
+    def routes(self) -> Iterable[BaseRoute]:
+        """Yield what they answer."""
+        yield endpoint(_PATH, self.rollout, "GET", "POST", "DELETE")
+        yield endpoint(f"{_PATH}/pause", self.pause, "POST")
+        yield endpoint(f"{_PATH}/resume", self.resume, "POST")
 
     async def rollout(self, request: Request) -> Response:
         """Begin a rollout (201), tell of the running or the last one, or abort it; answers with its state."""

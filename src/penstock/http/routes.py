@@ -2,16 +2,19 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from penstock.domain.errors import InvalidInput, NotFound
 from penstock.domain.names import check_model_name, shown
 from penstock.domain.route import Route
 from penstock.http.answers import json_response, optional_object
+from penstock.http.endpoint import endpoint
 from penstock.lifecycle.catalog import ServedModel
 from penstock.lifecycle.promotions import Promotions
 from penstock.lifecycle.routes import Routes
@@ -27,6 +30,12 @@ class RouteEndpoints:
         self._routes = routes
         self._promotions = promotions
         self._token = token
+
+    def routes(self) -> Iterable[BaseRoute]:
+        """Yield what they answer."""
+        yield endpoint("/admin/models/{model}/route", self.route, "GET", "PUT", "DELETE")
+        yield endpoint("/admin/models/{model}/promote", self.promote, "POST")
+        yield endpoint("/admin/models/{model}/rollback", self.rollback, "POST")
 
     async def route(self, request: Request) -> Response:
         """Answer with a model's route; set it (`If-Match` may name the revision that is to be replaced); take it away."""

@@ -1,9 +1,13 @@
 """The endpoint that tells what shadows answer: the admin listener."""
 
+from collections.abc import Iterable
+
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from penstock.http.answers import json_response
+from penstock.http.endpoint import endpoint
 from penstock.http.shadow_report import shadows_of
 from penstock.inference.shadow import Shadows
 from penstock.lifecycle.catalog import Catalog
@@ -17,6 +21,10 @@ class ShadowReports:
         self._shadows = shadows
         self._catalog = catalog
         self._token = token
+
+    def routes(self) -> Iterable[BaseRoute]:
+        """Yield what they answer."""
+        yield endpoint("/admin/models/{model}/shadows", self.report)
 
     async def report(self, request: Request) -> Response:
         """Report the shadows of one model, those that its route has and those that it had before."""

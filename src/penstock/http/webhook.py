@@ -1,14 +1,16 @@
 """The door for MLflow's webhooks on the admin listener: what changed there is looked at now instead of at the next poll."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from penstock.domain.errors import NotFound
 from penstock.http.answers import json_response
 from penstock.http.body import received
+from penstock.http.endpoint import endpoint
 from penstock.registry.mlflow_webhook import Deliveries
 
 WEBHOOK: Final = "/admin/webhooks/mlflow"
@@ -22,6 +24,10 @@ class Webhook:
         """`secret` is what MLflow signs with; with "" every delivery is refused."""
         self._deliveries = Deliveries(secret) if secret else None
         self._look_soon = look_soon
+
+    def routes(self) -> Iterable[BaseRoute]:
+        """Yield what they answer."""
+        yield endpoint(WEBHOOK, self.receive, "POST")
 
     async def receive(self, request: Request) -> Response:
         """Answer a delivery; one that comes again changes nothing."""
