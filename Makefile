@@ -4,20 +4,31 @@ VENV := .venv
 CLIENTS := .venv-clients
 MLFLOW := .venv-mlflow
 BIN := $(VENV)/bin
+NATIVE := build/native
 PIP := -m pip install --quiet --disable-pip-version-check
 # A lock names everything there is to install, so nothing is left for pip to resolve: its older resolvers try versions beside a pin.
 LOCKED := $(PIP) --no-deps --require-hashes
 
-.PHONY: setup serve test test-slow test-gpu check bench bench-peers load clean
+.PHONY: setup serve native test test-native test-slow test-gpu check bench bench-peers load clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.served
-serve: setup
-	$(BIN)/penstock serve --registry examples/registry
+# What `make native` has compiled is used, and brought up to date first.
+serve: setup $(if $(wildcard $(NATIVE)/.made),native)
+	$(if $(wildcard $(NATIVE)/.made),PYTHONPATH=$(NATIVE)) $(BIN)/penstock serve --registry examples/registry
+
+# The path of a prediction in machine code: needs a C compiler and a few minutes.
+native: $(NATIVE)/.made
+$(NATIVE)/.made: $(VENV)/.developed native/build.py $(shell find src -name '*.py')
+	$(BIN)/python native/build.py --into $(NATIVE)
 
 # Two processes, since tests wait a lot, and each file in one of them, since its tests share servers.
 test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The suites that ask a server from outside, against what was compiled.
+test-native: native $(CLIENTS)/.made
+	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile tests/contract tests/integration/http tests/clients
 
 test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"

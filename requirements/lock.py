@@ -43,9 +43,12 @@ LOCKS: Final = {
         "test",
         "--group",
         "check",
+        "--group",
+        "native",
         "-c",
         "requirements/serve.txt",
     ],
+    "native.txt": ["pyproject.toml", "--extra", "cpu", "--group", "build", "--group", "native", "-c", "requirements/dev.txt"],
     "clients.txt": ["requirements/clients.in"],
     "mlflow.txt": ["requirements/mlflow.in"],
 }

@@ -19,6 +19,7 @@ from penstock.domain.start import StartError
 from penstock.execution.memory import settle_heap
 from penstock.house import House, registry_named
 from penstock.http.example import first_request
+from penstock.inference import predictor
 from penstock.lifecycle.check_report import CheckReport
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.tuner import Tuner
@@ -133,7 +134,7 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         ready = ", ".join(map(str, model.ready_versions)) or "none ready"
         aliases = "".join(f", {alias} -> {number}" for alias, number in sorted(model.aliases.items()))
         _log.info("model %s: version %s%s", model.name, ready, aliases)
-    _log.info("Penstock %s serves HTTP on http://%s (try it at /docs)", penstock.__version__, addresses["http"])
+    _log.info("Penstock %s (%s) serves HTTP on http://%s (try it at /docs)", penstock.__version__, _kind(), addresses["http"])
     _log.info("gRPC on %s, admin and /metrics on http://%s", addresses["grpc"], addresses["admin"])
     if example := first_request(addresses["http"], house.catalog):
         sys.stdout.write(f"\nTry it:\n  {example}\n\n")
@@ -142,6 +143,11 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
         draft.write_text(json.dumps({"pid": os.getpid(), "addresses": addresses}))
         draft.replace(ready_file)
+
+
+def _kind() -> str:
+    """Return what runs a prediction: the sources, or what was compiled of them."""
+    return "interpreted" if (predictor.__file__ or "").endswith(".py") else "compiled"
 
 
 def _refuse_exposure(settings: Settings) -> None:

@@ -90,7 +90,8 @@ class PredictionCall(NamedTuple):
         """Return the body of the answer, compressed if that is wanted and worth it."""
         if self.answer_coding and sum(map(len, encoded.parts)) > compress_above_bytes:
             compressor = zlib.compressobj(1, wbits=_ZLIB_BITS[self.answer_coding])
-            packed: list[Buffer] = [*map(compressor.compress, encoded.parts), compressor.flush()]
+            packed: list[Buffer] = [compressor.compress(part) for part in encoded.parts]
+            packed.append(compressor.flush())  # apart: compiled, a list would be filled in another order
             return Encoded(packed, encoded.json_bytes, self.answer_coding)
         return encoded
 
