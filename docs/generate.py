@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from penstock.batching.actions import Reason
 from penstock.batching.history import ERROR_BUCKETS_PERCENT
@@ -215,12 +216,15 @@ def _section(name: str) -> Iterator[str]:
         yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(node.kind), ""]
 
 
-def _rows(struct: Any) -> Iterator[str]:
+def _rows(struct: Any, above: str = "") -> Iterator[str]:
     meanings, defaults = field_meanings(struct), struct()
     for key, meaning in meanings.items():
-        node = ROOT._replace(kind=struct).child(key)
+        node, default = ROOT._replace(kind=struct).child(key), getattr(defaults, key)
         expected = node.expected() if node else ""
-        yield f"| `{key}` | {_cell(expected)} | `{written(getattr(defaults, key))}` | {_cell(meaning)} |"
+        is_table = isinstance(default, msgspec.Struct)
+        yield f"| `{above}{key}` | {_cell(expected)} | {'' if is_table else f'`{written(default)}`'} | {_cell(meaning)} |"
+        if is_table:
+            yield from _rows(type(default), f"{above}{key}.")
 
 
 def _error_row(code: ErrorCode) -> str:

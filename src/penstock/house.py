@@ -24,7 +24,7 @@ from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
+from penstock.inference.scrape import payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
@@ -32,7 +32,7 @@ from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.payloads.recorder import Recorder
-from penstock.payloads.sinks import sink_of
+from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
@@ -61,15 +61,16 @@ class House:
         takes_answers = self.access_log.takes_answers or self.tracer.is_on
         self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
         attach, redacted = self.ledger.record, self.access_log.redacted
-        sink = sink_of(settings.payloads, state_dir, check=settings.records_payloads)
-        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        sinks = Sinks(settings.payloads, state_dir)
+        sinks.check(settings.payload_sinks)
+        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
         )
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        payloads = partial(payload_view, self.recorder)
+        payloads = partial(payload_views, self.recorder)
         self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer)
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 

@@ -1,6 +1,7 @@
 """Which values each key takes, beyond their type."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -13,7 +14,7 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
-from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions
+from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
 from penstock.telemetry.options import TelemetryOptions
@@ -22,6 +23,7 @@ from penstock.telemetry.options import TelemetryOptions
 _INT_MAX: Final = 2**31 - 1
 _PORT_MAX: Final = 65_535
 _DAYS_MAX: Final = 36_500
+_IS_TOPIC: Final = re.compile(r"kafka://[^/@\s]+/[A-Za-z0-9._-]{1,249}")
 
 
 _TEXT: Final = Rule("non-empty text", lambda value: bool(value.strip()))
@@ -40,6 +42,13 @@ _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lamb
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
+)
+_BUCKET: Final = Rule(
+    "an address such as s3://bucket/prefix, also gs or az, without credentials",
+    lambda value: not value or (value.startswith(("s3://", "gs://", "az://")) and "@" not in value),
+)
+_TOPIC: Final = Rule(
+    "an address such as kafka://host:port,host:port/topic", lambda value: not value or _IS_TOPIC.fullmatch(value) is not None
 )
 _HOSTS: Final = Rule("a list of host names", lambda value: all(name.strip() for name in value))
 
@@ -92,7 +101,12 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "keep_days": _DAYS,
         "keep_bytes": _COUNT_OR_NONE,
         "headers": _HEADERS,
+        "timeout_s": _SECONDS,
+        "buffer_bytes": COUNT,
     },
+    BucketOptions: {"url": _BUCKET},
+    KafkaOptions: {"url": _TOPIC},
+    EventOptions: {"url": _ADDRESS, "namespace": _TEXT},
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     ModelOptions: MODEL_RULES,

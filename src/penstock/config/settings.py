@@ -89,9 +89,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The logs, and traces."""
 
     @property
-    def records_payloads(self) -> bool:
-        """Whether the settings say anything of recording a model; a `model.toml` may say more."""
-        return self.defaults.payloads.records or any("payloads" in options for options in self.models.values())
+    def payload_sinks(self) -> frozenset[str]:
+        """The sinks of all models that the settings say anything of recording; a `model.toml` may name more."""
+        usual = self.defaults.payloads.sink or self.payloads.sink
+        tables = [options["payloads"] for options in self.models.values() if "payloads" in options]
+        named = {str(table.get("sink") or usual) for table in tables if isinstance(table, dict)}
+        return frozenset(named | ({usual} if self.defaults.payloads.records else set()))
 
 
 class WantedModel(NamedTuple):

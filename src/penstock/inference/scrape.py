@@ -1,6 +1,7 @@
 """What a scrape of the metrics reads from the house."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
@@ -33,9 +34,12 @@ def shadow_views(shadows: Shadows) -> Iterator[ShadowView]:
     return map(_shadow, shadows.books)
 
 
-def payload_view(recorder: Recorder) -> PayloadView:
-    """Return what is counted of recorded payloads."""
-    return PayloadView(recorder.sink.name, recorder.written, recorder.dropped, recorder.intake.size_bytes)
+def payload_views(recorder: Recorder) -> Iterator[PayloadView]:
+    """Yield what is counted of recorded payloads, for each sink."""
+    for name, writer in recorder.writers.items():
+        backlog = writer.backlog
+        view = PayloadView(name, writer.intake.accepted, writer.written, writer.dropped, writer.waiting, writer.intake.size_bytes)
+        yield view if backlog is None else replace(view, is_up=backlog.is_up, buffer_bytes=backlog.size_bytes)
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

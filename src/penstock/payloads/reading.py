@@ -2,7 +2,8 @@
 
 import base64
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import OPEN, SUFFIX
+from penstock.payloads.layout import OPEN, PARQUET, SUFFIXES
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -24,17 +25,37 @@ class UnreadableRow(ValueError):
 
 def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files whose writers have finished them, the oldest first."""
-    found = root.glob(f"model={model}/version={version}/date=*/hour=*/*{SUFFIX}")
+    found = _found(root, model, version, SUFFIXES)
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
 
 
 def open_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files that are being written, or that a writer has left."""
-    return sorted(root.glob(f"model={model}/version={version}/date=*/hour=*/.*{SUFFIX}{OPEN}"))
+    return sorted(_found(root, model, version, [f"{suffix}{OPEN}" for suffix in SUFFIXES]))
+
+
+def _found(root: Path, model: str, version: str, ends: Iterable[str]) -> Iterator[Path]:
+    for end in ends:
+        yield from root.glob(f"model={model}/version={version}/date=*/hour=*/*{end}")
+
+
+def row_count(path: Path) -> int:
+    """Return how many rows a sealed file has. Raises `OSError`, and ValueError for what is no Parquet."""
+    if PARQUET in path.suffixes:
+        from penstock.payloads.parquet_file import rows_in  # noqa: PLC0415 - an extra
+
+        return rows_in(path)
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(partial(file.read, _BLOCK), b""))
 
 
 def rows_of(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file; a last line that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
+    """Yield the rows of a file; a last one that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        from penstock.payloads.parquet_rows import rows_of_parquet  # noqa: PLC0415 - an extra
+
+        yield from rows_of_parquet(path)
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
@@ -47,6 +68,10 @@ def rows_of(path: Path) -> Iterator[Row]:
 
 def last_rows(path: Path, most: int) -> list[Row]:
     """Return the last rows of a file without reading the others. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        from penstock.payloads.parquet_rows import last_rows_of_parquet  # noqa: PLC0415 - an extra
+
+        return last_rows_of_parquet(path, most)
     with path.open("rb") as file:
         position, tail = file.seek(0, 2), b""
         while position and tail.count(b"\n") <= most:

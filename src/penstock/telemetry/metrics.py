@@ -111,7 +111,7 @@ class Metrics(Collector):
         versions: Callable[[], Iterable[VersionView]],
         provenance: Callable[[], Iterable[Provenance]] = tuple,
         shadows: Callable[[], Iterable[ShadowView]] = tuple,
-        payloads: Callable[[], PayloadView] = PayloadView,
+        payloads: Callable[[], Iterable[PayloadView]] = tuple,
         *,
         tracer: Tracer | None = None,
     ) -> None:
