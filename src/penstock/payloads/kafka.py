@@ -14,6 +14,8 @@ from penstock.payloads.remote import Delivery, Fate
 _ALLOWANCE_S: Final = 2.0
 """What delivery reports may take beyond the time that a message has."""
 _REFUSED: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
+_USUAL: Final = {"acks": "all", "enable.idempotence": "true", "client.id": "penstock", "log_level": "2"}
+"""What options may change. The client would tell of each lost connection in a form of its own; the courier tells of them once."""
 _KEY: Final = re.compile(rb'"request_id":("(?:[^"\\]|\\.)*")')
 
 
@@ -27,7 +29,7 @@ class KafkaDestination:
         if not (parts.netloc and self._topic):
             raise ValueError("url is not of the form kafka://host:port,host:port/topic")
         self._timeout_s = timeout_s
-        settings = {"acks": "all", "enable.idempotence": "true", "client.id": "penstock", **options}
+        settings = {**_USUAL, **options}
         try:
             self._producer = Producer(
                 {**settings, "bootstrap.servers": parts.netloc, "message.timeout.ms": max(1, int(timeout_s * 1000)), "linger.ms": "0"}
