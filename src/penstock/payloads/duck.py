@@ -70,9 +70,8 @@ def _lines(files: Sequence[Path]) -> str:
 
 def _tables(files: Sequence[Path]) -> str:
     """Return the query that gives rows of Parquet the columns of the others; numbers that JSON lacks are null in `data`."""
-    columns = {name: f'"{name}"' for name in COLUMNS} | {
+    columns = {name: f'"{name}"::{kind}' for name, kind in COLUMNS.items()} | {
         "version": f"CASE version WHEN {_quoted(NO_VERSION)} THEN '' ELSE version END",
-        "timestamp": '"timestamp"::TIMESTAMP',
         "inputs": _cells("inputs"),
         "outputs": _cells("outputs"),
     }

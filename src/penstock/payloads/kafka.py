@@ -29,29 +29,32 @@ class KafkaDestination:
         if not (parts.netloc and self._topic):
             raise ValueError("url is not of the form kafka://host:port,host:port/topic")
         self._timeout_s = timeout_s
-        settings = {**_USUAL, **options}
-        try:
-            self._producer = Producer(
-                {**settings, "bootstrap.servers": parts.netloc, "message.timeout.ms": max(1, int(timeout_s * 1000)), "linger.ms": "0"}
-            )
-        except KafkaException as error:
-            raise ValueError(_told(error.args[0])) from error
+        ours: dict[str, str | int] = {
+            "bootstrap.servers": parts.netloc,
+            "message.timeout.ms": max(1, int(timeout_s * 1000)),
+            "linger.ms": "0",
+        }
+        self._settings = {**_USUAL, **options, **ours}
+        self._producer = _producer(self._settings)
 
     def send(self, lines: Sequence[bytes]) -> Delivery:
         """Send rows and wait for the reports of all of them; what is in doubt is to be sent again."""
-        fates, problems = [Fate.AGAIN] * len(lines), [""]
+        reports = _Reports(len(lines))
         for number, line in enumerate(lines):
-            report = partial(_reported, fates, problems, number)
+            hear = partial(reports.hear, number)
             try:
-                self._producer.produce(self._topic, line.rstrip(b"\n"), _key(line), on_delivery=report)
+                self._producer.produce(self._topic, line.rstrip(b"\n"), _key(line), on_delivery=hear)
             except BufferError:  # the library's own queue is full: these rows wait their turn
-                problems[0] = "the queue of messages is full"
+                reports.problem = "the queue of messages is full"
                 break
             except KafkaException as error:
-                report(error.args[0], None)
+                hear(error.args[0], None)
             self._producer.poll(0)
         self._settle()
-        return Delivery(list(fates), problems[0] or "the brokers did not answer in time")
+        if reports.is_fatal:  # this client will never send anything any more
+            self.close()
+            self._producer = _producer(self._settings)
+        return Delivery(list(reports.fates), reports.problem)
 
     def close(self) -> None:
         """Give up what is left."""
@@ -65,12 +68,29 @@ class KafkaDestination:
             self._producer.flush(_ALLOWANCE_S)
 
 
-def _reported(fates: list[Fate], problems: list[str], number: int, error: KafkaError | None, _message: Message | None) -> None:
-    if error is None:
-        fates[number] = Fate.WRITTEN
-        return
-    fates[number] = Fate.REFUSED if error.code() in _REFUSED else Fate.AGAIN
-    problems[0] = _told(error)
+class _Reports:
+    """What has become of rows, as far as the brokers have told."""
+
+    def __init__(self, rows: int) -> None:
+        self.fates = [Fate.AGAIN] * rows
+        self.problem = "the brokers did not answer in time"
+        self.is_fatal = False
+
+    def hear(self, number: int, error: KafkaError | None, _message: Message | None) -> None:
+        """Hear of one row."""
+        if error is None:
+            self.fates[number] = Fate.WRITTEN
+            return
+        self.fates[number] = Fate.REFUSED if error.code() in _REFUSED else Fate.AGAIN
+        self.problem = _told(error)
+        self.is_fatal = self.is_fatal or error.fatal()
+
+
+def _producer(settings: Mapping[str, str | int]) -> Producer:
+    try:
+        return Producer(dict(settings))
+    except KafkaException as error:
+        raise ValueError(_told(error.args[0])) from error
 
 
 def _key(line: bytes) -> bytes:

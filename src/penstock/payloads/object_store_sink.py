@@ -17,7 +17,7 @@ from penstock.payloads.options import PayloadOptions
 from penstock.payloads.reading import row_count, sealed_files
 from penstock.payloads.retention import forget
 from penstock.payloads.sink import Sink, Tally
-from penstock.payloads.waiting import Block, Waiting
+from penstock.payloads.waiting import OLD, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
 _LAST_FILES_S: Final = 3.0
@@ -45,7 +45,7 @@ class ObjectStoreSink:
         self._kept = kept
         self._options = options
         self._put = put
-        self._waiting = Waiting(options.buffer_bytes, self.backlog)
+        self._waiting = Waiting(Limits.of(options), self.backlog)
         self._recovering = True
         self._files = files(claim.path, msgspec.structs.replace(options, **_FOREVER), heard=self._sealed)
         self._recover()
@@ -64,6 +64,7 @@ class ObjectStoreSink:
         """Seal what is old enough, and have it sent; the oldest files give way where there is no room."""
         self._files.flush()
         self._waiting.make_room()
+        self._waiting.drop_old()
         if self.backlog.size_bytes:
             self._courier.hurry()
 
@@ -103,7 +104,10 @@ class ObjectStoreSink:
             self._block = self._waiting.take()
         if self._block is None:
             return Errand.NOTHING
-        self._send(self._block)
+        if self._waiting.is_old(self._block):
+            self.backlog.refused[OLD] += self._block.rows
+        else:
+            self._send(self._block)
         self._waiting.done(self._block)
         self._block = None
         return Errand.DONE

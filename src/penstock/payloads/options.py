@@ -127,7 +127,7 @@ class PayloadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The age at which a file is sealed; until then its name is hidden."""
 
     keep_days: float = 30.0
-    """Days after which a file is removed. What law or contract ask for comes first: set it."""
+    """Days after which a file is removed, and what waits for a sink elsewhere. What law or contract ask for comes first: set it."""
 
     keep_bytes: int = 10 * 1024**3
     """What all files together may take; beyond, the oldest go."""

@@ -5,7 +5,7 @@ The model and its version are not among them: they stand in the names of folders
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
-from typing import Final
+from typing import Final, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -45,22 +45,12 @@ _CELL: Final = [
     pa.field(RAW, pa.binary()),
 ]
 _CELLS: Final = pa.list_(pa.struct(_CELL))
+_KINDS: Final = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_FIELDS: Final = {name: _KINDS[kind] for name, kind in get_type_hints(PayloadRecord).items() if kind in _KINDS}
 _PLAIN: Final[dict[str, pa.DataType]] = {
-    "request_id": pa.string(),
-    "trace_id": pa.string(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "digest": pa.string(),
-    "alias": pa.string(),
-    "route": pa.string(),
-    "protocol": pa.string(),
-    "status_code": pa.string(),
-    "error": pa.string(),
-    "total_us": pa.int64(),
-    "queue_us": pa.int64(),
-    "infer_us": pa.int64(),
-    "batch_size": pa.int32(),
-    "client": pa.string(),
-    "sampling_fraction": pa.float64(),
+    "timestamp" if name == "timestamp_us" else name: pa.timestamp("us", "UTC") if name == "timestamp_us" else kind
+    for name, kind in _FIELDS.items()
+    if name not in {"model", "version"}
 }
 _METADATA: Final = pa.map_(pa.string(), pa.string())
 SCHEMA: Final = pa.schema(

@@ -15,7 +15,9 @@ from penstock.payloads.parquet_batch import SCHEMA
 
 _GROUP_BYTES: Final = 16 * 1024 * 1024
 """Of rows in memory that make up a row group."""
-_NAMES: Final = ("digest", "alias", "route", "protocol", "status_code", "error", "client")
+_OWN: Final = {"request_id", "trace_id"}
+"""Texts that each row has its own of."""
+_NAMES: Final = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name not in _OWN]
 _DICTIONARIES: Final = [*_NAMES, *(f"{side}.list.element.{name}" for side in ("inputs", "outputs") for name in ("name", "datatype"))]
 """Columns with few values. No numbers are among them: a dictionary takes one NaN for another."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -14,7 +14,7 @@ from penstock.payloads.json_rows import line_of
 from penstock.payloads.jsonl_sink import loss_of
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.spool import Spool, keep
-from penstock.payloads.waiting import Block
+from penstock.payloads.waiting import OLD, Block, Limits
 
 _log = logging.getLogger(__name__)
 _TOGETHER: Final = 256
@@ -55,13 +55,13 @@ class RemoteSink:
     """Writes rows into a buffer on the disk, from which a courier sends them; see `Sink`."""
 
     def __init__(
-        self, name: str, claim: Claim, most_bytes: int, connect: Callable[[], Destination], courier: Callable[..., Courier] = Courier
+        self, name: str, claim: Claim, limits: Limits, connect: Callable[[], Destination], courier: Callable[..., Courier] = Courier
     ) -> None:
         """`connect` is called on the courier's thread, when there is something to send."""
         self.name: Final = name
         self.backlog: Final = Backlog()
         self._claim = claim
-        self._spool: Final = Spool(claim.path, most_bytes, self.backlog)
+        self._spool: Final = Spool(claim.path, limits, self.backlog)
         self._connect = connect
         self._destination: Destination | None = None
         self._block: Block | None = None
@@ -84,7 +84,8 @@ class RemoteSink:
             raise SinkFailed(f"in {self._claim.path}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
 
     def flush(self) -> None:
-        """Have what an earlier process has left sent too."""
+        """Have what an earlier process has left sent too, and what has waited for too long dropped."""
+        self._spool.waiting.drop_old()
         if self.backlog.waiting:
             self._courier.hurry()
 
@@ -101,7 +102,10 @@ class RemoteSink:
         if self._destination is not None:
             self._destination.close()
         if self._block is not None:
-            keep(self._block.path, self._left)
+            try:
+                keep(self._block.path, self._left)
+            except OSError as error:
+                _log.warning("rows of %s may be sent twice, as it cannot be rewritten: %s", self._block.path, error.strerror)
 
     def _heard(self, is_up: bool) -> None:
         self.backlog.is_up = is_up
@@ -110,6 +114,11 @@ class RemoteSink:
         """Send the next rows of the oldest block; raises `NotDelivered`."""
         if not self._left and not self._next_block():
             return Errand.NOTHING
+        if self._block is not None and self._spool.waiting.is_old(self._block):
+            self.backlog.refused[OLD] += len(self._left)
+            self._left = []
+            self._finish_block()
+            return Errand.DONE
         if self._destination is None:
             self._destination = self._connect()
         together = self._left[: 1 if probe else _TOGETHER]

@@ -14,6 +14,7 @@ from penstock.payloads.layout import host
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.remote import Destination, RemoteSink
 from penstock.payloads.sink import Sink
+from penstock.payloads.waiting import Limits
 
 _EXTRAS: Final = {"cloudevents": "events", "kafka": "kafka", "object_store": "s3", "parquet": "parquet"}
 
@@ -62,7 +63,7 @@ class Sinks:
             raise
 
     def _sent(self, name: str) -> Callable[[Claim], Sink]:
-        return lambda claim: RemoteSink(name, claim, self._options.buffer_bytes, self._connect(name))
+        return lambda claim: RemoteSink(name, claim, Limits.of(self._options), self._connect(name))
 
     def _into_bucket(self) -> Callable[[Claim], Sink]:
         from penstock.payloads.bucket import put_into  # noqa: PLC0415 - an extra

@@ -11,7 +11,7 @@ from typing import Final
 
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.layout import JSON_LINES
-from penstock.payloads.waiting import FULL, Block, Waiting
+from penstock.payloads.waiting import FULL, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
 _BLOCK_BYTES: Final = 1024 * 1024
@@ -22,12 +22,12 @@ _sequence: Final = count(1)
 class Spool:
     """Appends rows to blocks, each a file with lines of JSON. The writer's, but for `waiting`."""
 
-    def __init__(self, directory: Path, most_bytes: int, backlog: Backlog) -> None:
+    def __init__(self, directory: Path, limits: Limits, backlog: Backlog) -> None:
         """Take over what an earlier process has left in the directory."""
-        self.waiting: Final = Waiting(most_bytes, backlog)
+        self.waiting: Final = Waiting(limits, backlog)
         self._directory = directory
         self._backlog = backlog
-        self._block_bytes = min(_BLOCK_BYTES, most_bytes // 4)
+        self._block_bytes = min(_BLOCK_BYTES, limits.most_bytes // 4)
         for path in sorted(directory.glob(f"*{JSON_LINES}")):
             self._recover(path)
         self.waiting.make_room()

@@ -70,8 +70,8 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Rows that are neither written nor dropped."""
-        backlog = self.backlog or _NO_BACKLOG
-        return 0 if self._given_up else self.intake.accepted - self._lost_here().total() - self._taken + backlog.waiting
+        here = 0 if self._given_up else self.intake.accepted - self._lost_here().total() - self._taken
+        return here + (self.backlog or _NO_BACKLOG).waiting
 
     def _lost_here(self) -> Counter[str]:
         return self.intake.dropped + Counter(dict(self._lost))  # a copy at once: the thread may find a new reason meanwhile

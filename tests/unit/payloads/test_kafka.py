@@ -5,7 +5,7 @@ import time
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Producer
 from predictions import record, tensor
 
 from penstock.payloads.json_rows import line_of
@@ -94,3 +94,26 @@ def test_an_option_that_the_client_does_not_know_is_told():
     """With its name."""
     with pytest.raises(ValueError, match=r"no\.such\.thing"):
         KafkaDestination("kafka://127.0.0.1:9/t", {"no.such.thing": "1"}, 1.0)
+
+
+def test_a_client_that_will_never_send_again_is_replaced(brokers):
+    """As librdkafka asks for after an error that it calls fatal."""
+    with destination(brokers, "again") as far:
+        first = far._producer
+
+        class Broken:
+            def produce(self, *_arguments, on_delivery):
+                on_delivery(KafkaError(KafkaError._FATAL, "on purpose", fatal=True), None)
+
+            def poll(self, _timeout_s): ...
+
+            def flush(self, _timeout_s):
+                return 0
+
+            def purge(self): ...
+
+        far._producer = Broken()
+        delivery = far.send(lines("a"))
+        assert (list(delivery.fates), "on purpose" in delivery.problem) == ([Fate.AGAIN], True)
+        assert far._producer is not first
+        assert list(far.send(lines("a")).fates) == [Fate.WRITTEN]

@@ -13,8 +13,10 @@ from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Breaker, Courier
 from penstock.payloads.reading import rows_of
 from penstock.payloads.remote import Delivery, Fate, RemoteSink
+from penstock.payloads.retention import DAY_S
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.spool import Spool
+from penstock.payloads.waiting import Limits
 
 PATIENCE_S = 30
 
@@ -44,9 +46,9 @@ def hasty(name, carry, heard):
     return Courier(name, carry, heard, Breaker(0.001, 0.002))
 
 
-def sink_of(root, far, most_bytes=1 << 20):
+def sink_of(root, far, most_bytes=1 << 20, longest_s=DAY_S):
     """Return a sink."""
-    return RemoteSink("far", Claim(root), most_bytes, lambda: far, hasty)
+    return RemoteSink("far", Claim(root), Limits(most_bytes, longest_s), lambda: far, hasty)
 
 
 def write(sink, *ids):
@@ -155,6 +157,32 @@ def test_rows_larger_than_the_whole_buffer_are_dropped(tmp_path):
     sink.close()
 
 
+def test_rows_that_have_waited_for_too_long_are_dropped(tmp_path):
+    """A dead destination is no way around retention."""
+    sink = sink_of(tmp_path, Far(lambda lines: Delivery([Fate.AGAIN] * len(lines))), most_bytes=4_000)
+    sink._courier.hurry = lambda: None
+    for number in range(5):
+        write(sink, str(number))
+    old, *_ = sorted(tmp_path.rglob("*.jsonl"))
+    os.utime(old, (1, 1))
+    sink.flush()
+    assert 0 < sink.backlog.dropped["too_old"] < 5
+    assert (not old.exists(), balanced(sink.backlog)) == (True, True)
+    sink.close()
+
+
+def test_rows_that_grow_old_in_the_hands_of_the_courier_are_dropped_too(tmp_path):
+    """Those that it has tried in vain."""
+    sink = sink_of(tmp_path, Far(lambda lines: Delivery([Fate.AGAIN] * len(lines))))
+    write(sink, *"abc")
+    until(lambda: not sink.backlog.is_up)
+    (path,) = tmp_path.rglob("*.jsonl")
+    os.utime(path, (1, 1))
+    until(lambda: not path.exists())
+    assert (sink.backlog.dropped, balanced(sink.backlog)) == ({"too_old": 3}, True)
+    sink.close()
+
+
 def test_a_destination_that_hangs_keeps_nobody_waiting(tmp_path):
     """Neither the writer nor the end of the server; rows stay for the next start, which sends them once."""
     asked, free = threading.Event(), threading.Event()
@@ -244,7 +272,7 @@ def test_blocks_that_somebody_has_removed_count_as_lost(tmp_path):
 def test_the_half_row_of_a_killed_writer_is_cut(tmp_path):
     """The rows before it are there."""
     claim = Claim(tmp_path)
-    Spool(claim.path, 1 << 20, Backlog()).put([b'{"request_id":"a"}\n', b'{"request_id":"b"}\n', b'{"reque'])
+    Spool(claim.path, Limits(1 << 20, DAY_S), Backlog()).put([b'{"request_id":"a"}\n', b'{"request_id":"b"}\n', b'{"reque'])
     claim.release()
     far = Far()
     sink = sink_of(tmp_path, far)

@@ -16,6 +16,7 @@ from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.remote import Delivery, Fate, RemoteSink
 from penstock.payloads.sinks import Sinks
+from penstock.payloads.waiting import Limits
 
 ADDRESSES = {
     "object_store": {"url": "s3://bucket/prefix"},
@@ -99,7 +100,7 @@ def test_memory_stays_under_the_cap_while_a_destination_is_dead(tmp_path):
     heard = {}
     options = PayloadOptions(max_bytes=4_000_000, flush_s=0.001)
     recorder = Recorder(
-        lambda _: RemoteSink("far", Claim(tmp_path / "buffer"), 4_000_000, lambda: dead, hasty),
+        lambda _: RemoteSink("far", Claim(tmp_path / "buffer"), Limits(4_000_000, 86_400), lambda: dead, hasty),
         options,
         tmp_path,
         heard.__setitem__,
