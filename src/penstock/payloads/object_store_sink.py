@@ -12,9 +12,10 @@ from penstock.domain.records import PayloadRecord
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Courier, Errand
+from penstock.payloads.layout import bad_path
 from penstock.payloads.open_file import make_private
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.reading import row_count, sealed_files
+from penstock.payloads.reading import UnreadableRow, row_count, sealed_files
 from penstock.payloads.retention import forget
 from penstock.payloads.sink import Sink, Tally
 from penstock.payloads.waiting import OLD, Block, Limits, Waiting
@@ -80,7 +81,11 @@ class ObjectStoreSink:
     def _recover(self) -> None:
         """Have what earlier processes have left wait: what they sealed, and what is sealed for them now."""
         for path in sealed_files(self._claim.path):
-            self._sealed(path, row_count(path))
+            try:
+                self._sealed(path, row_count(path))
+            except UnreadableRow as error:
+                _log.warning("%s; it is kept as %s", error, bad_path(path).name)
+                path.replace(bad_path(path))
         self._files.flush()
         for folder in sorted(self._claim.path.glob("model=*/**/"), reverse=True):
             with contextlib.suppress(OSError):  # it is not empty

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.domain.records import SCHEMA_VERSION, PayloadRecord
-from penstock.domain.tensor import DATATYPES, Array, Tensor
+from penstock.domain.tensor import Array, Tensor
 from penstock.payloads.json_rows import _bytes_of
 
 RAW: Final = "raw"
@@ -120,8 +120,3 @@ def _lists(rows: Sequence[Sequence[int]], kind: pa.DataType) -> pa.Array:
 
 def _offsets(lengths: Iterable[int]) -> pa.Array:
     return pa.array(list(accumulate(lengths, initial=0)), pa.int32())
-
-
-FLOATS: Final = frozenset({"fp32", "fp64"})
-"""Fields in which a dictionary might take one NaN for another."""
-assert FIELD_OF.keys() | {"FP16", "BF16", "BYTES"} == DATATYPES.keys()  # noqa: S101 - a new datatype needs its place

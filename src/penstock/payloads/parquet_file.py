@@ -19,7 +19,7 @@ _OWN: Final = {"request_id", "trace_id"}
 """Texts that each row has its own of."""
 _NAMES: Final = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name not in _OWN]
 _DICTIONARIES: Final = [*_NAMES, *(f"{side}.list.element.{name}" for side in ("inputs", "outputs") for name in ("name", "datatype"))]
-"""Columns with few values. No numbers are among them: a dictionary takes one NaN for another."""
+"""Columns with few values. No numbers are among them: they seldom repeat."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -91,11 +91,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def rows_in(path: Path) -> int:
-    """Return how many rows a sealed file has."""
-    return int(pq.read_metadata(path).num_rows)
 
 
 TABLES: Final = Form(PARQUET, head(), whole_frames, convert)

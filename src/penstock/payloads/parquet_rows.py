@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.layout import NO_VERSION
 from penstock.payloads.parquet_batch import FIELD_OF, RAW, TEXT, VALUES
 from penstock.payloads.parquet_file import batches_of
 from penstock.payloads.reading import Row, UnreadableRow
+
+
+def rows_in(path: Path) -> int:
+    """Return how many rows a sealed file has. Raises `UnreadableRow`, `OSError`."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except ValueError as error:  # pyarrow's own among them
+        raise UnreadableRow(f"{path}: {error}") from error
 
 
 def rows_of_parquet(path: Path) -> Iterator[Row]:

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -39,12 +40,20 @@ def _found(root: Path, model: str, version: str, ends: Iterable[str]) -> Iterato
         yield from root.glob(f"model={model}/version={version}/date=*/hour=*/*{end}")
 
 
-def row_count(path: Path) -> int:
-    """Return how many rows a sealed file has. Raises `OSError`, and ValueError for what is no Parquet."""
-    if PARQUET in path.suffixes:
-        from penstock.payloads.parquet_file import rows_in  # noqa: PLC0415 - an extra
+def _tables() -> ModuleType:
+    """Return what reads Parquet; raises `OSError` where that is not installed."""
+    try:
+        from penstock.payloads import parquet_rows  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise OSError("Parquet needs the extra `parquet`: pip install 'penstock[parquet]'") from error
+    return parquet_rows
 
-        return rows_in(path)
+
+def row_count(path: Path) -> int:
+    """Return how many rows a sealed file has. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        rows: int = _tables().rows_in(path)
+        return rows
     with path.open("rb") as file:
         return sum(piece.count(b"\n") for piece in iter(partial(file.read, _BLOCK), b""))
 
@@ -52,9 +61,7 @@ def row_count(path: Path) -> int:
 def rows_of(path: Path) -> Iterator[Row]:
     """Yield the rows of a file; a last one that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
     if PARQUET in path.suffixes:
-        from penstock.payloads.parquet_rows import rows_of_parquet  # noqa: PLC0415 - an extra
-
-        yield from rows_of_parquet(path)
+        yield from _tables().rows_of_parquet(path)
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -69,9 +76,8 @@ def rows_of(path: Path) -> Iterator[Row]:
 def last_rows(path: Path, most: int) -> list[Row]:
     """Return the last rows of a file without reading the others. Raises `UnreadableRow`, `OSError`."""
     if PARQUET in path.suffixes:
-        from penstock.payloads.parquet_rows import last_rows_of_parquet  # noqa: PLC0415 - an extra
-
-        return last_rows_of_parquet(path, most)
+        last: list[Row] = _tables().last_rows_of_parquet(path, most)
+        return last
     with path.open("rb") as file:
         position, tail = file.seek(0, 2), b""
         while position and tail.count(b"\n") <= most:

@@ -9,7 +9,7 @@ from test_remote_sink import balanced, hasty, until
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import NotDelivered
 from penstock.payloads.jsonl_sink import JsonLinesSink
-from penstock.payloads.layout import open_path
+from penstock.payloads.layout import bad_path, open_path
 from penstock.payloads.object_store_sink import ObjectStoreSink
 from penstock.payloads.options import BucketOptions, PayloadOptions
 from penstock.payloads.parquet_sink import ParquetSink
@@ -104,6 +104,22 @@ def test_what_an_earlier_process_has_left_is_put_by_the_next(tmp_path, files):
     last.close()
     assert sorted(bucket.ids) == ["a", "b", "c"]
     assert (last.backlog.recovered, last.backlog.written) == (3, 3)
+
+
+def test_a_file_that_was_damaged_meanwhile_keeps_no_other_from_its_way(tmp_path):
+    """It stays, under another name."""
+    bucket = Bucket()
+    bucket.down.set()
+    sink = sink_of(tmp_path, bucket, ParquetSink)
+    write(sink, "a")
+    write(sink, "b")
+    sink.close()
+    damaged, _ = sealed_files(sink._claim.path)
+    damaged.write_bytes(b"garbage")
+    bucket.down.clear()
+    sink = sink_of(tmp_path, bucket, ParquetSink)
+    sink.close()
+    assert (bucket.ids, bad_path(damaged).exists(), balanced(sink.backlog)) == (["b"], True, True)
 
 
 def test_files_are_kept_beside_the_others_where_that_is_asked_for(tmp_path):

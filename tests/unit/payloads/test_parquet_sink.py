@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 
 import duckdb
 import numpy as np
@@ -235,3 +236,17 @@ def test_many_rows_become_few_row_groups(tmp_path, monkeypatch):
     convert(hidden, path)
     assert 1 < parquet_file.pq.read_metadata(path).num_row_groups < 10
     assert ids([path]) == [str(number) for number in range(200)]
+
+
+def test_commands_without_the_extra_say_what_to_install(tmp_path, monkeypatch):
+    """They meet files of a server that has it."""
+    sink = sink_of(tmp_path)
+    write(sink, record())
+    sink.close()
+    (path,) = sealed_files(tmp_path)
+    monkeypatch.delitem(sys.modules, "penstock.payloads.parquet_rows")
+    monkeypatch.delattr("penstock.payloads.parquet_rows")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for read in (row_count, lambda path: last_rows(path, 1), lambda path: list(rows_of(path))):
+        with pytest.raises(OSError, match=r"pip install 'penstock\[parquet\]'"):
+            read(path)

@@ -113,6 +113,20 @@ def test_every_prediction_is_written_or_counted_as_dropped(sink, tmp_path):
     assert writer.intake.size_bytes == 0
 
 
+def test_what_a_slow_sink_has_no_time_for_is_dropped_and_the_rest_is_written(tmp_path):
+    """Nothing is lost but what there was no room for."""
+    sink = Hanging()
+    sink.free.wait = lambda _: threading.Event().wait(0.005) or True
+    recorder, writer, offer = house(sink, tmp_path, max_bytes=100_000)
+    recorder.start()
+    for number in range(3000):
+        offer(ended(str(number)), "OK")
+    recorder.close(PATIENCE_S)
+    assert writer.dropped.keys() == {"queue_full"}
+    assert writer.intake.accepted == 3000 == writer.written + writer.dropped["queue_full"]
+    assert writer.written == len(sink.records) > 0
+
+
 def test_what_a_hanging_sink_leaves_no_room_for_is_dropped_and_nobody_waits(tmp_path):
     """What a hanging sink leaves no room for is dropped and nobody waits."""
     sink = Hanging()

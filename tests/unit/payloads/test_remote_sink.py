@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import orjson
 import pytest
 from predictions import record
 
@@ -38,7 +39,7 @@ class Far:
 
     @property
     def ids(self):
-        return [line.split(b'"request_id":"')[1].split(b'"')[0].decode() for line in self.lines]
+        return [orjson.loads(line)["request_id"] for line in self.lines]
 
 
 def hasty(name, carry, heard):
@@ -83,8 +84,8 @@ def test_rows_arrive_in_order_and_nothing_is_left(tmp_path):
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
-def test_a_destination_that_fails_gets_the_rows_later_and_only_a_probe_meanwhile(tmp_path):
-    """Each row once; the first attempts of all, then of one."""
+def test_a_destination_that_fails_gets_the_rows_later_and_only_a_probe_meanwhile(tmp_path, caplog):
+    """Each row once; the first attempts of all, then of one. The log tells of it once."""
     down = threading.Event()
     down.set()
     far = Far(lambda lines: Delivery([Fate.AGAIN] * len(lines), "on purpose") if down.is_set() else None)
@@ -97,6 +98,7 @@ def test_a_destination_that_fails_gets_the_rows_later_and_only_a_probe_meanwhile
     until(lambda: sink.backlog.written == 5)
     sink.close()
     assert (far.ids, sink.backlog.is_up, balanced(sink.backlog)) == (list("abcde"), True, True)
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
 
 
 def test_what_is_refused_is_counted_and_what_is_in_doubt_is_sent_again(tmp_path):
@@ -276,10 +278,12 @@ def test_the_half_row_of_a_killed_writer_is_cut(tmp_path):
     claim.release()
     far = Far()
     sink = sink_of(tmp_path, far)
-    sink.flush()
+    sink._courier.hurry, hurry = lambda: None, sink._courier.hurry
+    write(sink, "c")
+    hurry()
     until(lambda: sink.backlog.waiting == 0)
     sink.close()
-    assert (far.ids, sink.backlog.recovered, sink.backlog.written) == (["a", "b"], 2, 2)
+    assert (far.ids, sink.backlog.recovered, sink.backlog.written) == (["a", "b", "c"], 2, 3)
 
 
 def test_a_directory_has_one_process_and_what_dead_ones_leave_goes_to_the_next(tmp_path):
