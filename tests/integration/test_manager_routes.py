@@ -86,6 +86,33 @@ async def test_rollback_of_a_stable_number_finds_the_version_before(house: Open,
         assert await arms(opened) == (1, "stable")
 
 
+class Written(RouteStore):
+    """Remembers what it was to keep."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self.kept: list[KeptRoute] = []
+
+    def keep(self, model: str, kept: KeptRoute) -> None:
+        super().keep(model, kept)
+        self.kept.append(kept)
+
+
+@pytest.mark.parametrize("stable", ["1", "champion"])
+async def test_promotion_keeps_the_route_and_the_way_back_in_one_write(root: Path, house: Open, tmp_path: Path, stable: str) -> None:
+    """So that no crash can come between them."""
+    (root / "tagged" / "aliases.json").write_text('{"champion": "1"}')
+    async with house(versions="all", route=Route(stable=stable, canaries=ALL_TO_2)) as opened:
+        routes = opened.manager.routes
+        store = routes._store = Written(tmp_path)
+
+        await opened.manager.promotions.promote("tagged")
+        assert [(kept.route.canaries if kept.route else None, kept.previous) for kept in store.kept] == [((), "1")]
+
+        await opened.manager.promotions.rollback("tagged")
+        assert [kept.previous for kept in store.kept] == ["1", "2"]
+
+
 async def test_canary_that_takes_other_inputs_is_refused(root: Path, house: Open, models: ModuleType) -> None:
     """Callers do not know which arm they get."""
     models.save(models.parse("other (float[batch,5] X) => (float[batch,5] Y) { Y = Identity (X) }"), root / "tagged" / "3")

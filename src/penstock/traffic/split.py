@@ -28,7 +28,7 @@ class Arm(NamedTuple):
     """A number or an alias."""
 
 
-class Share(NamedTuple):
+class Slice(NamedTuple):
     """What a canary takes."""
 
     arm: Arm
@@ -102,11 +102,11 @@ def position(line: bytes, key: bytes) -> int:
     return int.from_bytes(sha256(line + key).digest()[:4], "big")
 
 
-def _shares(model: str, route: Route) -> Iterator[Share]:
+def _shares(model: str, route: Route) -> Iterator[Slice]:
     taken = 0
     for canary in sorted(route.canaries, key=lambda canary: canary.name):
         slots, left = round(canary.weight * 100), _SLOTS - taken
         taken += slots
         below = (slots << _LINE_BITS) // left if left else 0
         edge = below.to_bytes(4, "big") if below < 1 << _LINE_BITS else _BEYOND
-        yield Share(Arm(canary.name, canary.version), line_of(model, canary.name), edge, taken / _SLOTS)
+        yield Slice(Arm(canary.name, canary.version), line_of(model, canary.name), edge, taken / _SLOTS)

@@ -82,6 +82,23 @@ def test_somebody_who_changes_the_route_stops_the_rollout(site: Site) -> None:
     assert site.route("held")["canaries"] == theirs["canaries"]
 
 
+def test_promotion_and_rollback_on_request_are_orders_to_the_rollout(site: Site) -> None:
+    """It ends as they say, in its state and in its events."""
+    site.start("ordered", steps=[{"weight": 50, "hold_s": 600}])
+    back = site.admin.post("/admin/models/ordered/rollback").json()
+    aborted = site.state("ordered")
+    assert (back["stable_version"], back["route"]) == ("1", None)
+    assert (aborted["phase"], aborted["why"]) == ("ABORTED", "somebody asked for a rollback")
+
+    site.start("ordered", steps=[{"weight": 50, "hold_s": 600}])
+    promoted = site.admin.post("/admin/models/ordered/promote").json()
+
+    assert (promoted["stable_version"], promoted["route"]) == ("2", None)
+    assert site.state("ordered")["phase"] == "PROMOTED"
+    assert [event["after"] for event in site.events("ordered")][-2:] == ["PROMOTING at 50 %", "PROMOTED"]
+    assert site.admin.post("/admin/models/ordered/rollback").json()["stable_version"] == "1"
+
+
 def test_what_cannot_be_started_is_refused_with_the_reason(site: Site) -> None:
     """Nothing has changed then."""
     bad_plan = site.start("refused", steps=[{"weight": 200}, {"wait": 5}], gates={"latency": {"p99": 3}})
