@@ -141,6 +141,8 @@ class ShadowReport(msgspec.Struct, kw_only=True):
     failed: Rate
     """Requests that the shadow refused, failed at or did not end in time, of those that it was asked."""
     last_error: str
+    hangs_since: float | None
+    """When a run began, in seconds since the epoch, that was told to end and has not."""
     comparisons: list[ComparisonReport]
 
 
@@ -173,6 +175,7 @@ def _shadow(queue: ShadowQueue, sample: float | None) -> ShadowReport:
         ends=dict(ends),
         failed=_failed(ends),
         last_error=queue.last_error,
+        hangs_since=queue.hangs_since,
         comparisons=[_comparison(comparison) for comparison in reversed(queue.comparisons)],
     )
 
