@@ -11,7 +11,7 @@ import msgspec
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.domain.errors import Conflict, NotFound, Unavailable
 from penstock.domain.names import check_model_name, shown
-from penstock.domain.route import PINNED, STABLE, Route
+from penstock.domain.route import RESERVED_ARMS, Route
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
 from penstock.lifecycle.manager import Manager
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 _ARM: Final = "canary"
 """The canary's arm where the plan does not give it a name that an arm may have."""
-_NO_ARMS: Final = {STABLE, PINNED, "shadow"}
 _WHOLE: Final = 100.0
 
 
@@ -171,7 +170,7 @@ class Rollouts:
         return Record(
             model=model.name,
             state=State(plan=plan),
-            arm=_ARM if plan.canary.isdecimal() or plan.canary in _NO_ARMS else plan.canary,
+            arm=_ARM if plan.canary.isdecimal() or plan.canary in RESERVED_ARMS else plan.canary,
             version=version,
             stable=stable,
             base=base,
