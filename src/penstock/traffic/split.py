@@ -68,9 +68,9 @@ class Split:
 def plan(split: Split, key: bytes | None, draw: float) -> Arm:
     """Return the arm for a caller's key; without one, for a draw from 0 to 1, 1 excluded."""
     if key is None:
-        for arm, _, _, up_to in split.slices:
-            if draw < up_to:
-                return arm
+        for slice_ in split.slices:
+            if draw < slice_.up_to:
+                return slice_.arm
     else:
         for arm, line, edge, _ in split.slices:
             # What `position` compares as numbers: digests below four bytes are those whose first four are.
