@@ -95,14 +95,15 @@ class Routes:
         """Return the route, which is in force now. `before` is the number of the version that was stable before, where that has changed.
 
         Raises `InvalidInput` with everything that makes no sense in it, `NotFound` for an unknown model, `PreconditionFailed` if the
-        present revision is not the one that `if_match` names, and `Conflict` if a version is not ready. Nothing has changed then.
+        present revision is not the one that `if_match` names, and `Conflict` if a version is not ready, unless all that changes is that
+        canaries go: the way back is never refused. Nothing has changed then.
         """
         model = self._catalog.model(check_model_name(name))
         if problems := list(route_problems(route)):
             raise InvalidInput(f"the route is not valid: {'; '.join(problems)}")
         async with self._lock(name):
             self._check_revision(name, if_match)
-            if problem := self._obstacle(model, route):
+            if not self._only_leaves(model, route) and (problem := self._obstacle(model, route)):
                 raise Conflict(f"the route stays as it is: {problem}")
             await self._change(model, route, who, why, before)
         return ActiveRoute(route, self.revision(name), _ORIGIN_OF.get(who, "admin"))
@@ -143,6 +144,14 @@ class Routes:
             raise PreconditionFailed(
                 f"the route of {name!r} has changed: it is revision {self.revision(name)}, the request expects {if_match}; look at it again"
             )
+
+    def _only_leaves(self, model: ServedModel, route: Route) -> bool:
+        """Tell whether a route is the one in force without some of its canaries: nobody gets a version that he could not get before."""
+        active = self.of(model.name)
+        if active is None or not is_in_force(model, active):
+            return False
+        others = msgspec.structs.replace(active.route, canaries=route.canaries) == route
+        return others and set(route.canaries) < set(active.route.canaries)
 
     def _obstacle(self, model: ServedModel, route: Route) -> str:
         """Return why a route cannot be in force now, "" if it can."""
