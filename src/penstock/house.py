@@ -88,7 +88,7 @@ class House:
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
-            RouteEndpoints(self.manager.routes, self.manager.promotions, token),
+            RouteEndpoints(self.manager.routes, self.rollouts, token),
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),

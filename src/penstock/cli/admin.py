@@ -3,7 +3,7 @@
 import functools
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -23,10 +23,10 @@ class Admin(NamedTuple):
     address: str
     token: str
 
-    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None, unless: Container[int] = ()) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON of an answer; a refusal, or nobody there, ends the command with exit code 1 and one line on stderr.
 
-        `if_match` is the revision that a change is to replace, and no other.
+        `if_match` is the revision that a change is to replace, and no other. An answer with one of the statuses of `unless` is None.
         """
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         headers |= {} if if_match is None else {"if-match": f'"{if_match}"'}
@@ -39,6 +39,8 @@ class Admin(NamedTuple):
             raise _failure(f"no admin listener answers at {self.address}: {error}; name it with --admin") from error
         finally:
             connection.close()
+        if answer.status in unless:
+            return None
         document = _parsed(content)
         if answer.status >= _REFUSED_FROM:
             raise _failure(document.get("error", f"the server answered {answer.status}") if isinstance(document, dict) else str(document))
