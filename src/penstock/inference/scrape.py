@@ -8,6 +8,7 @@ from penstock.domain.clock import NS_PER_S
 from penstock.inference.ledger import Ledger
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
+from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
@@ -68,6 +69,7 @@ def _view(version: ServedVersion) -> VersionView:
         provider=",".join(version.readiness.options.devices),
         digest=identity.digest,
         scheduling=_scheduling(version.batcher, version.readiness.options.devices),
+        workers=worker_views(version),
     )
 
 

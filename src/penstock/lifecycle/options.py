@@ -82,6 +82,16 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""
 
+    isolation: Literal["thread", "process"] = "thread"
+    """Where the model runs: on threads of the server, or in a worker process of its own, whose crash, hang or hunger for memory takes
+    down that process and nothing else. A process costs its memory (about 60 MiB beside the model) and some 0.1 ms for each run."""
+
+    hang_s: float = 60.0
+    """With `isolation = "process"`: the most seconds of one run. It is told to end then, and a second later its process is."""
+
+    memory_bytes: int | Literal["auto"] = "auto"
+    """With `isolation = "process"`: the most memory that the model's process may take, weights included. "auto": what the machine has."""
+
     session_options: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
     """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys."""
 

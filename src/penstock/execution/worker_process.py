@@ -1,0 +1,236 @@
+"""A worker process as the server sees it, from its start to its death."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from penstock.domain.errors import BadArtifact, LoadRefused
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import DATATYPES, Array, TensorSpec
+from penstock.execution.session import SessionSettings
+from penstock.execution.worker_channel import Call, Channel, Death, WorkerLost, death_of, words_of
+from penstock.execution.worker_frames import Frame, Halt, Lend, Open, Opened, Ping, Pong, Refused, Spec, Wire
+
+_LOAD_S: Final = 300.0
+_BEAT_S: Final = 0.5
+SILENT_S: Final = 3.0
+"""A worker that has said nothing for so long although it was asked is silent."""
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_OPENINGS: Final = msgspec.msgpack.Decoder(Opened | Refused)
+_WORDS: Final = msgspec.msgpack.Decoder(Pong)
+_INHERITED: Final = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_",
+    "LD_",
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "CUDA",
+    "NVIDIA",
+    "ORT_",
+    "OMP_",
+    "XDG_",
+)
+"""Beginnings of the variables that a worker may see: what loaders and drivers read, and no key of a registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """What a worker is to load, and what it may use."""
+
+    path: Path
+    settings: SessionSettings
+    max_batch_size: int | None
+    hang_s: float
+    memory_bytes: int | None = None
+
+    @property
+    def opening(self) -> Open:
+        """The first frame to the worker."""
+        said = self.settings
+        options = {kind: dict(values) for kind, values in said.provider_options.items()}
+        return Open(
+            str(self.path), str(said.device), said.threads, dict(said.session_options), options, self.max_batch_size, self.memory_bytes
+        )
+
+
+class WorkerProcess:
+    """Thread-safe. The thread that starts it has to live as long as it: the kernel kills the worker when that thread ends."""
+
+    def __init__(self, order: WorkerOrder) -> None:
+        """Start it and have it load the graph; blocks. Raises `BadArtifact` or `LoadRefused`, `WorkerLost` if it died of it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._order = order
+        self._wire = Wire(ours)
+        self._process = _started(theirs)
+        self._free: list[Channel] = []
+        self._channels: list[Channel] = []
+        self._lock = threading.Lock()
+        self._end: Death | None = None
+        self.suspected = False
+        """Whether all that it runs is a batch that a worker has died of before: its death then tells nothing new of the model."""
+        self.heard_s = monotonic()
+        """When it last said something."""
+        try:
+            self._opened = self._open()
+            self.schema: Final = _schema(self._opened)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def placement(self) -> dict[str, float]:
+        """Share of the graph's nodes by device kind."""
+        return self._opened.placement
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def slab_bytes(self) -> int:
+        """Bytes of shared memory that its channels keep."""
+        return sum([channel.slab_bytes for channel in self._channels])
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it has in memory; 0 if it is gone."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
+
+    def run(self, call: Call) -> list[Array]:
+        """Return the outputs of a run; raises as `Channel.run` does."""
+        channel = self._lent()
+        try:
+            return channel.run(call)
+        finally:
+            if not channel.broken:
+                self._free.append(channel)
+
+    def watch(self, beat: Callable[[], None]) -> tuple[Death, str]:
+        """Wait until the process has died, and say why; `beat` is called about twice a second meanwhile."""
+        asked = False
+        with contextlib.suppress(EOFError, OSError, ValueError):
+            while True:
+                heard = self._wire.receive(_WORDS, _BEAT_S)
+                if heard is not None:
+                    self.heard_s, asked = monotonic(), False
+                    continue
+                if not asked:
+                    self._wire.send(Ping())
+                    asked = True
+                self._check_memory()
+                beat()
+        return self._died()
+
+    def kill(self, death: Death) -> None:
+        """End it at once; `death` is why."""
+        with self._lock:
+            self._end = self._end or death
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, and free what it shared; blocks until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._wire.close()
+        for channel in self._channels:
+            channel.close()
+
+    def _open(self) -> Opened:
+        try:
+            self._wire.send(self._order.opening)
+            opened: Opened | Refused | None = self._wire.receive(_OPENINGS, _LOAD_S)
+        except (EOFError, OSError, ValueError) as error:
+            raise WorkerLost(f"it {self._died()[1]} while it loaded the model") from error
+        if opened is None:
+            raise LoadRefused(f"the worker process has not loaded the model within {_LOAD_S:g} s")
+        if isinstance(opened, Refused):
+            raise (BadArtifact if opened.bad_artifact else LoadRefused)(opened.message)
+        return opened
+
+    def _died(self) -> tuple[Death, str]:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)  # its sockets close a moment before it is gone
+        death = self._end or (Death.GARBLED if self._process.poll() is None else death_of(self._process.returncode))
+        self._process.kill()
+        code = self._process.wait()
+        return death, words_of(death, code)
+
+    def _check_memory(self) -> None:
+        most = self._order.memory_bytes
+        if most is not None and self.resident_bytes > most:
+            self.kill(Death.MEMORY)
+
+    def _lent(self) -> Channel:
+        with contextlib.suppress(IndexError):
+            return self._free.pop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with self._lock, theirs:
+            number = len(self._channels)
+            channel = Channel(Wire(ours), self.schema, self._order.hang_s, partial(self._halt, number), self.kill)
+            self._channels.append(channel)
+            try:
+                self._wire.send(Lend(number), theirs.fileno())
+            except OSError as error:
+                raise WorkerLost from error
+        return channel
+
+    def _halt(self, channel: int, number: int) -> None:
+        self._tell(Halt(channel, number))
+
+    def _tell(self, frame: Frame) -> None:
+        with contextlib.suppress(OSError):  # it is gone, or so far behind that one word more changes nothing
+            self._wire.send(frame)
+
+
+def _started(end: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start the process, with its socket as the only descriptor.
+
+    A new interpreter, not a fork of this one: a fork of a process with threads may find their locks held for ever, and would hold the
+    server's listeners and keys. It is no member of the server's process group, so that Ctrl-C reaches the server alone.
+    """
+    with end:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", "penstock.execution.worker", str(end.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(end.fileno(),),
+            process_group=0,
+            env=_environment(),
+        )
+
+
+def _environment() -> dict[str, str]:
+    everything = os.environ  # noqa: TID251 - passed on to a child in parts, not read as settings
+    return {name: value for name, value in everything.items() if name.startswith(_INHERITED)}
+
+
+def _schema(opened: Opened) -> ModelSchema:
+    try:
+        inputs, outputs = tuple(map(_spec, opened.inputs)), tuple(map(_spec, opened.outputs))
+    except KeyError as error:
+        raise LoadRefused(f"the worker process describes a tensor of the unknown datatype {error}") from error
+    return ModelSchema(inputs, outputs, opened.batched, opened.max_batch_rows, opened.notes)
+
+
+def _spec(spec: Spec) -> TensorSpec:
+    return TensorSpec(spec.name, DATATYPES[spec.datatype], spec.shape, spec.optional)
