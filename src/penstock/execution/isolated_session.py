@@ -74,7 +74,7 @@ class IsolatedSession:
         try:
             return self._attempt(call, again=True)
         except WorkerLost as error:
-            raise ModelFailed(f"the model's worker process {self.keeper.why or 'died'} while it ran this input") from error
+            raise ModelFailed(f"the model's worker process {error} while it ran this input") from error
 
     def close(self) -> None:
         """End the worker process."""
@@ -88,9 +88,9 @@ class IsolatedSession:
             worker.suspected = again
             try:
                 outputs = worker.run(call)
-            except WorkerLost:
+            except WorkerLost as error:
                 self.keeper.lost(worker)
-                raise
+                raise WorkerLost(worker.death()[1]) from error
             worker.suspected = False
         finally:
             self._company.leave(alone=again)

@@ -40,6 +40,8 @@ class SessionSettings:
     threads: int = 1
     session_options: Mapping[str, str | int | bool] = field(default_factory=dict)
     provider_options: Options = field(default_factory=dict)
+    slab_bytes: int = 256 * 1024**2
+    """The most memory that is kept between runs for their inputs and outputs."""
 
 
 class OrtSession:
@@ -57,7 +59,7 @@ class OrtSession:
         self._arenas = _arenas(settings)
         datatypes = {spec.datatype for spec in self._schema.inputs + self._schema.outputs}
         # Texts stay with the CPU; everything else is copied to a GPU ahead of its run.
-        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device)
+        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device, settings.slab_bytes)
         self._turn = threading.Lock()
         self._run = self._run_bf16 if _BF16 in datatypes else self._session.run if self._slabs is None else self._run_bound
 

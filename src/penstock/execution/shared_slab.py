@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec
+from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec, element_count
 from penstock.execution.worker_frames import Placed
 from penstock.wire.raw import array_of, check_shape, raw_of
 
@@ -75,7 +75,8 @@ class SharedSlab:
         datatype = spec.datatype
         if datatype in _LOOKED_AT:
             return array_of(spec.name, datatype, check_shape(placed.shape, spec.name), self._part(placed))
-        return np.ndarray(placed.shape, datatype.dtype, self._map, placed.offset)  # numpy keeps it within the map
+        self._check(placed, element_count(placed.shape) * datatype.itemsize)
+        return np.ndarray(placed.shape, datatype.dtype, self._map, placed.offset)
 
     def read(self, placed: Placed, spec: TensorSpec) -> Array:
         """Return a copy of a tensor, which nobody else can change; raises as `view` does, by what was copied."""
@@ -90,9 +91,13 @@ class SharedSlab:
         return len(data)
 
     def _part(self, placed: Placed) -> memoryview:
-        if placed.offset < 0 or placed.size < 0 or placed.offset + placed.size > self.size:
-            raise ValueError(f"{placed.size} bytes at {placed.offset} are not in a slab of {self.size}")
+        self._check(placed, placed.size)
         return memoryview(self._map)[placed.offset : placed.offset + placed.size]
+
+    def _check(self, placed: Placed, size: int) -> None:
+        """Raise `ValueError` unless so many bytes of the slab are there; numpy takes an offset below 0 for one that it has checked."""
+        if placed.offset < 0 or size < 0 or placed.offset + size > self.size or min(placed.shape, default=0) < 0:
+            raise ValueError(f"{size} bytes at {placed.offset} for {placed.shape} are not in a slab of {self.size}")
 
 
 def span(tensors: Sequence[tuple[int, Tensor]]) -> int:

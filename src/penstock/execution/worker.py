@@ -154,7 +154,7 @@ def _load(order: Open) -> OrtSession:
     device = parse_device(order.device)
     if order.memory_bytes is not None and device.kind == "cpu":  # drivers of GPUs map far more than they use
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
-    settings = SessionSettings(device, order.threads, order.session_options, order.provider_options)
+    settings = SessionSettings(device, order.threads, order.session_options, order.provider_options, order.slab_bytes)
     with thrifty():
         return OrtSession(Path(order.path), settings, order.max_batch_size)
 

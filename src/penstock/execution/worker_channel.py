@@ -56,14 +56,24 @@ class Call(NamedTuple):
     shrink: bool = False
 
 
+class RunLimits(NamedTuple):
+    """What a run may use."""
+
+    hang_s: float = 60.0
+    output_bytes: int = 1 << 40
+    """The most bytes of its outputs."""
+
+
 class Channel:
     """Used by one thread at a time."""
 
-    def __init__(self, wire: Wire, schema: ModelSchema, hang_s: float, halt: Callable[[int], None], kill: Callable[[Death], None]) -> None:
+    def __init__(
+        self, wire: Wire, schema: ModelSchema, limits: RunLimits, halt: Callable[[int], None], kill: Callable[[Death], None]
+    ) -> None:
         """`halt` tells the worker to end a run by its number, `kill` ends the worker."""
         self._wire = wire
         self._schema = schema
-        self._hang_s = hang_s
+        self._limits = limits
         self._halt = halt
         self._kill = kill
         self._index = {spec.name: index for index, spec in enumerate(schema.inputs)}
@@ -97,6 +107,10 @@ class Channel:
             self._kill(Death.GARBLED)
             raise WorkerLost from error
 
+    def drop_slab(self) -> None:
+        """Keep no memory between runs; the next one gets new."""
+        self._slab = None
+
     def close(self) -> None:
         """Let go of the socket and the slab."""
         self._wire.close()
@@ -122,8 +136,8 @@ class Channel:
         return self._slab.lend()
 
     def _send_room(self, crowded: Crowded) -> None:
-        if crowded.number != self._number or crowded.size <= self.slab_bytes:
-            raise ValueError("it wants room that it has")
+        if crowded.number != self._number or not self.slab_bytes < crowded.size <= self.slab_bytes + self._limits.output_bytes:
+            raise ValueError(f"it wants room for {crowded.size} bytes")
         self._slab = SharedSlab.new(crowded.size)
         self._wire.send(Room(self._number), self._slab.lend())
         self._slab.close_descriptor()
@@ -131,12 +145,12 @@ class Channel:
     def _answer(self, call: Call) -> Ran | Crowded | Failed:
         """Wait for the worker's word until the run's limit; it is told to end the run then, and has until `hang_s`."""
         began_s = monotonic()
-        wait_s = self._hang_s if call.limit_s is None else min(call.limit_s, self._hang_s)
+        wait_s = self._limits.hang_s if call.limit_s is None else min(call.limit_s, self._limits.hang_s)
         answer: Ran | Crowded | Failed | None = self._wire.receive(_ANSWERS, wait_s)
         if answer is not None:
             return answer
         self._halt(self._number)
-        if self._wire.receive(_ANSWERS, self._hang_s + _GRACE_S - (monotonic() - began_s)) is None:
+        if self._wire.receive(_ANSWERS, self._limits.hang_s + _GRACE_S - (monotonic() - began_s)) is None:
             self._kill(Death.HUNG)
             raise EOFError
         raise DeadlineExceeded(f"the run was stopped after its limit of {wait_s:g} s")

@@ -51,6 +51,7 @@ class Open(Frame):
     session_options: dict[str, str | int | bool]
     provider_options: dict[str, dict[str, str | int | bool]]
     max_batch_size: int | None
+    slab_bytes: int
     memory_bytes: int | None
     """The most memory that the worker may take for itself; None for no limit."""
 

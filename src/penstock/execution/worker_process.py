@@ -19,11 +19,13 @@ from penstock.domain.errors import BadArtifact, LoadRefused
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array, TensorSpec
 from penstock.execution.session import SessionSettings
-from penstock.execution.worker_channel import Call, Channel, Death, WorkerLost, death_of, words_of
+from penstock.execution.worker_channel import Call, Channel, Death, RunLimits, WorkerLost, death_of, words_of
 from penstock.execution.worker_frames import Frame, Halt, Lend, Open, Opened, Ping, Pong, Refused, Spec, Wire
 
 _LOAD_S: Final = 300.0
 _BEAT_S: Final = 0.5
+_DIES_S: Final = 1.0
+"""How long after its sockets a process that dies is gone, at the latest."""
 SILENT_S: Final = 3.0
 """A worker that has said nothing for so long although it was asked is silent."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -59,12 +61,23 @@ class WorkerOrder:
     memory_bytes: int | None = None
 
     @property
+    def limits(self) -> RunLimits:
+        """What each run may use: outputs are of the worker's memory first, so that more than it has cannot be asked for."""
+        return RunLimits(self.hang_s) if self.memory_bytes is None else RunLimits(self.hang_s, self.memory_bytes)
+
+    @property
     def opening(self) -> Open:
         """The first frame to the worker."""
         said = self.settings
-        options = {kind: dict(values) for kind, values in said.provider_options.items()}
         return Open(
-            str(self.path), str(said.device), said.threads, dict(said.session_options), options, self.max_batch_size, self.memory_bytes
+            str(self.path),
+            str(said.device),
+            said.threads,
+            dict(said.session_options),
+            {kind: dict(values) for kind, values in said.provider_options.items()},
+            self.max_batch_size,
+            said.slab_bytes,
+            self.memory_bytes,
         )
 
 
@@ -80,6 +93,7 @@ class WorkerProcess:
         self._free: list[Channel] = []
         self._channels: list[Channel] = []
         self._lock = threading.Lock()
+        self._burial = threading.Lock()
         self._end: Death | None = None
         self.suspected = False
         """Whether all that it runs is a batch that a worker has died of before: its death then tells nothing new of the model."""
@@ -108,12 +122,13 @@ class WorkerProcess:
         return sum([channel.slab_bytes for channel in self._channels])
 
     @property
-    def resident_bytes(self) -> int:
-        """What it has in memory; 0 if it is gone."""
+    def own_bytes(self) -> int:
+        """What it has in memory for itself, neither files nor slabs; 0 if it is gone."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
-        except (OSError, IndexError):
+            _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except (OSError, ValueError):
             return 0
+        return (int(resident) - int(shared)) * _PAGE
 
     def run(self, call: Call) -> list[Array]:
         """Return the outputs of a run; raises as `Channel.run` does."""
@@ -122,6 +137,8 @@ class WorkerProcess:
             return channel.run(call)
         finally:
             if not channel.broken:
+                if self.slab_bytes > self._order.settings.slab_bytes:
+                    channel.drop_slab()
                 self._free.append(channel)
 
     def watch(self, beat: Callable[[], None]) -> tuple[Death, str]:
@@ -138,13 +155,24 @@ class WorkerProcess:
                     asked = True
                 self._check_memory()
                 beat()
-        return self._died()
+        return self.death()
 
     def kill(self, death: Death) -> None:
         """End it at once; `death` is why."""
         with self._lock:
             self._end = self._end or death
         self._process.kill()
+
+    def death(self) -> tuple[Death, str]:
+        """Wait until it has died, which it does if it has closed a socket, and say why."""
+        with self._burial:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DIES_S)
+            if self._process.poll() is None:
+                self.kill(Death.GARBLED)
+            code = self._process.wait()
+        death = self._end or death_of(code)
+        return death, words_of(death, code)
 
     def close(self) -> None:
         """End it, and free what it shared; blocks until it is gone."""
@@ -159,24 +187,16 @@ class WorkerProcess:
             self._wire.send(self._order.opening)
             opened: Opened | Refused | None = self._wire.receive(_OPENINGS, _LOAD_S)
         except (EOFError, OSError, ValueError) as error:
-            raise WorkerLost(f"it {self._died()[1]} while it loaded the model") from error
+            raise WorkerLost(f"it {self.death()[1]} while it loaded the model") from error
         if opened is None:
             raise LoadRefused(f"the worker process has not loaded the model within {_LOAD_S:g} s")
         if isinstance(opened, Refused):
             raise (BadArtifact if opened.bad_artifact else LoadRefused)(opened.message)
         return opened
 
-    def _died(self) -> tuple[Death, str]:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)  # its sockets close a moment before it is gone
-        death = self._end or (Death.GARBLED if self._process.poll() is None else death_of(self._process.returncode))
-        self._process.kill()
-        code = self._process.wait()
-        return death, words_of(death, code)
-
     def _check_memory(self) -> None:
         most = self._order.memory_bytes
-        if most is not None and self.resident_bytes > most:
+        if most is not None and self.own_bytes > most:
             self.kill(Death.MEMORY)
 
     def _lent(self) -> Channel:
@@ -185,7 +205,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with self._lock, theirs:
             number = len(self._channels)
-            channel = Channel(Wire(ours), self.schema, self._order.hang_s, partial(self._halt, number), self.kill)
+            channel = Channel(Wire(ours), self.schema, self._order.limits, partial(self._halt, number), self.kill)
             self._channels.append(channel)
             try:
                 self._wire.send(Lend(number), theirs.fileno())

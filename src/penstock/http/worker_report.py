@@ -23,7 +23,7 @@ class WorkerReport(msgspec.Struct, kw_only=True):
     deaths: dict[str, int]
     """By reason."""
     restarts: int
-    resident_bytes: int
+    own_bytes: int
     slab_bytes: int
     """Memory that the server shares with it."""
 
@@ -44,6 +44,6 @@ def _worker(device: str, keeper: WorkerKeeper) -> WorkerReport:
         retry_s=round(keeper.rest_s, 3),
         deaths={str(death): count for death, count in keeper.tally.deaths.items()},
         restarts=keeper.tally.restarts,
-        resident_bytes=worker.resident_bytes if worker else 0,
+        own_bytes=worker.own_bytes if worker else 0,
         slab_bytes=worker.slab_bytes if worker else 0,
     )

@@ -24,6 +24,6 @@ def _view(version: ServedVersion, device: str, keeper: WorkerKeeper) -> WorkerVi
         breakers=[str(state) for state in BreakerState],
         deaths={str(death): keeper.tally.deaths[death] for death in Death},
         restarts=keeper.tally.restarts,
-        resident_bytes=worker.resident_bytes if worker else 0,
+        own_bytes=worker.own_bytes if worker else 0,
         slab_bytes=worker.slab_bytes if worker else 0,
     )

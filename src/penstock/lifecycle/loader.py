@@ -30,7 +30,7 @@ from penstock.execution.synthetic import PADDED_LENGTH, synthetic_inputs
 from penstock.execution.warmup import sizes
 from penstock.execution.worker_process import WorkerOrder
 from penstock.lifecycle.beside import beside
-from penstock.lifecycle.bounds import largest_run, limits_of, slo_ms_of
+from penstock.lifecycle.bounds import largest_run, limits_of, slab_bytes_of, slo_ms_of
 from penstock.lifecycle.declared import apply_declared
 from penstock.lifecycle.latency_store import LatencyStore
 from penstock.lifecycle.layout import layout_of
@@ -167,7 +167,9 @@ class Loader:
 
     def session(self, artifact: ModelArtifact, options: ModelOptions, device: Device, model: ModelListing) -> Session:
         """Return a session with the options' threads; blocks. Raises `BadArtifact` or `LoadRefused`."""
-        settings = SessionSettings(device, layout_of(options, device).threads, options.session_options, options.provider_options)
+        settings = SessionSettings(
+            device, layout_of(options, device).threads, options.session_options, options.provider_options, slab_bytes_of(options)
+        )
         declared = model.triton.max_batch_size if model.triton else None
         if options.isolation == "process":
             session: Session = IsolatedSession(_order(artifact, settings, declared, options))

@@ -72,6 +72,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "threads": or_auto(COUNT),
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
+    "slab_bytes": or_auto(COUNT),
     "hang_s": _HANG,
     "memory_bytes": or_auto(COUNT),
     "payloads": _PAYLOADS,

@@ -13,7 +13,7 @@ ISOLATION_FAMILIES: Final = (
     Family("penstock_worker_deaths_total", "counter", (*_WORKER, "reason"), "Worker processes that died."),
     Family("penstock_worker_restarts_total", "counter", _WORKER, "Worker processes started in place of one that died."),
     Family("penstock_worker_breaker", "gauge", (*_WORKER, "state"), "1 for the state that the breaker is in: closed, half_open, open."),
-    Family("penstock_worker_resident_bytes", "gauge", _WORKER, "Memory of the worker process."),
+    Family("penstock_worker_own_bytes", "gauge", _WORKER, "Memory of the worker process, files and slabs not counted."),
     Family("penstock_worker_slab_bytes", "gauge", _WORKER, "Memory that the server shares with the worker process."),
 )
 
@@ -32,7 +32,7 @@ class WorkerView:
     deaths: Mapping[str, int] = field(default_factory=dict)
     """By reason; every reason is there."""
     restarts: int = 0
-    resident_bytes: int = 0
+    own_bytes: int = 0
     slab_bytes: int = 0
 
     @property
@@ -49,6 +49,6 @@ def isolation_samples(views: Iterable[WorkerView]) -> dict[str, Samples]:
         "penstock_worker_deaths_total": [([*view.labels, reason], count) for view in views for reason, count in view.deaths.items()],
         "penstock_worker_restarts_total": [(view.labels, view.restarts) for view in views],
         "penstock_worker_breaker": [([*view.labels, state], state == view.breaker) for view in views for state in view.breakers],
-        "penstock_worker_resident_bytes": [(view.labels, view.resident_bytes) for view in views],
+        "penstock_worker_own_bytes": [(view.labels, view.own_bytes) for view in views],
         "penstock_worker_slab_bytes": [(view.labels, view.slab_bytes) for view in views],
     }
