@@ -95,6 +95,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._burial = threading.Lock()
         self._end: Death | None = None
+        self._closed = False
         self.suspected = False
         """Whether all that it runs is a batch that a worker has died of before: its death then tells nothing new of the model."""
         self.heard_s = monotonic()
@@ -136,10 +137,7 @@ class WorkerProcess:
         try:
             return channel.run(call)
         finally:
-            if not channel.broken:
-                if self.slab_bytes > self._order.settings.slab_bytes:
-                    channel.drop_slab()
-                self._free.append(channel)
+            self._take_back(channel)
 
     def watch(self, beat: Callable[[], None]) -> tuple[Death, str]:
         """Wait until the process has died, and say why; `beat` is called about twice a second meanwhile."""
@@ -178,9 +176,10 @@ class WorkerProcess:
         """End it, and free what it shared; blocks until it is gone."""
         self._process.kill()
         self._process.wait()
-        self._wire.close()
-        for channel in self._channels:
-            channel.close()
+        with self._lock:
+            self._closed = True
+            self._wire.close()
+        self._close_free()
 
     def _open(self) -> Opened:
         try:
@@ -193,6 +192,22 @@ class WorkerProcess:
         if isinstance(opened, Refused):
             raise (BadArtifact if opened.bad_artifact else LoadRefused)(opened.message)
         return opened
+
+    def _take_back(self, channel: Channel) -> None:
+        if channel.broken:
+            channel.close()
+            return
+        if self.slab_bytes > self._order.settings.slab_bytes:
+            channel.drop_slab()
+        self._free.append(channel)
+        if self._closed:
+            self._close_free()
+
+    def _close_free(self) -> None:
+        """Close the channels that nobody uses. Who uses one closes it: a thread that reads a socket would not notice, and might read another."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._free.pop().close()
 
     def _check_memory(self) -> None:
         most = self._order.memory_bytes
@@ -210,6 +225,7 @@ class WorkerProcess:
             try:
                 self._wire.send(Lend(number), theirs.fileno())
             except OSError as error:
+                channel.close()
                 raise WorkerLost from error
         return channel
 
@@ -217,7 +233,7 @@ class WorkerProcess:
         self._tell(Halt(channel, number))
 
     def _tell(self, frame: Frame) -> None:
-        with contextlib.suppress(OSError):  # it is gone, or so far behind that one word more changes nothing
+        with self._lock, contextlib.suppress(OSError):  # it is gone, or so far behind that one word more changes nothing
             self._wire.send(frame)
 
 

@@ -69,5 +69,3 @@ async def test_only_the_offender_fails(tmp_path: Path, models: ModuleType, monke
     assert keeper.tally.deaths.total() >= 3
     assert keeper.breaker is BreakerState.CLOSED
     assert keeper.current is None
-
-

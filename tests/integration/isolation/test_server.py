@@ -41,6 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Iter
         yield serving
     finally:
         serving.kill()
+        for closable in (serving.client, serving.admin, serving.channel):
+            closable.close()
 
 
 def report(server: Serving, model: str) -> dict[str, Any]:
