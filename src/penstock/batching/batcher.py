@@ -76,6 +76,11 @@ class Batcher:
         self._alarm_ns = 0
         self._running: dict[int, Halt] = {}
 
+    @property
+    def stored(self) -> Batch | None:
+        """An input that every sound lane can run, if there is one."""
+        return self._lanes.stored
+
     def arrive(self, ticket: Ticket) -> None:
         """Queue the ticket's rows, or raise `Overloaded`, `Unavailable` or `DeadlineExceeded` at once."""
         deadline_ns, now_ns = ticket.request.deadline_ns, self._clock()

@@ -26,6 +26,15 @@ def machine_bytes(cgroup: Path = _CGROUP) -> int:
     return min([machine, *[limit for limit in limits if limit]])
 
 
+def own_bytes(pid: int | str) -> int:
+    """Return what a process has in memory for itself, neither files nor shared memory; 0 if it is gone."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
 def _number(path: Path) -> int | None:
     """Return what a file says; None where it is not there or says no number, such as "max"."""
     try:

@@ -94,8 +94,11 @@ class Runner:
         inputs = {schema.inputs[place.index].name: self._slab.view(place, schema.inputs[place.index]) for place in call.inputs}
         names = [schema.output_names[index] for index in call.outputs]
         prepared = self._session.prepare(inputs)
-        run = self._session.shrink if call.shrink else self._session.run
-        arrays = run(prepared, names, halt=self.halt)
+        if call.shrink:
+            with thrifty():
+                arrays = self._session.shrink(prepared, names, self.halt)
+        else:
+            arrays = self._session.run(prepared, names, halt=self.halt)
         specs = [schema.outputs[index] for index in call.outputs]
         return [(index, Tensor(spec.name, spec.datatype, array)) for index, spec, array in zip(call.outputs, specs, arrays, strict=True)]
 

@@ -18,6 +18,7 @@ import msgspec
 from penstock.domain.errors import BadArtifact, LoadRefused
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array, TensorSpec
+from penstock.execution.memory import own_bytes
 from penstock.execution.session import SessionSettings
 from penstock.execution.worker_channel import Call, Channel, Death, RunLimits, WorkerLost, death_of, words_of
 from penstock.execution.worker_frames import Frame, Halt, Lend, Open, Opened, Ping, Pong, Refused, Spec, Wire
@@ -28,7 +29,6 @@ _DIES_S: Final = 1.0
 """How long after its sockets a process that dies is gone, at the latest."""
 SILENT_S: Final = 3.0
 """A worker that has said nothing for so long although it was asked is silent."""
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _OPENINGS: Final = msgspec.msgpack.Decoder(Opened | Refused)
 _WORDS: Final = msgspec.msgpack.Decoder(Pong)
 _INHERITED: Final = (
@@ -125,11 +125,7 @@ class WorkerProcess:
     @property
     def own_bytes(self) -> int:
         """What it has in memory for itself, neither files nor slabs; 0 if it is gone."""
-        try:
-            _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
-        except (OSError, ValueError):
-            return 0
-        return (int(resident) - int(shared)) * _PAGE
+        return own_bytes(self.pid)
 
     def run(self, call: Call) -> list[Array]:
         """Return the outputs of a run; raises as `Channel.run` does."""
@@ -204,7 +200,7 @@ class WorkerProcess:
             self._close_free()
 
     def _close_free(self) -> None:
-        """Close the channels that nobody uses. Who uses one closes it: a thread that reads a socket would not notice, and might read another."""
+        """Close the channels that nobody uses. Who uses one closes it: a thread that reads a closed socket might read another."""
         with contextlib.suppress(IndexError):
             while True:
                 self._free.pop().close()

@@ -24,6 +24,7 @@ from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.isolation import ISOLATION_FAMILIES, WorkerView, isolation_samples
+from penstock.telemetry.memory import MEMORY_FAMILIES, NO_MEMORY, MemoryView, memory_samples
 from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
@@ -48,6 +49,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
     *ISOLATION_FAMILIES,
+    *MEMORY_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -104,6 +106,7 @@ class ServerView:
     unversioned: Mapping[tuple[str, str, str], int]
     registry_age_s: float = 0.0
     log_lines_dropped: int = 0
+    memory: MemoryView = NO_MEMORY
 
 
 class Metrics(Collector):
@@ -148,6 +151,7 @@ class Metrics(Collector):
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
+        samples |= memory_samples(server.memory)
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
