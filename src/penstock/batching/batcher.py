@@ -62,8 +62,8 @@ class Batcher:
         """Requests that were not taken in, by what they would have needed more of."""
         self.expired: Final[Counter[str]] = Counter()
         """Jobs that left the queue without a run: the deadline had "passed", or keeping it was "hopeless"."""
-        self.outage = ""
-        """Why no run can succeed for a while; "" if that is not known of. Whoever knows sets it."""
+        self.outage: Callable[[], Unavailable] | None = None
+        """Returns why no run can succeed for a while; None if that is not known of. Whoever knows sets it."""
         self._slo_ns = int(slo_ms * NS_PER_MS)
         self.scheduler: Final = Scheduler(limits, kinds, slo_ns=self._slo_ns, can_check=lanes.stored is not None)
         self._max_rows = limits.max_rows if schema.batched else math.inf
@@ -86,8 +86,8 @@ class Batcher:
         deadline_ns, now_ns = ticket.request.deadline_ns, self._clock()
         if deadline_ns is not None and deadline_ns <= now_ns:
             raise DeadlineExceeded("the deadline had passed before the request was queued; it was not executed")
-        if self.outage:
-            raise Unavailable(self.outage)
+        if self.outage is not None:
+            raise self.outage()
         scheduler = self.scheduler
         work = Work(ticket, self.schema, slo_ns=self._slo_ns, cancel=self._withdraw)
         if work.rows > self._max_rows:

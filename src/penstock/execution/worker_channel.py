@@ -175,11 +175,19 @@ def death_of(code: int) -> Death:
 
 def words_of(death: Death, code: int) -> str:
     """Say how a worker died, for people."""
-    if death in (Death.CRASHED, Death.KILLED):
-        return f"{death} by {signal.Signals(-code).name}"
-    return {Death.HUNG: "hung", Death.MEMORY: "took more memory than it may", Death.GARBLED: "made no sense"}.get(
-        death, f"ended with {code}"
-    )
+    match death:
+        case Death.CRASHED:
+            return f"crashed ({signal.Signals(-code).name})"
+        case Death.KILLED:
+            return f"was killed ({signal.Signals(-code).name})"
+        case Death.HUNG:
+            return "hung"
+        case Death.MEMORY:
+            return "took more memory than it may"
+        case Death.GARBLED:
+            return "said what makes no sense"
+        case Death.EXITED:
+            return f"ended with exit code {code}"
 
 
 def _failure(answer: Failed, call: Call) -> ModelFailed:

@@ -175,7 +175,7 @@ class WorkerKeeper:
         self._breaker.died(monotonic(), counts=counts)
         resting = self._breaker.state is BreakerState.OPEN
         _log.warning("the worker process of %s %s%s", self._order.path.name, words, "; its model rests" if resting else "")
-        self._enter(WorkerState.RESTING if resting else WorkerState.RESTARTING, f"{words} too often" if resting else words)
+        self._enter(WorkerState.RESTING if resting else WorkerState.RESTARTING, f"{words}, once too often" if resting else words)
 
     def _next(self) -> WorkerProcess | None:
         """Return the next worker, however long that takes; None if the session is closed."""

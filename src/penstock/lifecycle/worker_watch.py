@@ -43,4 +43,4 @@ def _follow(version: ServedVersion) -> None:
     ailing = [each for _, each in keepers_of(version) if each.state is not WorkerState.UP]
     resting = [each for each in ailing if each.state is WorkerState.RESTING]
     version.ailment = f"its worker process {ailing[0].why or ailing[0].state}" if ailing else ""
-    version.batcher.outage = resting[0].refusal().message if resting else ""
+    version.batcher.outage = resting[0].refusal if resting else None

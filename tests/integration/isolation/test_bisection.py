@@ -64,7 +64,7 @@ async def test_only_the_offender_fails(tmp_path: Path, models: ModuleType, monke
     assert [isinstance(end, BaseException) for end in ends] == [False, False, True, False]
     assert [end.outputs[0].array[0, 0] for end in ends if not isinstance(end, BaseException)] == [1.0, 2.0, 4.0]
     assert isinstance(ends[2], ModelFailed)
-    assert "crashed by SIGSEGV" in str(ends[2])
+    assert "crashed (SIGSEGV)" in str(ends[2])
     assert after.outputs[0].array[0, 0] == 5.0
     assert keeper.tally.deaths.total() >= 3
     assert keeper.breaker is BreakerState.CLOSED
