@@ -22,6 +22,7 @@ from penstock.domain.halt import Halt as RunHalt
 from penstock.domain.tensor import Tensor, TensorSpec
 from penstock.execution.devices import parse_device
 from penstock.execution.memory import settle_heap, thrifty
+from penstock.execution.sandbox import close_in
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.shared_slab import SharedSlab, span
 from penstock.execution.worker_frames import (
@@ -65,13 +66,16 @@ class Runner:
 
     def work(self) -> None:
         """Serve the channel for as long as the server does."""
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while True:
                 call, fd = self._wire.receive_with_fd(_CALLS)
                 self._take(fd)
                 if isinstance(call, Run):
                     self._serve(call)
-        os._exit(0)
+        except (EOFError, OSError):
+            os._exit(0)
+        finally:  # a run that nobody answers would be waited for
+            os._exit(1)
 
     def _take(self, fd: int | None) -> None:
         if fd is not None:
@@ -157,6 +161,8 @@ def _load(order: Open) -> OrtSession:
     device = parse_device(order.device)
     if order.memory_bytes is not None and device.kind == "cpu":  # drivers of GPUs map far more than they use
         resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
+    if device.kind == "cpu":  # drivers of GPUs talk to their daemons
+        close_in()
     settings = SessionSettings(device, order.threads, order.session_options, order.provider_options, order.slab_bytes)
     with thrifty():
         return OrtSession(Path(order.path), settings, order.max_batch_size)

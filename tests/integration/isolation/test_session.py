@@ -21,7 +21,7 @@ from penstock.execution.devices import Device
 from penstock.execution.isolated_session import IsolatedSession
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.synthetic import synthetic_inputs
-from penstock.execution.worker_channel import Death
+from penstock.execution.worker_channel import Death, RunLimits
 from penstock.execution.worker_keeper import WorkerNews, WorkerState
 from penstock.execution.worker_process import WorkerOrder, WorkerProcess
 
@@ -188,9 +188,8 @@ def test_run_beyond_its_limit_is_ended_without_a_death(isolate: Isolate, models:
     with pytest.raises(DeadlineExceeded, match=r"limit of 0\.05 s"):
         session.run(ROW, ["Y"], limit_s=0.05)
     halt = Halt()
-    worker = until(lambda: session.keeper.current)
-    worker._order = dataclasses.replace(worker._order, hang_s=30)
-    worker._close_free()  # the next channel is made for the new limit
+    (channel,) = until(lambda: session.keeper.current)._free
+    channel._limits = RunLimits(30.0)
     left = Background(session, halt=halt)
     until_busy(pid_of(session))
     halt.ask()
@@ -289,6 +288,8 @@ def test_worker_has_no_descriptor_and_no_secret_of_the_server(
     assert sorted(link.partition(":")[0] for link in held) == ["/dev/null"] * 3 + ["/memfd"] + ["socket"] * 2
     assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert os.getpgid(pid) == pid
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
 
 
 ORPHAN = """
