@@ -30,6 +30,7 @@ from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
+from penstock.lifecycle.memory_governor import MemoryGovernor
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.sinks import Sinks
@@ -67,6 +68,7 @@ class House:
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
         )
+        self.governor: Final = MemoryGovernor(self.catalog)
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
@@ -79,7 +81,8 @@ class House:
         return self.manager.ready and not self.admission.leaving
 
     def _counted(self) -> ServerView:
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
+        dropped, memory = self.access_log.dropped, self.governor.view()
+        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped, memory=memory)
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""

@@ -69,6 +69,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         if start.done():
             start.result()  # raises what kept the server from starting
             await house.rollouts.start()
+            house.governor.start()
             _announce(house, addresses, ready_file)
             await stop
         clean = await _drain(house, listeners, signals)
@@ -77,6 +78,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
         await house.rollouts.aclose()
+        await house.governor.aclose()
         house.shadows.abandon()
         await house.manager.aclose()
         house.recorder.close()

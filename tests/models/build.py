@@ -88,6 +88,18 @@ SLOW = """slow (float[batch,1] X) => (float[batch,1] Y)
     Y = ReduceMax <axes = [1], keepdims = 1> (done)
 }"""
 
+# Asks for 4 bytes times the largest N of a batch, and answers with N.
+HOG = """hog (int64[batch,1] N) => (int64[batch,1] Y)
+<int64 zero = {0}>
+{
+    most = ReduceMax <axes = [0], keepdims = 0> (N)
+    ones = ConstantOfShape <value = float[1] {1.0}> (most)
+    sum = ReduceSum <keepdims = 0> (ones)
+    whole = Cast <to = 7> (sum)
+    nothing = Mul (whole, zero)
+    Y = Add (N, nothing)
+}"""
+
 OPTIONAL_IN = """optional_in (float[batch,4] X, float[4] bias = {1.0, 2.0, 3.0, 4.0}) => (float[batch,4] Y)
 {
     Y = Add (X, bias)
@@ -283,6 +295,11 @@ def write_slow(root: Path, rounds: int = SLOW_ROUNDS) -> None:
     graph = SLOW.replace("ROUNDS", str(rounds)).replace("ONES", ", ".join(["1.0"] * 256))
     queue = "dynamic_batching { default_queue_policy { max_queue_size: 2 } }"
     write_configured_model(root, "slow", graph, 1, queue, "instance_group [ { count: 1 kind: KIND_CPU } ]")
+
+
+def write_hog(root: Path) -> None:
+    """Write a model that takes as much memory as its input says."""
+    save(parse(HOG), root / "hog" / "1")
 
 
 def write_plain(root: Path) -> None:

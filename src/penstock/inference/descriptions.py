@@ -59,14 +59,13 @@ def is_ready(catalog: Catalog, name: str, reference: str = "") -> bool:
     """Tell whether the version that would answer is ready; raises `NotFound` or `InvalidInput` for what can never be."""
     model = catalog.model(name)
     try:
-        model.find(reference)
+        return not model.find(reference).ailment
     except Unavailable:
         return False
     except NotFound:
         if reference:
             raise
         return False
-    return True
 
 
 def model_config(catalog: Catalog, name: str, reference: str = "") -> pb.ModelConfig:

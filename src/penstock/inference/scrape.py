@@ -9,19 +9,21 @@ from penstock.domain.clock import NS_PER_S
 from penstock.inference.ledger import Ledger
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
+from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.memory import MemoryView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
 
 
-def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int) -> ServerView:
+def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped)
+    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:
@@ -72,6 +74,7 @@ def _view(version: ServedVersion) -> VersionView:
         provider=",".join(version.readiness.options.devices),
         digest=identity.digest,
         scheduling=_scheduling(version.batcher, version.readiness.options.devices),
+        workers=worker_views(version),
     )
 
 

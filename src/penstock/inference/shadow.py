@@ -204,9 +204,15 @@ class Shadows:
         tenant = version.batcher.scheduler.kinds[0].tenant
         assert tenant is not None, "every version that was loaded has a claim on its device"  # noqa: S101
         if tenant.device not in self._places:
+            self._forget_places()
             pool = DevicePool(f"shadows-{len(self._places)}", 1)
             self._places[tenant.device] = _Place(SpareTime(tenant.device, self._options.device_share), pool)
         return self._places[tenant.device]
+
+    def _forget_places(self) -> None:
+        """Let go of devices that no version has a claim on any more: those in worker processes have one each."""
+        for share in [share for share, place in self._places.items() if not share.tenants and not place.spare.taken]:
+            self._places.pop(share).pool.retire()
 
     def _work(self, turn: ShadowTurn, place: _Place, loop: asyncio.AbstractEventLoop) -> None:
         turn.work()

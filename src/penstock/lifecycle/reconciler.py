@@ -24,6 +24,7 @@ from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.timers import Timers
 from penstock.lifecycle.version import ServedVersion
+from penstock.lifecycle.worker_watch import watch_workers
 from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
@@ -245,6 +246,7 @@ class Reconciler:
         version.load_s = time.monotonic() - started
         self._recorded(model.name, readiness.options.payloads)
         version.become_ready(readiness)
+        watch_workers(version, model.events)
         model.versions[found.number] = version
         model.forget()
         model.events.add("server", f"version {found.number}", VersionState.LOADING, version.state, "; ".join(readiness.notes))

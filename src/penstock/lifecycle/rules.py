@@ -44,6 +44,7 @@ COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
 _NUMBER: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lambda value: 0 < value <= DAY_S * 1000)
 _SECONDS: Final = Rule("a number of seconds from 0, up to a day", lambda value: 0 <= value <= DAY_S)
+_HANG: Final = Rule("a number of seconds above 0, up to a day", lambda value: 0 < value <= DAY_S)
 _SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
 _VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
 _ROUTE: Final = Rule(
@@ -71,6 +72,9 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "threads": or_auto(COUNT),
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
+    "slab_bytes": or_auto(COUNT),
+    "hang_s": _HANG,
+    "memory_bytes": or_auto(COUNT),
     "payloads": _PAYLOADS,
     "require_placement": _SHARE,
 }

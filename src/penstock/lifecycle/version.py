@@ -57,6 +57,8 @@ class ServedVersion:
         """Whether the version takes requests."""
         self.reason = ""
         """Why the version is not ready."""
+        self.ailment = ""
+        """What is wrong with a ready version at the moment, such as a worker process that is being restarted; "" if nothing is."""
         self.passing = False
         """Whether the reason may pass by itself, so that the next look tries again."""
         self.since = time.time()  # noqa: TID251 - shown to people

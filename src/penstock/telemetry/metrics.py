@@ -23,6 +23,8 @@ from prometheus_client.registry import Collector
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.isolation import ISOLATION_FAMILIES, WorkerView, isolation_samples
+from penstock.telemetry.memory import MEMORY_FAMILIES, NO_MEMORY, MemoryView, memory_samples
 from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
@@ -46,6 +48,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
+    *ISOLATION_FAMILIES,
+    *MEMORY_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -84,6 +88,8 @@ class VersionView:
     digest: str = ""
     scheduling: SchedulingView | None = None
     """None for a version that has no queue."""
+    workers: Sequence[WorkerView] = ()
+    """Its worker processes, if it has any."""
 
     @property
     def labels(self) -> list[str]:
@@ -100,6 +106,7 @@ class ServerView:
     unversioned: Mapping[tuple[str, str, str], int]
     registry_age_s: float = 0.0
     log_lines_dropped: int = 0
+    memory: MemoryView = NO_MEMORY
 
 
 class Metrics(Collector):
@@ -143,6 +150,8 @@ class Metrics(Collector):
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
+        samples |= isolation_samples([worker for view in versions for worker in view.workers])
+        samples |= memory_samples(server.memory)
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:
