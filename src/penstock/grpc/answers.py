@@ -3,6 +3,7 @@
 import base64
 import string
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from penstock.grpc.call import Metadata
 from penstock.grpc.errors import STATUS_OF, Status, details_of, retry_metadata
 from penstock.grpc.messages import WINDOW_BITS
 from penstock.http2.fields import STATUS_OK, field
+from penstock.wire.call import ARM, MODEL_VERSION
 
 ENCODINGS: Final = ("identity", *WINDOW_BITS)
 """How messages may be packed that are sent to us; ours are not."""
@@ -18,13 +20,15 @@ OPENING: Final = STATUS_OK + field("content-type", b"application/grpc")
 """The fields before the messages."""
 _OK: Final = field("grpc-status", b"0")
 _ACCEPTED: Final = field("grpc-accept-encoding", ",".join(ENCODINGS).encode())
+_REPEATED: Final = frozenset({MODEL_VERSION, ARM})
+"""Metadata that take few values; their fields are remembered."""
 _PLAIN: Final = "".join(set(string.printable) - set(string.whitespace) - {"%"}) + " "
 """What stands for itself in grpc-message."""
 
 
 def trailers(trailing: Metadata) -> bytes:
     """Return the fields behind an answer that went well."""
-    return _OK + b"".join([_metadata(name, value) for name, value in trailing])
+    return _OK + b"".join([_repeated(name, value) if name in _REPEATED else _metadata(name, value) for name, value in trailing])
 
 
 def failure(error: PenstockError, trailing: Metadata = ()) -> bytes:
@@ -47,6 +51,11 @@ def unknown_encoding(encoding: str) -> bytes:
 def http_status(status: int, extra: Iterable[tuple[str, bytes]] = ()) -> bytes:
     """Return the whole answer to a request that is no call of gRPC."""
     return b"".join([field(":status", b"%d" % status), *(field(name, value) for name, value in extra)])
+
+
+@lru_cache(256)
+def _repeated(name: str, value: str) -> bytes:
+    return _metadata(name, value)
 
 
 def _metadata(name: str, value: str) -> bytes:

@@ -15,7 +15,7 @@ from penstock.http2.field_blocks import FieldBlocks
 from penstock.http2.frame_reader import Frame, FrameReader, unpadded
 from penstock.http2.requests import Request, check_trailers
 from penstock.http2.settings import Limits
-from penstock.http2.streams import RECEIVING, Step, Stream
+from penstock.http2.streams import RECEIVING, State, Step, Stream
 
 
 class ServerConnection(Controlled[H]):
@@ -89,9 +89,7 @@ class ServerConnection(Controlled[H]):
             if stream.body_left < 0 or (ended and stream.body_left):
                 self._consume(len(data))
                 raise StreamFault(stream.id, Code.PROTOCOL_ERROR, "the body has another length than content-length says")
-        if ended:
-            stream.step(Step.PEER_ENDS)
-        self._events.append(Received(stream.id, data, ended))
+        self._pass_on(stream, data, ended=ended)
 
     def _take_headers(self, frame: Frame) -> None:
         block = unpadded(frame)
@@ -162,8 +160,16 @@ class ServerConnection(Controlled[H]):
             check_trailers(fields)
         except Malformed as error:
             raise StreamFault(stream.id, Code.PROTOCOL_ERROR, str(error)) from error
-        stream.step(Step.PEER_ENDS)
-        self._events.append(Received(stream.id, b"", ended=True))
+        self._pass_on(stream, b"", ended=True)
+
+    def _pass_on(self, stream: Stream, data: bytes, *, ended: bool) -> None:
+        answered = stream.state is State.HALF_CLOSED_LOCAL
+        if ended:
+            self._step(stream, Step.PEER_ENDS)
+        if not answered:
+            self._events.append(Received(stream.id, data, ended))
+        elif not ended:
+            self.reset(stream.id, Code.NO_ERROR)  # the peer may stop: it has its answer (section 8.1)
 
     def _check_closed(self, frame: Frame) -> None:
         """Raise `ConnectionFault` unless the peer could not know that the stream is closed."""

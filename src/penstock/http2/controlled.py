@@ -37,7 +37,7 @@ class Controlled(Sending, Generic[H]):
         if stream is None:
             self._idle.spend()
             return
-        self._close(stream, Step.RESETS)
+        self._step(stream, Step.RESETS)
         self._events.append(Reset(stream.id, *frames.WORD.unpack(frame.payload)))
         self._resets.spend()
 

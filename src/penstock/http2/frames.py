@@ -35,16 +35,13 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id) + payload
 
 
-def data_head(size: int, flags: int, stream_id: int) -> bytes:
-    """Return what stands before so many bytes of DATA."""
-    return HEAD.pack(size >> 16, size & 0xFFFF, DATA, flags, stream_id)
+def head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
+    """Return what stands before a payload of so many bytes."""
+    return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id)
 
 
 def header_frames(stream_id: int, block: bytes, flags: int, max_frame_bytes: int) -> Iterator[bytes]:
-    """Yield a field block as HEADERS and, where it is longer than a frame, CONTINUATION."""
-    if len(block) <= max_frame_bytes:
-        yield frame(HEADERS, flags | END_HEADERS, stream_id, block)
-        return
+    """Yield a field block that is longer than a frame, as HEADERS and CONTINUATION."""
     yield frame(HEADERS, flags, stream_id, block[:max_frame_bytes])
     for start in range(max_frame_bytes, len(block), max_frame_bytes):
         stop = start + max_frame_bytes

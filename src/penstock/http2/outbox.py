@@ -23,11 +23,33 @@ class Outbox:
         self._waiting: dict[int, Stream] = {}
         self._table_told = False
 
+    def answer(self, stream: Stream, block: bytes, body: Buffer, trailers: bytes) -> bool:
+        """Write a whole answer at once, if there is room for it and nothing in its way; returns whether that was so."""
+        size, limit = len(body), self.peer.max_frame_bytes
+        if size > min(limit, stream.send_window, self.window) or len(block) > limit or len(trailers) > limit or self._owes_table:
+            return False
+        self.window -= size
+        self.parts += (
+            frames.head(len(block), frames.HEADERS, frames.END_HEADERS, stream.id), block,
+            frames.head(size, frames.DATA, 0, stream.id), body,
+            frames.head(len(trailers), frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream.id), trailers,
+        )  # fmt: skip
+        return True
+
+    @property
+    def _owes_table(self) -> bool:
+        """Whether the next block has to begin with a change of the dynamic table's size."""
+        return not self._table_told and self.peer.table_bytes < _DEFAULT_TABLE
+
     def headers(self, stream_id: int, block: bytes, *, end: bool) -> None:
         """Write a field block."""
-        if not self._table_told and self.peer.table_bytes < _DEFAULT_TABLE:
+        if self._owes_table:
             self._table_told = True
             block = TABLE_OF_NOTHING + block
+        if len(block) <= self.peer.max_frame_bytes:
+            flags = frames.END_HEADERS | frames.END_STREAM if end else frames.END_HEADERS
+            self.parts.append(frames.frame(frames.HEADERS, flags, stream_id, block))
+            return
         self.parts += frames.header_frames(stream_id, block, frames.END_STREAM if end else 0, self.peer.max_frame_bytes)
 
     def data(self, stream: Stream, data: Buffer) -> bool:
@@ -93,5 +115,5 @@ class Outbox:
         stream.send_window -= size
         stream.waited_s = 0
         self.window -= size
-        self.parts.append(frames.data_head(size, 0, stream.id))
+        self.parts.append(frames.head(size, frames.DATA, 0, stream.id))
         self.parts.append(data)

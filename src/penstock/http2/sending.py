@@ -29,6 +29,9 @@ class Sending:
         """The last stream that is answered, as the last GOAWAY says."""
         self._ignored: dict[int, None] = {}
         """Streams that we have closed while the peer may still be sending, the youngest of them."""
+        self._early: set[int] = set()
+        self._early_before: set[int] = set()
+        """Streams that were answered while the peer was still sending, now and a second ago."""
         self._idle = Allowance(limits.idle_frames, "frames that ask for nothing")
         self._resets = Allowance(limits.resets, "streams that were reset")
         self.is_over = False
@@ -56,6 +59,10 @@ class Sending:
         self._idle.refill()
         self._resets.refill()
         self._outbox.second_passed()
+        for stream_id in self._early & self._early_before:
+            self.reset(stream_id, Code.NO_ERROR)  # a peer that is still sending may stop (section 8.1)
+        self._early_before = self._early & self._streams.keys()
+        self._early = set(self._early_before)
 
     def stalled(self, seconds: float) -> list[int]:
         """Return the streams whose DATA has waited for so long without any of it finding room."""
@@ -65,6 +72,9 @@ class Sending:
         """Send a whole answer: its fields, its body, and the fields behind it."""
         stream = self._streams.get(stream_id)
         if stream is None:
+            return
+        if self._outbox.answer(stream, block, body, trailers):
+            self._ended(stream)
             return
         self._outbox.headers(stream_id, block, end=False)
         self._outbox.data(stream, body)
@@ -93,7 +103,7 @@ class Sending:
         if stream is not None:
             self._outbox.parts.append(frames.reset(stream_id, code))
             self._ignore(stream_id)
-            self._close(stream, Step.RESETS)
+            self._step(stream, Step.RESETS)
 
     def consumed(self, stream_id: int, size: int) -> None:
         """Say that there is room for as much more as was received; of a closed stream all counts as consumed."""
@@ -130,26 +140,28 @@ class Sending:
         self.is_over = True
         self._outbox.parts.append(frames.goaway(min(self._last_id, self._last_taken), code, reason))
         for stream in list(self._streams.values()):
-            self._close(stream, Step.RESETS)
+            self._step(stream, Step.RESETS)
 
     def _end(self, stream: Stream, block: bytes) -> None:
         if self._outbox.trailers(stream, block):
             self._ended(stream)
 
     def _ended(self, stream: Stream) -> None:
-        """Close a stream whose answer is written; a peer that is still sending may stop (section 8.1)."""
-        still_sending = stream.state is State.OPEN
-        self._close(stream, Step.WE_END)
-        if still_sending:
-            self._outbox.parts.append(frames.reset(stream.id, Code.NO_ERROR))
-            self._ignore(stream.id)
+        """Note that an answer is written."""
+        self._step(stream, Step.WE_END)
+        if stream.state is State.HALF_CLOSED_LOCAL:
+            self._early.add(stream.id)
         self._idle.refill()
         self._resets.earn()
 
-    def _close(self, stream: Stream, step: Step) -> None:
+    def _step(self, stream: Stream, step: Step) -> None:
+        """Go on to a stream's next state, and forget it if that is the last one."""
         stream.step(step)
-        self._outbox.forget(stream)
+        if stream.state is not State.CLOSED:
+            return
         del self._streams[stream.id]
+        if stream.queue is not None:
+            self._outbox.forget(stream)
         if unconsumed := stream.receive_window.unconsumed:
             self._consume(unconsumed)
 

@@ -1,7 +1,7 @@
 """One stream, and the table of its states (RFC 9113, section 5.1)."""
 
 from collections import deque
-from enum import Enum
+from enum import IntEnum
 from typing import Final
 
 from penstock.http2.windows import ReceiveWindow
@@ -9,7 +9,7 @@ from penstock.http2.windows import ReceiveWindow
 Buffer = bytes | memoryview
 
 
-class State(Enum):
+class State(IntEnum):  # whose members hash as fast as numbers
     """Where a stream is in its life. Nothing is ever pushed, so the reserved states are missing."""
 
     IDLE = 0
@@ -21,7 +21,7 @@ class State(Enum):
     CLOSED = 4
 
 
-class Step(Enum):
+class Step(IntEnum):
     """What changes a stream's state."""
 
     OPENS = 0
