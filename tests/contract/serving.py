@@ -55,7 +55,13 @@ class Serving:
         command = [*self.command, "serve", "--registry", self.registry]
         command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready]
         # A generous target, for a busy machine must not refuse what a test sends at once.
-        for setting in (f"server.state_dir={self._state}", "registry.poll_s=0", "defaults.slo_ms=60000", *SETTINGS.get(self.route, ()), *settings):
+        for setting in (
+            f"server.state_dir={self._state}",
+            "registry.poll_s=0",
+            "defaults.slo_ms=60000",
+            *SETTINGS.get(self.route, ()),
+            *settings,
+        ):
             command += ["--set", setting]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
         environment["PYTHONHASHSEED"] = "0"  # two servers say `Allow: GET, HEAD` in the same order
