@@ -65,6 +65,10 @@ class GrpcConnection(asyncio.Protocol):
         """When the deadline of some call may have passed."""
         self._flushes = False
         """Whether a flush is about to come."""
+        self._unwritten_bytes = 0
+        """Of messages in streams that wait for a flush."""
+        self._resumed: asyncio.Event | None = None
+        """What tells that the socket takes more; None while it does."""
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -158,8 +162,16 @@ class GrpcConnection(asyncio.Protocol):
             self._flushes = True
             self._loop.call_soon(self._write)
 
+    def sent(self, size: int) -> bool:
+        """Write what was sent by now before long, or at once if it is much; returns whether the socket takes more."""
+        self._unwritten_bytes += size
+        if self._unwritten_bytes > _SMALL_BYTES:
+            self._write()
+        self.flush_soon()
+        return self._resumed is None
+
     def _write(self) -> None:
-        self._flushes = False
+        self._flushes, self._unwritten_bytes = False, 0
         parts = self.http2.output()
         if self._patience.lingers or self._transport.is_closing():
             return
@@ -181,13 +193,16 @@ class GrpcConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._transport.resume_reading()
 
-    async def writable(self, stream_id: int) -> None:
-        """Wait until what was sent on the stream has passed the client's windows."""
-        waiter = self._writers[stream_id] = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._writers.pop(stream_id, None)
+    async def writable(self, stream_id: int, *, passed: bool) -> None:
+        """Wait until the socket takes more, and unless it has `passed`, until what was sent on the stream has left."""
+        if not passed:
+            self._writers[stream_id] = self._loop.create_future()
+            try:
+                await self._writers[stream_id]
+            finally:
+                del self._writers[stream_id]
+        while self._resumed is not None:
+            await self._resumed.wait()
 
     def _wake(self, stream_id: int) -> None:
         waiter = self._writers.get(stream_id)
@@ -205,10 +220,14 @@ class GrpcConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Read no more while the client does not read its answers."""
+        self._resumed = asyncio.Event()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
         self._transport.resume_reading()
 
     def connection_lost(self, _exc: Exception | None) -> None:

@@ -28,8 +28,11 @@ class Carrier(Protocol):
     def end_call(self, stream_id: int) -> None:
         """Forget a call that is over."""
 
-    async def writable(self, stream_id: int) -> None:
-        """Wait until what was sent on the stream has left."""
+    def sent(self, size: int) -> bool:
+        """Write what was sent by now before long, or at once if it is much; returns whether the socket takes more."""
+
+    async def writable(self, stream_id: int, *, passed: bool) -> None:
+        """Wait until the socket takes more, and unless it has `passed`, until what was sent on the stream has left."""
 
 
 class Call:
@@ -204,9 +207,8 @@ class StreamCall(Call):
             self._opened = True
             http2.send_headers(self._stream_id, OPENING)
         passed = http2.send_data(self._stream_id, prefixed(message))
-        self._carrier.flush_soon()
-        if not passed:
-            await self._carrier.writable(self._stream_id)
+        if not self._carrier.sent(len(message)) or not passed:
+            await self._carrier.writable(self._stream_id, passed=passed)
 
     async def _run(self, handler: StreamHandler, info: CallInfo) -> None:
         try:

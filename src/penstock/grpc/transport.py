@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import resource
+import socket
 import ssl
 from typing import Final
 
@@ -50,10 +52,16 @@ class NativeServer:
         if tls is not None:
             _prepare(tls)
             shake_s = self.options.handshake_timeout_s
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: GrpcConnection(self), host, port, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=shake_s
-        )
+        loop, family = asyncio.get_running_loop(), socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._server = await loop.create_server(
+                lambda: GrpcConnection(self), host, port, family=family, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=shake_s
+            )
+        except OSError as error:
+            raise OSError(
+                error.errno or errno.EADDRINUSE,
+                f"cannot listen for gRPC on {host}:{port}: the port is taken, or the address is not of this machine",
+            ) from error
         return int(self._server.sockets[0].getsockname()[1])
 
     def begin_shutdown(self) -> None:

@@ -1,6 +1,7 @@
 """A real grpc.aio server in this process, on a free port, over a small real catalog."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -38,6 +39,8 @@ from penstock.registry.cache import Cache
 from penstock.registry.directory import DirectorySource
 from penstock.registry.verified import VerifiedRegistry
 from penstock.wire import inference as pb
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, whatever pytest's import mode
 
 SERVICE: Final = "inference.GRPCInferenceService"
 TRANSPORTS: Final = {"grpcio": GrpcServer, "native": NativeServer}
