@@ -166,10 +166,10 @@ class ServerConnection(Controlled[H]):
         answered = stream.state is State.HALF_CLOSED_LOCAL
         if ended:
             self._step(stream, Step.PEER_ENDS)
-        if not answered:
-            self._events.append(Received(stream.id, data, ended))
-        elif not ended:
+        if answered and not ended:
             self.reset(stream.id, Code.NO_ERROR)  # the peer may stop: it has its answer (section 8.1)
+        elif not answered and stream.trailers is None:
+            self._events.append(Received(stream.id, data, ended))
 
     def _check_closed(self, frame: Frame) -> None:
         """Raise `ConnectionFault` unless the peer could not know that the stream is closed."""

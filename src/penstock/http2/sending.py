@@ -70,7 +70,7 @@ class Sending:
 
     def answer(self, stream_id: int, block: bytes, body: Buffer, trailers: bytes) -> None:
         """Send a whole answer: its fields, its body, and the fields behind it."""
-        stream = self._streams.get(stream_id)
+        stream = self._sendable(stream_id)
         if stream is None:
             return
         if self._outbox.answer(stream, block, body, trailers):
@@ -82,18 +82,18 @@ class Sending:
 
     def send_headers(self, stream_id: int, block: bytes) -> None:
         """Send the fields of an answer whose body is to come."""
-        if stream_id in self._streams:
+        if self._sendable(stream_id) is not None:
             self._outbox.headers(stream_id, block, end=False)
 
     def send_data(self, stream_id: int, data: Buffer) -> bool:
         """Send a part of a body, not empty; returns whether all of it has passed, else `Drained` follows once it has."""
-        stream = self._streams.get(stream_id)
+        stream = self._sendable(stream_id)
         self._idle.refill()
         return stream is None or self._outbox.data(stream, data)
 
     def send_trailers(self, stream_id: int, block: bytes) -> None:
         """End an answer with fields; they are the whole answer if nothing else was sent."""
-        stream = self._streams.get(stream_id)
+        stream = self._sendable(stream_id)
         if stream is not None:
             self._end(stream, block)
 
@@ -141,6 +141,13 @@ class Sending:
         self._outbox.parts.append(frames.goaway(min(self._last_id, self._last_taken), code, reason))
         for stream in list(self._streams.values()):
             self._step(stream, Step.RESETS)
+
+    def _sendable(self, stream_id: int) -> Stream | None:
+        """Return the stream if its answer has not come to its end."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.trailers is not None or stream.state is State.HALF_CLOSED_LOCAL:
+            return None
+        return stream
 
     def _end(self, stream: Stream, block: bytes) -> None:
         if self._outbox.trailers(stream, block):
