@@ -17,6 +17,9 @@ from penstock.http2.requests import Request, check_trailers
 from penstock.http2.settings import Limits
 from penstock.http2.streams import RECEIVING, State, Step, Stream
 
+_TINY_BYTES: Final = 5
+"""A piece of DATA below it costs more to take than to send; small messages of streams are longer."""
+
 
 class ServerConnection(Controlled[H]):
     """Lives on one thread. `read` turns a request's fields into what the owner wants to know of them, once for many requests."""
@@ -64,30 +67,29 @@ class ServerConnection(Controlled[H]):
         size, stream = len(frame.payload), self._streams.get(frame.stream_id)
         if not self._window.take(size):
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the window of the connection allows")
-        if size < SMALL_BYTES and not (size and frame.flags & frames.END_STREAM):
-            self._idle.spend()
-        elif size >= SMALL_BYTES:
-            self._idle.refill()
         if stream is None:
+            self._idle.spend()
             self._check_closed(frame)
             self._consume(size)
             return
+        if stream.state not in RECEIVING:
+            self._consume(size)
+            raise StreamFault(stream.id, Code.STREAM_CLOSED, "DATA behind the end of a stream")
+        if not stream.receive_window.take(size):
+            raise StreamFault(stream.id, Code.FLOW_CONTROL_ERROR, "more DATA than the window of the stream allows")
         data = unpadded(frame)
         if len(data) != size:
             self.consumed(stream.id, size - len(data))
-        self._take_body(stream, size, data, ended=bool(frame.flags & frames.END_STREAM))
+        self._take_body(stream, data, ended=bool(frame.flags & frames.END_STREAM))
 
-    def _take_body(self, stream: Stream, size: int, data: bytes, *, ended: bool) -> None:
-        if stream.state not in RECEIVING:
-            self._consume(len(data))
-            raise StreamFault(stream.id, Code.STREAM_CLOSED, "DATA behind the end of a stream")
-        if not stream.receive_window.take(size):
-            self._consume(len(data))
-            raise StreamFault(stream.id, Code.FLOW_CONTROL_ERROR, "more DATA than the window of the stream allows")
+    def _take_body(self, stream: Stream, data: bytes, *, ended: bool) -> None:
+        if len(data) >= SMALL_BYTES:
+            self._idle.refill()
+        elif len(data) < _TINY_BYTES and not (data and ended):
+            self._idle.spend()
         if stream.body_left is not None:
             stream.body_left -= len(data)
             if stream.body_left < 0 or (ended and stream.body_left):
-                self._consume(len(data))
                 raise StreamFault(stream.id, Code.PROTOCOL_ERROR, "the body has another length than content-length says")
         self._pass_on(stream, data, ended=ended)
 

@@ -11,7 +11,7 @@ from penstock.http2.settings import Limits
 from penstock.http2.streams import Step, Stream
 
 SMALL_BYTES: Final = 1_024
-"""Below it, a piece of DATA or of a window brings a request no further."""
+"""From it on, a piece of DATA brings a request further; below it, a piece of a window does not."""
 
 
 class Controlled(Sending, Generic[H]):

@@ -41,6 +41,20 @@ def test_frames_that_ask_for_nothing_are_borne_up_to_a_number(data: bytes) -> No
     assert peer.goaway is Code.ENHANCE_YOUR_CALM
 
 
+def test_small_messages_of_a_stream_are_no_flood() -> None:
+    """Thousands of them before the first is answered; nor is an empty end of each of many requests."""
+    peer = Peer(idle_frames=100).greet()
+    peer.ask(1, end=False)
+    for _ in range(3_000):
+        peer.data(1, b"small")
+    for number in range(90):
+        peer.ask(2 * number + 3, end=False)
+        peer.data(2 * number + 3, b"", end=True)
+
+    assert peer.goaway is None
+    assert len(peer.received) == 3_090
+
+
 @pytest.mark.parametrize("progress", ["an answer", "a message in a stream", "a second", "real data"])
 def test_frames_are_forgiven_where_work_gets_done(progress: str) -> None:
     """Clients probe the bandwidth by pings as their data flow."""

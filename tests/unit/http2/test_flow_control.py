@@ -1,7 +1,9 @@
 """Windows, both ways (RFC 9113, sections 5.2 and 6.9)."""
 
+from typing import Final
+
 import pytest
-from peer import OPENING, TRAILERS, Peer
+from peer import BLOCK, FIELDS, OPENING, TRAILERS, Peer
 
 from penstock.http2 import frames
 from penstock.http2.errors import Code
@@ -51,26 +53,43 @@ def test_more_than_the_connection_s_window_ends_the_connection() -> None:
     assert peer.goaway is Code.FLOW_CONTROL_ERROR
 
 
-@pytest.mark.parametrize("how", ["reset by the peer", "reset by us", "answered", "refused"])
+HOW: Final = (
+    "reset by the peer",
+    "reset by us",
+    "answered",
+    "refused",
+    "of another length",
+    "above its window",
+    "behind its end",
+    "padded behind its end",
+    "padded",
+)
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_connection_s_window_is_given_back_for_streams_that_are_over(how: str) -> None:
-    """However a stream ends with DATA that nobody has consumed: the connection must not dry up."""
-    peer = Peer(stream_window_bytes=40_000, window_bytes=70_000).greet()
+    """However a stream ends with DATA that nobody has consumed: the connection must not dry up, nor open by more than came."""
+    peer = Peer(stream_window_bytes=10_000 if how == "above its window" else 40_000, window_bytes=70_000).greet()
+    block = peer.encoder.encode([*FIELDS, ("content-length", "5")]) if how == "of another length" else BLOCK
     for number in range(20):
         stream_id = 2 * number + 1
-        peer.ask(stream_id, end=False)
+        peer.ask(stream_id, end=how.endswith("behind its end"), block=block)
         if how == "refused":
             peer.server.reset(stream_id, Code.CANCEL)
-        peer.data(stream_id, bytes(15_000), end=how == "answered")
+        padding = frames.PADDED if "padded" in how else 0
+        end = frames.END_STREAM if how in ("answered", "padded") else 0
+        peer.frame(frames.DATA, padding | end, stream_id, bytes([200]) + bytes(14_999))
         if how == "reset by the peer":
             peer.frame(frames.RST_STREAM, 0, stream_id, bytes(4))
         elif how == "reset by us":
             peer.server.reset(stream_id, Code.CANCEL)
-        elif how == "answered":
+        elif how in ("answered", "padded"):
             peer.answer(stream_id, b"x")
         peer.look()
 
     assert peer.goaway is None
-    assert 300_000 - 70_000 < peer.windows(0) <= 300_000
+    assert peer.server.open_streams == 0
+    assert 300_000 - 35_000 < peer.windows(0) <= 300_000
 
 
 def test_answer_keeps_to_the_stream_s_window() -> None:
