@@ -12,6 +12,7 @@ from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
+from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
 from penstock.http.management import Management
 from penstock.http.models import Models
@@ -98,9 +99,11 @@ class House:
         )
         return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
 
-    def grpc_server(self, token: AdminToken) -> GrpcServer:
+    def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
-        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc)
+        options = self.settings.grpc
+        server = NativeServer if options.transport == "native" else GrpcServer
+        return server(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), options)
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:
