@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_S
+from penstock.inference.drift import Drift, Watched
 from penstock.inference.ledger import Ledger
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.drifting import DriftView, SideView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
@@ -36,6 +38,23 @@ def shadow_views(shadows: Shadows) -> Iterator[ShadowView]:
 def payload_view(recorder: Recorder) -> PayloadView:
     """Return what is counted of recorded payloads."""
     return PayloadView(recorder.sink.name, recorder.written, recorder.dropped, recorder.intake.size_bytes)
+
+
+def drift_views(drift: Drift) -> Iterator[DriftView]:
+    """Yield what is known of each version that is watched for drift."""
+    return (_drift(watched) for watched in drift if watched.watch.is_on)
+
+
+def _drift(watched: Watched) -> DriftView:
+    identity, most = watched.version.identity, watched.version.readiness.options.monitoring.exported_features
+    sides: list[SideView] = []
+    for name, side in reversed(watched.watch.sides.items()):  # outputs first
+        figures = {}
+        for arm, windows in side.arms.items():
+            figures = {feature.name: feature.figures for feature in windows.latest[:most]}
+            sides.append(SideView(name, arm, windows.features, len(windows.drifting), windows.windows, windows.rows, figures))
+        most -= len(figures)
+    return DriftView(identity.name, identity.version, watched.watch.dropped, tuple(sides))
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

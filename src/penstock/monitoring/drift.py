@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.monitoring.options import Limits
 from penstock.monitoring.reference import BINS, Reference
 from penstock.monitoring.sketch import Counts, Tally
 
@@ -19,23 +20,6 @@ MEASURES: Final = ("psi", "js", "ks", "missing", "out_of_range")
 _SMOOTHING: Final = 0.5
 _LN2: Final = math.log(2)
 _Figures = NDArray[np.float64]
-
-
-class Limits(NamedTuple):
-    """What a difference must be to matter, however sure one is of it; and how often a window may be wrong."""
-
-    psi: float = 0.1
-    """Population stability index: by convention, below is stable and 0.2 asks for action."""
-    js: float = 0.1
-    """Jensen-Shannon distance, the root of the divergence in bits: 0 equal, 1 disjoint."""
-    ks: float = 0.05
-    """Kolmogorov-Smirnov: the largest difference of the shares below a value."""
-    missing: float = 0.01
-    """Difference of the shares of rows without a value."""
-    out_of_range: float = 0.01
-    """Share of values outside of what the reference has seen."""
-    alpha: float = 0.001
-    """Probability of a false alarm in a window."""
 
 
 class FeatureDrift(NamedTuple):

@@ -91,7 +91,8 @@ def _count(marks: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 def _rounded_down(edges: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the greatest FP32 that is no greater than each edge: FP32 values lie above it exactly if they lie above the edge."""
-    narrow = edges.astype(np.float32)
+    with np.errstate(over="ignore"):
+        narrow = edges.astype(np.float32)
     over = narrow.astype(np.float64) > edges
     narrow[over] = np.nextafter(narrow[over], np.float32(-np.inf))
     return narrow
