@@ -15,7 +15,8 @@ from penstock.monitoring.options import LEAST_ROWS, MOST_FEATURES
 BINS: Final = 16
 _MOST_CATEGORIES: Final = 64
 _LEAST_SHARE: Final = 0.005
-"""What is rarer in the sample is no category of its own: so a text that somebody typed is never kept."""
+_LEAST_OCCURRENCES: Final = 5
+"""What is rarer in the sample is no category of its own: so a text that somebody has typed is not kept."""
 _LONGEST_CATEGORY: Final = 128
 MOST_BYTES: Final = 2 * 1024 * 1024
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
@@ -105,7 +106,7 @@ def reference_of(names: Sequence[str], rows: NDArray[np.floating]) -> Reference:
 def reference_of_columns(columns: Mapping[str, NDArray[Any]]) -> Reference:
     """Return the reference of named columns of equal length, numbers or texts; see `reference_of`.
 
-    Texts are told apart where one of 200 rows or more has the same; "" is a missing value.
+    Texts are told apart where one of 200 rows or more has the same, five at least; "" is a missing value.
     """
     categories = {name: categories_of(column) for name, column in columns.items() if column.dtype.hasobject}
     numbers = [codes(column, categories[name]) if name in categories else column for name, column in columns.items()]
@@ -117,7 +118,7 @@ def categories_of(texts: NDArray[Any]) -> list[str]:
     """Return the values of a sample that are frequent enough to be told apart, the most frequent first."""
     counts = Counter(texts.tolist())
     counts.pop("", None)
-    least = max(1, _LEAST_SHARE * len(texts))
+    least = max(_LEAST_OCCURRENCES, _LEAST_SHARE * len(texts))
     frequent = [text for text, count in counts.most_common(_MOST_CATEGORIES) if count >= least and len(text) <= _LONGEST_CATEGORY]
     return sorted(frequent, key=lambda text: (-counts[text], text))
 
