@@ -44,12 +44,12 @@ class Columns:
     def block(self, requests: Sequence[Sequence[Tensor]]) -> Block:
         """Return the rows of requests, or of answers; one that lacks a watched tensor is left out, and so is one of uneven rows."""
         whole = [arrays for tensors in requests if (arrays := self._arrays(tensors)) is not None]
-        return [np.concatenate(pieces) for pieces in zip(*whole, strict=True)] if whole else []
+        return [_joined(spec, pieces) for spec, pieces in zip(self.specs, zip(*whole, strict=True), strict=True)] if whole else []
 
     def numbers(self, block: Block, reference: Reference | None = None) -> Numbers:
         """Return the rows as numbers, one column for each feature; with a reference the columns are its features, by its categories.
 
-        Infinities become the largest number: they are there, and far away. Without a reference a text is a hash of itself.
+        Without a reference a text is a hash of itself.
         """
         known = {} if reference is None else {feature.name: feature for feature in reference.features}
         start, pieces = 0, []
@@ -57,9 +57,12 @@ class Columns:
             names = self.names[start : start + array.shape[1]]
             start += len(names)
             pieces.append(_coded(array, [known.get(name) for name in names]) if spec.datatype.wire == _TEXT else _plain(spec, array))
-        rows: Numbers = np.concatenate(pieces, axis=1, dtype=self._dtype, casting="unsafe")
-        most = np.finfo(self._dtype).max
-        np.clip(rows, -most, most, out=rows)
+        rows: Numbers
+        rows = (
+            pieces[0].astype(self._dtype, copy=False)
+            if len(pieces) == 1
+            else np.concatenate(pieces, 1, dtype=self._dtype, casting="unsafe")
+        )
         return rows if reference is None or list(known) == self.names else rows[:, [self.names.index(name) for name in known]]
 
     def fitting(self, reference: Reference | None) -> Reference | None:
@@ -79,12 +82,12 @@ class Columns:
         told = [columns[place] if text else numbers[:, place] for place, text in enumerate(self.is_text)]
         return dict(zip(self.names, told, strict=True))
 
-    def _arrays(self, tensors: Sequence[Tensor]) -> list[Array] | None:
+    def _arrays(self, tensors: Sequence[Tensor]) -> Sequence[Array] | None:
         if len(tensors) == len(self.specs) == 1:  # as nearly always
-            return [_flat(self.specs[0], tensors[0].array)] if tensors[0].name == self.specs[0].name else None
+            return (tensors[0].array,) if tensors[0].name == self.specs[0].name else None
         there = {tensor.name: tensor.array for tensor in tensors}
-        found = {spec.name: _flat(spec, there[spec.name]) for spec in self.specs if spec.name in there}
-        lengths = {len(array) for array in found.values()}
+        found = {spec.name: there[spec.name] for spec in self.specs if spec.name in there}
+        lengths = {len(found[spec.name]) if _leads(spec) else 1 for spec in self.specs if spec.name in found}
         if len(lengths) != 1 or any(spec.name not in found and not spec.optional for spec in self.specs):
             return None
         (rows,) = lengths
@@ -165,14 +168,14 @@ def _width(spec: TensorSpec) -> int:
     return element_count(spec.shape[1:] if _leads(spec) else spec.shape)
 
 
-def _flat(spec: TensorSpec, array: Array) -> Array:
-    return array.reshape(len(array) if _leads(spec) else 1, -1) if array.size else array.reshape(0, _width(spec))
+def _joined(spec: TensorSpec, pieces: Sequence[Array]) -> Array:
+    whole: Array = np.concatenate(pieces) if _leads(spec) else np.stack(pieces)
+    return whole.reshape(len(whole), _width(spec))
 
 
 def _absent(spec: TensorSpec, rows: int) -> Array:
-    if spec.datatype.wire == _TEXT:
-        return np.full((rows, _width(spec)), "", object)
-    return np.full((rows, _width(spec)), np.nan, np.float32)
+    shape = (rows, *spec.shape[1:]) if _leads(spec) else spec.shape
+    return np.full(shape, "", object) if spec.datatype.wire == _TEXT else np.full(shape, np.nan, np.float32)
 
 
 def _plain(spec: TensorSpec, array: Array) -> Array:

@@ -70,11 +70,9 @@ class DriftJudge:
             "out_of_range": outside / seen,
         }
         thresholds = self._thresholds(tally, live_rows, (mine + live > 0).sum(axis=0) - 1, outside)
-        return [self._feature(column, figures, thresholds, empty=not live_rows[column]) for column in range(len(self._names))]
-
-    def _feature(self, column: int, figures: dict[str, _Figures], thresholds: dict[str, _Figures], *, empty: bool) -> FeatureDrift:
-        values = {measure: 0.0 if empty and measure != "missing" else float(figures[measure][column]) for measure in MEASURES}
-        return FeatureDrift(self._names[column], values, {measure: float(thresholds[measure][column]) for measure in MEASURES})
+        for measure in ("psi", "js", "ks", "out_of_range"):
+            figures[measure] = np.where(live_rows > 0, figures[measure], 0.0)
+        return [FeatureDrift(*told) for told in zip(self._names, _by_feature(figures), _by_feature(thresholds), strict=True)]
 
     def _thresholds(self, tally: Tally, live_rows: Counts, freedom: Counts, outside: Counts) -> dict[str, _Figures]:
         limits, level = self._limits, self._level
@@ -92,6 +90,10 @@ class DriftJudge:
                 limits.out_of_range, level, _Marked(outside, live_rows), _Marked(np.zeros_like(outside), self._rows)
             ),
         }
+
+
+def _by_feature(figures: dict[str, _Figures]) -> list[dict[str, float]]:
+    return [dict(zip(MEASURES, column, strict=True)) for column in zip(*(figures[measure].tolist() for measure in MEASURES), strict=True)]
 
 
 def _bins(above: Counts, rows: Counts) -> _Figures:

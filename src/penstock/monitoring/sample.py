@@ -40,11 +40,18 @@ class Sample:
 def reference_of_sample(columns: Mapping[str, NDArray[Any]]) -> tuple[Reference | None, dict[str, str]]:
     """Return the reference of the columns that tell something, None if none does, and by feature why the others do not.
 
-    Raises ValueError as `reference_of` does.
+    Infinities count as the largest numbers: they are there, and far away. Raises ValueError as `reference_of` does.
     """
     mute = {name: problem for name, column in columns.items() if (problem := _problem(column))}
-    telling = {name: column for name, column in columns.items() if name not in mute}
+    telling = {name: column if column.dtype.hasobject else finite(column) for name, column in columns.items() if name not in mute}
     return (reference_of_columns(telling) if telling else None), mute
+
+
+def finite(numbers: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the numbers with the largest ones in place of infinities; NaN stays."""
+    most = np.finfo(numbers.dtype).max
+    near: NDArray[np.floating] = np.clip(numbers, -most, most)
+    return near
 
 
 def _problem(column: Array) -> str:

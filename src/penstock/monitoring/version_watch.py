@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.route import branch_of
 from penstock.domain.tensor import Tensor
 from penstock.domain.ticket import Ticket
@@ -16,12 +17,8 @@ MOST_ROWS: Final = 4096
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
-class Seen(NamedTuple):
-    """One answered prediction, by reference."""
-
-    arm: str
-    inputs: Sequence[Tensor]
-    outputs: Sequence[Tensor]
+Seen = tuple[str, InferenceRequest, InferenceResponse]
+"""One answered prediction, by reference, with its arm."""
 
 
 class Told(NamedTuple):
@@ -52,10 +49,12 @@ class VersionWatch:
         if self._rows >= MOST_ROWS or self._bytes >= _MOST_BYTES:
             self.dropped += len(tickets)
             return
-        seen = [Seen(ticket.arm, ticket.request.inputs, ticket.response.outputs) for ticket in tickets if ticket.response is not None]
-        self._waiting += seen
-        self._rows += sum([len(each.inputs[0].array) if each.inputs and each.inputs[0].array.ndim else 1 for each in seen])
-        self._bytes += sum([tensor.array.nbytes for each in seen for tensor in (*each.inputs, *each.outputs)])
+        self._waiting += [(ticket.arm, ticket.request, ticket.response) for ticket in tickets if ticket.response is not None]
+        for _, request, response in self._waiting[-1:]:  # the requests of a run agree in all but their rows
+            rows = _rows(request.inputs)
+            together = max(rows, response.batch_rows)
+            self._rows += together
+            self._bytes += together * sum([tensor.array.nbytes for tensor in (*request.inputs, *response.outputs)]) // max(1, rows)
 
     @property
     def is_on(self) -> bool:
@@ -83,12 +82,13 @@ class VersionWatch:
         return [each for each in told if each.crossings]
 
     def _count(self, arm: str, seen: Sequence[Seen]) -> Iterator[tuple[str, str, Sequence[Crossing]]]:
-        inputs, outputs = self.sides["inputs"], self.sides["outputs"]
-        if inputs.is_on and (block := inputs.columns.block([each.inputs for each in seen])):
-            yield "inputs", branch_of(arm), inputs.add(branch_of(arm), block)
-        if (outputs.is_on or self._comparisons) and (block := outputs.columns.block([each.outputs for each in seen])):
+        side, branch = self.sides["inputs"], branch_of(arm)
+        if side.is_on and (block := side.columns.block([request.inputs for _, request, _ in seen])):
+            yield "inputs", branch, side.add(branch, block)
+        side = self.sides["outputs"]
+        if (side.is_on or self._comparisons) and (block := side.columns.block([response.outputs for _, _, response in seen])):
             self._compare(arm, block)
-            yield "outputs", branch_of(arm), outputs.add(branch_of(arm), block)
+            yield "outputs", branch, side.add(branch, block)
 
     def _compare(self, arm: str, block: Block) -> None:
         columns = self.sides["outputs"].columns
@@ -98,8 +98,12 @@ class VersionWatch:
                 comparison.add(place, rows[:, [columns.names.index(feature) for feature in comparison.names]])
 
 
+def _rows(inputs: Sequence[Tensor]) -> int:
+    return len(inputs[0].array) if inputs and inputs[0].array.ndim else 1
+
+
 def _by_arm(taken: Sequence[Seen]) -> dict[str, list[Seen]]:
     arms: dict[str, list[Seen]] = {}
     for seen in taken:
-        arms.setdefault(seen.arm, []).append(seen)
+        arms.setdefault(seen[0], []).append(seen)
     return arms

@@ -49,6 +49,22 @@ class Routes:
         del self.routes[name]
 
 
+class Outputs:
+    """How far the canary's outputs lie from the stable version's."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self.distances: list[float | None] = []
+        self.asked: list[tuple[str, tuple[str, str], tuple[str, str]]] = []
+
+    def obstacle(self, model: str, canary: str, stable: str) -> str:
+        return self.why
+
+    def between(self, model: str, canary: tuple[str, str], stable: tuple[str, str]) -> float | None:
+        self.asked.append((model, canary, stable))
+        return self.distances.pop(0) if self.distances else None
+
+
 class House:
     """Two ready versions of one model, and rollouts of it."""
 
@@ -61,6 +77,7 @@ class House:
         self.model.aliases.update(champion=1, challenger=2)
         self.routes = Routes()
         self.compared = Share(5, 50)
+        self.outputs: Outputs | None = None
         self.promotion: PenstockError | None = None
         self.store = RolloutStore(state_dir)
         self.rollouts = self.restarted()
@@ -73,6 +90,7 @@ class House:
             Readings((), list),
             self.promote,
             lambda *_: self.compared,  # type: ignore[arg-type]
+            self.outputs,
         )
         return Rollouts(self.catalog, around, look_s=3600)
 

@@ -21,7 +21,7 @@ SCHEMA = ModelSchema((TensorSpec("X", FP32, (-1, 2)),), (TensorSpec("Y", FP32, (
 def ticket(rows: np.ndarray, arm: str = "stable", outputs: np.ndarray | None = None) -> Any:
     """Return an answered prediction."""
     answer = rows[:, :1] if outputs is None else outputs
-    response = SimpleNamespace(outputs=[Tensor("Y", FP32, answer)])
+    response = SimpleNamespace(outputs=[Tensor("Y", FP32, answer)], batch_rows=len(rows))
     return SimpleNamespace(arm=arm, request=SimpleNamespace(inputs=[Tensor("X", FP32, rows)]), response=response)
 
 
