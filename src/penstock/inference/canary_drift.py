@@ -6,6 +6,7 @@ from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.inference.drift import Drift
 from penstock.monitoring.arm_comparison import ArmComparison
 from penstock.monitoring.version_watch import VersionWatch
+from penstock.payloads.flat import OUTPUT
 
 _FORGOTTEN_NS: Final = 60 * NS_PER_S
 """After so long without a question a comparison ends: its rollout has."""
@@ -37,7 +38,7 @@ class CanaryDrift:
         watches = self._watches(model, canary, stable)
         if watches is None or _common(watches):
             return ""
-        reasons = {f"{name}: {why}" for watch in watches for name, why in watch.unwatched.items()}
+        reasons = {f"{name}: {why}" for watch in watches for name, why in watch.unwatched.items() if name.startswith(OUTPUT)}
         return "the versions have no output in common that is watched" + (f" ({'; '.join(sorted(reasons))})" if reasons else "")
 
     def between(self, model: str, canary: Arm, stable: Arm) -> float | None:
