@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,7 +108,7 @@ def publish(
     candidate = _candidate(path, model)
     trial = _tried(opened, model, candidate, timeout)
     labels = Labels(trial.inputs, trial.outputs, tags, lineage, key)
-    with _referenced(opened, model, candidate, trial, sample) as (candidate, notes):
+    with _referenced(opened, model, candidate, trial, sample=sample, timeout=timeout) as (candidate, notes):
         published = _published(opened, model, candidate, labels, again)
     if alias:
         _move(opened, name, alias, published)
@@ -157,18 +158,21 @@ def _options(opened: Opened, model: "ModelListing", candidate: "Candidate") -> "
 
 @contextmanager
 def _referenced(
-    opened: Opened, model: "ModelListing", candidate: "Candidate", trial: "Trial", sample: Path | None
+    opened: Opened, model: "ModelListing", candidate: "Candidate", trial: "Trial", *, sample: Path | None, timeout: float
 ) -> Iterator[tuple["Candidate", tuple[str, ...]]]:
     """Yield the candidate with a reference by the sample, if there is one, and what is to be told of it; raises `BadArtifact`."""
     from penstock.cli.reference_sample import checked, reference_from  # noqa: PLC0415 - as above
     from penstock.domain.schema import ModelSchema  # noqa: PLC0415 - as above
+    from penstock.lifecycle.trial import answers  # noqa: PLC0415 - as above
     from penstock.registry.manifest import REFERENCE  # noqa: PLC0415 - as above
 
     if sample is None:
         checked(candidate.files.get(REFERENCE))
         yield candidate, ()
         return
-    found = reference_from(sample, ModelSchema(trial.inputs, trial.outputs, trial.batched), _options(opened, model, candidate))
+    options = _options(opened, model, candidate)
+    run = partial(answers, candidate.graph, model, options, limit_s=timeout)
+    found = reference_from(sample, ModelSchema(trial.inputs, trial.outputs, trial.batched), options, run)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         path = Path(folder) / REFERENCE
         path.write_bytes(found.content)

@@ -87,7 +87,7 @@ class Columns:
             return (tensors[0].array,) if tensors[0].name == self.specs[0].name else None
         there = {tensor.name: tensor.array for tensor in tensors}
         found = {spec.name: there[spec.name] for spec in self.specs if spec.name in there}
-        lengths = {len(found[spec.name]) if _leads(spec) else 1 for spec in self.specs if spec.name in found}
+        lengths = {len(found[spec.name]) if leads(spec) else 1 for spec in self.specs if spec.name in found}
         if len(lengths) != 1 or any(spec.name not in found and not spec.optional for spec in self.specs):
             return None
         (rows,) = lengths
@@ -112,6 +112,11 @@ def feature_names(spec: TensorSpec, prefix: str = "") -> list[str]:
     return [f"{prefix}{spec.name}"] if width == 1 else [f"{prefix}{spec.name}.{place}" for place in range(width)]
 
 
+def leads(spec: TensorSpec) -> bool:
+    """Tell whether the first dimension of a tensor is that of rows."""
+    return spec.shape[:1] == (-1,)
+
+
 class _Wish(NamedTuple):
     """What is to be watched of one side."""
 
@@ -125,11 +130,11 @@ class _Wish(NamedTuple):
 def _chosen(specs: Sequence[TensorSpec], wish: _Wish, unwatched: dict[str, str]) -> list[TensorSpec]:
     """Return the tensors of one side that are watched; adds why the others that are wanted are not."""
     found: list[TensorSpec] = []
-    leads = any(_leads(spec) for spec in specs)
+    in_rows = any(leads(spec) for spec in specs)
     for spec in specs:
         if spec.name not in wish.names and ALL not in wish.names:
             continue
-        if problem := _problem(spec, leads=leads) or _redaction(spec, wish) or _crowd(spec, found, wish):
+        if problem := _problem(spec, in_rows=in_rows) or _redaction(spec, wish) or _crowd(spec, found, wish):
             unwatched[f"{wish.prefix}{spec.name}"] = problem
         else:
             found.append(spec)
@@ -143,10 +148,10 @@ def _crowd(spec: TensorSpec, found: Sequence[TensorSpec], wish: _Wish) -> str:
     return "its features would be called as those of another tensor are" if taken & set(feature_names(spec)) else ""
 
 
-def _problem(spec: TensorSpec, *, leads: bool) -> str:
+def _problem(spec: TensorSpec, *, in_rows: bool) -> str:
     if -1 in spec.shape[1:]:
         return "its rows differ in their shape"
-    if leads and not _leads(spec):
+    if in_rows and not leads(spec):
         return "it has no row for each row of the others"
     return "" if _width(spec) else "its rows are empty"
 
@@ -159,22 +164,17 @@ def _redaction(spec: TensorSpec, wish: _Wish) -> str:
     return "" if spec.name in wish.names else "payloads.redact touches it; name it in monitoring to have its numbers counted"
 
 
-def _leads(spec: TensorSpec) -> bool:
-    """Tell whether the first dimension is that of rows."""
-    return spec.shape[:1] == (-1,)
-
-
 def _width(spec: TensorSpec) -> int:
-    return element_count(spec.shape[1:] if _leads(spec) else spec.shape)
+    return element_count(spec.shape[1:] if leads(spec) else spec.shape)
 
 
 def _joined(spec: TensorSpec, pieces: Sequence[Array]) -> Array:
-    whole: Array = np.concatenate(pieces) if _leads(spec) else np.stack(pieces)
+    whole: Array = np.concatenate(pieces) if leads(spec) else np.stack(pieces)
     return whole.reshape(len(whole), _width(spec))
 
 
 def _absent(spec: TensorSpec, rows: int) -> Array:
-    shape = (rows, *spec.shape[1:]) if _leads(spec) else spec.shape
+    shape = (rows, *spec.shape[1:]) if leads(spec) else spec.shape
     return np.full(shape, "", object) if spec.datatype.wire == _TEXT else np.full(shape, np.nan, np.float32)
 
 

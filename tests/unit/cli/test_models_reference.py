@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from penstock.cli.sample_file import inputs_in
 from penstock.domain.records import PayloadRecord
 from penstock.domain.tensor import DATATYPES, Tensor, TensorSpec
 from penstock.monitoring.reference import VersionReference
@@ -132,7 +133,10 @@ def test_version_is_published_with_a_reference_that_its_manifest_vouches_for(run
     published = run("publish", tmp_path / "other" / "m" / "1" / "model.onnx", "--name", "m", "--reference", "many.csv")
 
     assert published.exit_code == 0, published.output
-    assert "note: 'prediction.Y': not in the sample, so not watched" in published.stdout
+    assert "note: what the outputs should look like is what the model itself answers to the sample" in published.stdout
+    outputs = VersionReference.decode(Path("registry/m/2/reference.json").read_bytes()).outputs
+    assert outputs is not None
+    assert (outputs.features[0].high, outputs.features[0].rows) == (2.0 * 64 * 199, 200)
     assert "reference.json" in json.loads(Path("registry/m/2/manifest.json").read_text())["files"]
     assert run("verify", "m").exit_code == 0
     refused = run("reference", "m:2", "--from", "many.csv")
@@ -147,3 +151,20 @@ def test_directory_whose_reference_is_none_is_not_published(run: Run, tmp_path: 
     result = run("publish", build, "--name", "m")
 
     assert (result.exit_code, "reference.json cannot be published" in result.stderr) == (1, True)
+
+
+def test_version_that_is_there_is_asked_for_its_outputs_too(run: Run) -> None:
+    """Only where the table has all that it needs; rows that an input of whole numbers cannot hold are left out."""
+    rows = "\n".join(",".join([str(number)] * 64) for number in range(200))
+    Path("many.csv").write_text(",".join(f"X.{place}" for place in range(64)) + "\n" + rows)
+    Path("registry/m/1/manifest.json").unlink()
+
+    result = run("reference", "m:1", "--from", "many.csv", "--json")
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["features"] == 65
+    inputs = (TensorSpec("N", DATATYPES["INT64"], (-1, 1)), TensorSpec("T", TEXT, (-1,)), TensorSpec("O", FP32, (-1,), optional=True))
+    Path("two.csv").write_text("N,T,other\n" + "1,a,9\n,b,9\n3,,9\n")
+    found = inputs_in(Path("two.csv"), inputs)
+    assert (found["N"].tolist(), found["N"].dtype, found["T"].tolist()) == ([[1], [3]], np.int64, ["a", ""])
+    assert inputs_in(Path("two.csv"), [*inputs, TensorSpec("more", FP32, (-1,))]) == {}
