@@ -138,6 +138,8 @@ def _chosen(specs: Sequence[TensorSpec], wish: _Wish, unwatched: dict[str, str])
             unwatched[f"{wish.prefix}{spec.name}"] = problem
         else:
             found.append(spec)
+    known = {ALL, *(spec.name for spec in specs)}
+    unwatched.update({f"{wish.prefix}{name}": "the model has none of that name" for name in wish.names if name not in known})
     return found
 
 

@@ -49,8 +49,9 @@ class VersionWatch:
         if self._rows >= MOST_ROWS or self._bytes >= _MOST_BYTES:
             self.dropped += len(tickets)
             return
-        self._waiting += [(ticket.arm, ticket.request, ticket.response) for ticket in tickets if ticket.response is not None]
-        for _, request, response in self._waiting[-1:]:  # the requests of a run agree in all but their rows
+        seen = [(ticket.arm, ticket.request, ticket.response) for ticket in tickets if ticket.response is not None]
+        self._waiting += seen
+        for _, request, response in seen[:1]:  # the requests of a run agree in all but their rows
             rows = _rows(request.inputs)
             together = max(rows, response.batch_rows)
             self._rows += together

@@ -119,6 +119,14 @@ def test_requests_and_answers_that_are_not_whole_are_left_out(tensors: list[Tens
     assert columns.block([tensors]) == []
 
 
+def test_name_that_the_model_does_not_have_is_told() -> None:
+    """A misspelt input would be one that nobody watches."""
+    sides = sides_of(schema(spec("age"), outputs=(spec("Y"),)), MonitoringOptions(inputs=["aeg"], outputs=["y", "*"]), {})
+
+    assert sides.unwatched == {"aeg": "the model has none of that name", "prediction.y": "the model has none of that name"}
+    assert (sides.inputs.names, sides.outputs.names) == ([], ["prediction.Y"])
+
+
 def test_model_without_a_dimension_of_rows_has_one_row() -> None:
     """A scalar, and a vector."""
     columns = Columns([TensorSpec("A", DATATYPES["FP32"], ()), TensorSpec("B", DATATYPES["FP32"], (2,))])

@@ -117,9 +117,11 @@ def test_predictions_beyond_what_may_wait_are_dropped_and_counted() -> None:
     watch([ticket(rows_of(2, 1)), ticket(rows_of(3, 1))])
     assert (watch.dropped, len(watch.take())) == (2, 1)
 
-    watch([ticket(rows_of(4, 1))])
+    for _ in range(MOST_ROWS // 2 + 1):
+        watch([])  # a run whose callers have all left
+        watch([ticket(rows_of(4, 2))])
 
-    assert (watch.dropped, len(watch.take())) == (2, 1)
+    assert (watch.dropped, len(watch.take())) == (3, MOST_ROWS // 2)
 
 
 def test_large_tensors_do_not_wait_by_the_thousand() -> None:
