@@ -66,6 +66,15 @@ def test_version_that_is_given_a_reference_while_it_serves_is_watched_from_then_
     assert told["outputs"]["reference"] == {"origin": "published", "rows": 2000, "features": 1}
 
 
+def test_report_is_for_whoever_has_the_token_and_of_models_that_there_are(site: Site) -> None:
+    """Names of features and their figures are nobody else's business."""
+    path = "/admin/models/{}/monitoring"
+
+    assert site.admin.get(path.format("published"), headers={"authorization": ""}).status_code == 401
+    assert site.admin.get(path.format("nothing")).status_code == 404
+    assert site.client.get(path.format("published")).status_code == 404
+
+
 def test_redacted_inputs_are_not_watched_and_the_report_says_so(site: Site) -> None:
     """Their outputs are."""
     site.send("private", rows_of(7, 1000))
