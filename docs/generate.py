@@ -114,6 +114,8 @@ _METRICS_LABELS: Final = """
 | `shortage` | {shortages}: [what a refused request would have needed more of](../guides/batching.md#what-a-refusal-means) |
 | `end` | {ends}: [what became of a request that a shadow was to follow](../guides/shadows.md#what-becomes-of-a-request) |
 | `measure` | {measures}: [by what answers are compared](../guides/shadows.md#how-answers-are-compared) |
+| `side` | `inputs`, `outputs` |
+| `feature` | [a column of the inputs or outputs](../guides/monitoring.md#what-is-watched), so many as `exported_features` says |
 | `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
 | `device` | a device of the version, such as `cpu` or `cuda:0` |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
@@ -138,6 +140,7 @@ answered. Each request of a batch is charged the full time of its batch.
 | what is refused, and why | `sum by (model, shortage) (rate(penstock_refusals_total[5m]))` |
 | disagreement of a shadow | `rate(penstock_shadow_mismatch_total[1h]) / rate(penstock_shadow_compared_total[1h])` |
 | what shadows miss, and why | `sum by (model, version, end) (rate(penstock_shadow_requests_total{end!="compared"}[5m]))` |
+| features that drift now | `sum by (model, version, side) (penstock_drift_features_drifting)` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """
 
@@ -213,18 +216,29 @@ def _section(name: str) -> Iterator[str]:
     free = "" if node and node.keys else ".<name>"
     yield f"## [{name}{free}]\n\n{meanings[name]}\n"
     if node and not free:
-        yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(node.kind), ""]
+        yield from _table(name, node.kind)
 
 
-def _rows(struct: Any, above: str = "") -> Iterator[str]:
+def _table(path: str, struct: Any) -> Iterator[str]:
+    """Yield the keys of a table, and below it the tables within."""
+    yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(struct), ""]
+    for field in msgspec.structs.fields(struct):
+        if _is_table(field.type):
+            yield f"## [{path}.{field.name}]\n"
+            yield from _table(f"{path}.{field.name}", field.type)
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _rows(struct: Any) -> Iterator[str]:
     meanings, defaults = field_meanings(struct), struct()
     for key, meaning in meanings.items():
         node, default = ROOT._replace(kind=struct).child(key), getattr(defaults, key)
         expected = node.expected() if node else ""
-        is_table = isinstance(default, msgspec.Struct)
-        yield f"| `{above}{key}` | {_cell(expected)} | {'' if is_table else f'`{written(default)}`'} | {_cell(meaning)} |"
-        if is_table:
-            yield from _rows(type(default), f"{above}{key}.")
+        shown = "below" if _is_table(type(default)) else f"`{written(default)}`"
+        yield f"| `{key}` | {_cell(expected)} | {shown} | {_cell(meaning)} |"
 
 
 def _error_row(code: ErrorCode) -> str:

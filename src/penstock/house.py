@@ -14,8 +14,10 @@ from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.drift_report import drift_of
 from penstock.http.management import Management
 from penstock.http.models import Models
+from penstock.http.monitoring import MonitoringReports
 from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import RolloutEndpoints
@@ -23,15 +25,18 @@ from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
+from penstock.inference.canary_drift import CanaryDrift
+from penstock.inference.drift import Drift
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import payload_views, server_view, shadow_views, version_views
+from penstock.inference.scrape import drift_views, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.memory_governor import MemoryGovernor
+from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.sinks import Sinks
@@ -66,16 +71,19 @@ class House:
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
         self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        self.drift: Final = Drift(self.catalog, ReferenceStore(kept))
+        recorded, watched = self.recorder.follow, self.drift.follow
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
         )
         self.governor: Final = MemoryGovernor(self.catalog)
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        payloads = partial(payload_views, self.recorder)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer)
-        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
+        payloads, drifts = partial(payload_views, self.recorder), partial(drift_views, self.drift)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer, drift=drifts)
+        disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
+        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, disagreements, drift)
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
@@ -96,6 +104,7 @@ class House:
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),
+            MonitoringReports({"drift": partial(drift_of, self.drift)}, self.catalog, token),
         )
         return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
 

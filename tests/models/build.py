@@ -133,6 +133,13 @@ TAGGED = """tagged (float[batch,4] X) => (float[batch,4] Y, int64[batch] version
     version = ConstantOfShape <value = int64[1] {VERSION}> (rows)
 }"""
 
+WATCHED = """watched (float[batch,64] X) => (float[batch,1] Y)
+<float factor = {FACTOR}, int64[1] axes = {1}>
+{
+    sum = ReduceSum <keepdims = 1> (X, axes)
+    Y = Mul (sum, factor)
+}"""
+
 # A primary and its shadows: all take X [batch,4] and answer with class scores, the plain one with twice the input.
 SHADOWED: dict[str, str] = {
     "plain": """plain (float[batch,4] X) => (float[batch,4] Y)
@@ -360,6 +367,14 @@ def write_folder(root: Path) -> None:
 def write_tagged(root: Path, version: int) -> None:
     """Write one version of `tagged`, which answers with its input and its own version number."""
     save(parse(TAGGED.replace("VERSION", str(version))), root / "tagged" / str(version))
+
+
+def write_watched(root: Path, name: str, *factors: float) -> None:
+    """Write a model of 64 numbers whose version N answers with N's factor times their sum; the last is the challenger."""
+    for number, factor in enumerate(factors, 1):
+        graph = WATCHED.replace("FACTOR", str(factor))
+        save(parse(graph), root / name / str(number))
+    (root / name / "aliases.json").write_text(f'{{"champion": "1", "challenger": "{len(factors)}"}}')
 
 
 def write_lookup(root: Path, name: str) -> None:

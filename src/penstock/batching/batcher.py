@@ -64,6 +64,8 @@ class Batcher:
         """Jobs that left the queue without a run: the deadline had "passed", or keeping it was "hopeless"."""
         self.outage: Callable[[], Unavailable] | None = None
         """Returns why no run can succeed for a while; None if that is not known of. Whoever knows sets it."""
+        self.watch: Callable[[Sequence[Ticket]], None] | None = None
+        """Hears of the answered predictions of each run, before their callers do; of most versions nobody does."""
         self._slo_ns = int(slo_ms * NS_PER_MS)
         self.scheduler: Final = Scheduler(limits, kinds, slo_ns=self._slo_ns, can_check=lanes.stored is not None)
         self._max_rows = limits.max_rows if schema.batched else math.inf
@@ -208,6 +210,8 @@ class Batcher:
         # Counters move before the replies do: a client that asks for statistics right after its answer finds itself in them.
         self._statistics.executed(action.rows, run)
         self._statistics.answered(tickets)
+        if self.watch is not None:
+            self.watch(tickets)
         for ticket in tickets:
             ticket.deliver()
 

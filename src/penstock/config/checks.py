@@ -14,6 +14,7 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
+from penstock.monitoring.options import LEAST_ROWS, MOST_FEATURES, MOST_ROWS, Limits, MonitoringOptions
 from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
@@ -40,6 +41,10 @@ _DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < v
 _HEADERS: Final = Rule("a list of header names", lambda value: all(name.strip() for name in value))
 _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lambda value: value is None or 0 <= value <= DAY_MS)
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
+_WINDOW: Final = Rule(f"a number of rows from {LEAST_ROWS} to {MOST_ROWS}", lambda value: LEAST_ROWS <= value <= MOST_ROWS)
+_FEATURES: Final = Rule(f"a whole number from 0 to {MOST_FEATURES}", lambda value: 0 <= value <= MOST_FEATURES)
+_LIMIT: Final = Rule("a number above 0, up to 100", lambda value: 0 < value <= 100)  # noqa: PLR2004 - as in the words
+_CHANCE: Final = Rule("a probability above 0, up to 0.1", lambda value: 0 < value <= 0.1)  # noqa: PLR2004 - as in the words
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -109,6 +114,8 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     EventOptions: {"url": _ADDRESS, "namespace": _TEXT},
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
+    MonitoringOptions: {"reference_rows": _WINDOW, "window_rows": _WINDOW, "window_s": _SECONDS, "exported_features": _FEATURES},
+    Limits: {**dict.fromkeys(("psi", "js", "ks", "missing", "out_of_range"), _LIMIT), "alpha": _CHANCE},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_S
+from penstock.inference.drift import Drift, Watched
 from penstock.inference.ledger import Ledger
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
@@ -13,6 +14,7 @@ from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.drifting import DriftView, SideView
 from penstock.telemetry.memory import MemoryView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
@@ -42,6 +44,23 @@ def payload_views(recorder: Recorder) -> Iterator[PayloadView]:
         backlog = writer.backlog
         view = PayloadView(name, writer.intake.accepted, writer.written, writer.dropped, writer.waiting, writer.intake.size_bytes)
         yield view if backlog is None else replace(view, is_up=backlog.is_up, buffer_bytes=backlog.size_bytes)
+
+
+def drift_views(drift: Drift) -> Iterator[DriftView]:
+    """Yield what is known of each version that is watched for drift."""
+    return (_drift(watched) for watched in drift if watched.watch.is_on)
+
+
+def _drift(watched: Watched) -> DriftView:
+    identity, most = watched.version.identity, watched.version.readiness.options.monitoring.exported_features
+    sides: list[SideView] = []
+    for name, side in reversed(watched.watch.sides.items()):  # outputs first
+        figures = {}
+        for arm, windows in side.arms.items():
+            figures = {feature.name: feature.figures for feature in windows.latest[:most]}
+            sides.append(SideView(name, arm, windows.features, len(windows.drifting), windows.windows, windows.rows, figures))
+        most -= len(figures)
+    return DriftView(identity.name, identity.version, watched.watch.dropped, tuple(sides))
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

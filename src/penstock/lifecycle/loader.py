@@ -39,6 +39,7 @@ from penstock.lifecycle.padding import apply_padding
 from penstock.lifecycle.places import Place, Places
 from penstock.lifecycle.plan_store import PlanStore
 from penstock.lifecycle.proof import proven, unproven
+from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.settings import resolve_options
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.table_memory import TableMemory, Warmth
@@ -107,6 +108,7 @@ class Loader:
         self._tables = LatencyStore(state_dir) if state_dir else None
         self._plans = PlanStore(state_dir) if state_dir else None
         self._places = Places()
+        self._references = ReferenceStore(state_dir)
         self._turns = asyncio.Semaphore(max(2, usable_cores() // 2))
 
     def options(self, model: ModelListing, version: VersionListing | None = None) -> ModelOptions:
@@ -148,8 +150,12 @@ class Loader:
         batcher = await self._batcher(opened, warmed, version)
         remember = partial(warmed.memory.keep, warmed.latency_ns, batcher.scheduler.kinds)
         await beside(remember)
-        notes = (*warmed.notes, *(f"{key} = {value} (tuned)" for key, value in opened.tuned.items()))
-        return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, remember)
+        references = await beside(lambda: self._references.known(opened.artifact))
+        tuned = tuple(f"{key} = {value} (tuned)" for key, value in opened.tuned.items())
+        notes = (*warmed.notes, *tuned, *filter(None, [references.problem]))
+        return Readiness(
+            opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, references, remember
+        )
 
     def examine(self, model: ModelListing, listing: VersionListing) -> tuple[ModelArtifact, ModelOptions, ModelSchema]:
         """Return a version's files, options, and schema as far as probes bear it out, without keeping its sessions; blocks.

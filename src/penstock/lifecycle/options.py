@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from penstock.domain.route import Route
+from penstock.monitoring.options import MonitoringOptions
 from penstock.payloads.options import RecordingOptions
 
 
@@ -82,6 +83,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
     """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
+
+    monitoring: MonitoringOptions = msgspec.field(default_factory=MonitoringOptions)
+    """What is watched for drift: {drift = "live", window_rows = 1000, inputs = ["*"]}. A version that was published with a reference,
+    unless it is set."""
 
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -27,11 +27,21 @@ from penstock.traffic.span import Pair, Span
 
 _log = logging.getLogger(__name__)
 _NUMBERS_EVERY: Final = 10
-"""A look at metrics and drift comes with every so many looks at the arms."""
+"""A look at metrics comes with every so many looks at the arms."""
 
 
 Disagreement = Callable[[str, str, str], Share]
 """Tells how many answers of a model's canary a shadow's comparison with its stable version has found to differ, of all so far."""
+
+
+class OutputDrift(Protocol):
+    """Compares what two versions of a model answer at the same time."""
+
+    def obstacle(self, model: str, canary: str, stable: str) -> str:
+        """Return why the outputs of two versions, by their numbers, cannot be compared; "" if they can."""
+
+    def between(self, model: str, canary: tuple[str, str], stable: tuple[str, str]) -> float | None:
+        """Return how far the outputs of two arms lie apart, each a version and the arm's name; None if nothing new is known."""
 
 
 class Surroundings(NamedTuple):
@@ -43,8 +53,8 @@ class Surroundings(NamedTuple):
     promotions: Promotions
     disagreement: Disagreement | None = None
     """None on a server that compares no shadows."""
-    drift: Callable[[str, str], float | None] | None = None
-    """How far the outputs of a model's version have drifted, None where it is not known yet; None on a server that does not watch them."""
+    drift: OutputDrift | None = None
+    """None on a server that does not watch outputs."""
 
 
 class Rollout:
@@ -135,12 +145,12 @@ class Rollout:
         return Share() if disagreement is None else disagreement(self._model.name, self.record.version, self.record.stable)
 
     def _numbers(self) -> dict[str, Pair]:
-        if self._looks % _NUMBERS_EVERY:
-            return {}
         arms = (self.record.version, self.record.arm), (self.record.stable, "stable")
-        numbers = self._metrics.since(self._model.name, *arms)
-        drift = self._around.drift and self._around.drift(self._model.name, self.record.version)
-        return numbers if drift is None else {**numbers, "drift": Pair(drift)}
+        numbers = {} if self._looks % _NUMBERS_EVERY else self._metrics.since(self._model.name, *arms)
+        if self._around.drift is not None and self.state.plan.gates.drift is not None:
+            drift = self._around.drift.between(self._model.name, *arms)
+            numbers |= {} if drift is None else {"drift": Pair(drift)}
+        return numbers
 
     def _view(self, passed_s: float) -> View:
         state = self.state

@@ -16,7 +16,7 @@ from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
 from penstock.lifecycle.manager import Manager
 from penstock.lifecycle.rollout_record import Record, RolloutStore, now_s
-from penstock.lifecycle.rollout_run import Disagreement, Rollout, Surroundings
+from penstock.lifecycle.rollout_run import Disagreement, OutputDrift, Rollout, Surroundings
 from penstock.telemetry.readings import Readings
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.plan_checks import plan_of
@@ -43,10 +43,17 @@ class Rollouts:
         self._watcher: asyncio.Task[None] | None = None
 
     @classmethod
-    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement | None = None) -> Self:
+    def over(
+        cls,
+        manager: Manager,
+        readings: Readings,
+        state_dir: Path,
+        disagreement: Disagreement | None = None,
+        drift: OutputDrift | None = None,
+    ) -> Self:
         """Return the rollouts of a manager's models; call `start` once it has started, and `aclose` before it is closed."""
-        store = RolloutStore(state_dir)
-        return cls(manager.catalog, Surroundings(manager.routes, store, readings, manager.promotions, disagreement))
+        around = Surroundings(manager.routes, RolloutStore(state_dir), readings, manager.promotions, disagreement, drift)
+        return cls(manager.catalog, around)
 
     async def start(self) -> None:
         """Take up what an earlier process has left: in the same phase and step, with the hold time that was served.
@@ -164,9 +171,10 @@ class Rollouts:
         _require_room(base, plan)
         version = _ready_number(model, plan.canary if canary is None else canary.version)
         stable = _ready_number(model, base.stable)
-        self._require_sources(base, plan, model, version)
         if version == stable:
             raise Conflict(f"{shown(plan.canary)} is version {version}, which is the stable version already")
+        self._require_sources(base, plan, model, version)
+        self._require_outputs(plan, model.name, version, stable)
         return Record(
             model=model.name,
             state=State(plan=plan),
@@ -181,8 +189,6 @@ class Rollouts:
 
     def _require_sources(self, base: Route, plan: RolloutPlan, model: ServedModel, version: str) -> None:
         """Refuse gates that could never be passed."""
-        if plan.gates.drift is not None and self._around.drift is None:
-            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
         if plan.gates.disagreement is None:
             return
         if self._around.disagreement is None:
@@ -191,6 +197,14 @@ class Rollouts:
             raise Conflict(
                 f"the gate disagreement needs a shadow of version {version} in the route, which is compared with the stable version"
             )
+
+    def _require_outputs(self, plan: RolloutPlan, model: str, version: str, stable: str) -> None:
+        if plan.gates.drift is None:
+            return
+        if self._around.drift is None:
+            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
+        if obstacle := self._around.drift.obstacle(model, version, stable):
+            raise Conflict(f"the gate drift cannot compare versions {version} and {stable}: {obstacle}; leave it out")
 
     def _resumed(self, record: Record) -> Rollout:
         model = self._catalog.model(record.model)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.domain.names import is_alias, is_version_number
 from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
+from penstock.monitoring.options import monitoring_problems
 from penstock.payloads.options import recording_problems
 
 DAY_S: Final = 86_400
@@ -57,6 +58,11 @@ _PAYLOADS: Final = Rule(
     '"hash", "truncate:N" or "bucket:W"',
     lambda value: not any(recording_problems(value)),
 )
+_MONITORING: Final = Rule(
+    "a table that makes sense: reference_rows and window_rows from 100 to 100000, window_s above 0, up to a day, exported_features "
+    "from 0 to 256, and limits above 0",
+    lambda value: not any(monitoring_problems(value)),
+)
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
@@ -76,6 +82,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "hang_s": _HANG,
     "memory_bytes": or_auto(COUNT),
     "payloads": _PAYLOADS,
+    "monitoring": _MONITORING,
     "require_placement": _SHARE,
 }
 """The rule of each option that has one; for a table of free keys it holds for each value in it."""

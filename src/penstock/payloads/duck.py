@@ -9,6 +9,7 @@ from typing import Any, Final
 import duckdb
 import orjson
 
+from penstock.domain.tensor import Array
 from penstock.payloads.layout import NO_VERSION, PARQUET
 
 _CELLS: Final = "STRUCT(name VARCHAR, datatype VARCHAR, shape BIGINT[], data JSON, b64 VARCHAR)[]"
@@ -95,6 +96,18 @@ def _named(files: Sequence[Path]) -> str:
     return f"[{', '.join(_quoted(str(path)) for path in files)}]"
 
 
+def read_table(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Return the columns of a Parquet or CSV file that have one of these names; what is NULL is masked. Raises `Error`."""
+    read = "read_parquet" if path.suffix == ".parquet" else "read_csv"
+    with duckdb.connect() as database:
+        there = [row[0] for row in database.execute(f"DESCRIBE SELECT * FROM {read}({_quoted(str(path))})").fetchall()]  # noqa: S608 - quoted
+        wanted = ", ".join(_column(name) for name in there if name in set(names))
+        if not wanted:
+            return {}
+        columns: dict[str, Array] = database.execute(f"SELECT {wanted} FROM {read}({_quoted(str(path))})").fetchnumpy()  # noqa: S608 - quoted
+    return columns
+
+
 def write_table(rows: Iterable[dict[str, Any]], path: Path, form: str) -> dict[str, str]:
     """Write rows as one table, in the form CSV or PARQUET; returns the type of each column. Columns that a row lacks are NULL in it."""
     kinds: dict[str, str] = {}
@@ -138,6 +151,10 @@ def _kind(value: object) -> str:
 def _said(value: object) -> object:
     """Return the value as JSON has it, numbers that it lacks as the text that DuckDB takes for them."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

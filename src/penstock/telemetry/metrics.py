@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
+from penstock.telemetry.drifting import DRIFT_FAMILIES, DriftView, drift_samples
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.isolation import ISOLATION_FAMILIES, WorkerView, isolation_samples
 from penstock.telemetry.memory import MEMORY_FAMILIES, NO_MEMORY, MemoryView, memory_samples
@@ -50,6 +51,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *PAYLOAD_FAMILIES,
     *ISOLATION_FAMILIES,
     *MEMORY_FAMILIES,
+    *DRIFT_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -121,6 +123,7 @@ class Metrics(Collector):
         payloads: Callable[[], Iterable[PayloadView]] = tuple,
         *,
         tracer: Tracer | None = None,
+        drift: Callable[[], Iterable[DriftView]] = tuple,
     ) -> None:
         self._server = server
         self._versions = versions
@@ -128,6 +131,7 @@ class Metrics(Collector):
         self._shadows = shadows
         self._payloads = payloads
         self._tracer = tracer
+        self._drift = drift
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -152,6 +156,7 @@ class Metrics(Collector):
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
         samples |= memory_samples(server.memory)
+        samples |= drift_samples(self._drift())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

@@ -99,6 +99,17 @@ OUT_OF_RANGE: dict[str, list[object]] = {
         {"stabel": "1"},
     ],
     "defaults.pad": [1, "tokens", {"tokens": 1}, {"tokens": {"axis": 0}}, {"tokens": {"axis": 1, "value": []}}],
+    "defaults.monitoring": [
+        {"drift": "always"},
+        {"window_rows": 99},
+        {"reference_rows": 0},
+        {"window_s": 0},
+        {"inputs": "X"},
+        {"exported_features": 257},
+        {"limits": {"psi": 0}},
+        {"limits": {"alpha": 0.5}},
+        {"limits": {"pis": 0.1}},
+    ],
     "defaults.payloads": [
         1,
         {"sample": 1.1},

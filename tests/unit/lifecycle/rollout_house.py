@@ -75,6 +75,22 @@ class Promotions:
             await self._house.put(BASE)
 
 
+class Outputs:
+    """How far the canary's outputs lie from the stable version's."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self.distances: list[float | None] = []
+        self.asked: list[tuple[str, tuple[str, str], tuple[str, str]]] = []
+
+    def obstacle(self, model: str, canary: str, stable: str) -> str:
+        return self.why
+
+    def between(self, model: str, canary: tuple[str, str], stable: tuple[str, str]) -> float | None:
+        self.asked.append((model, canary, stable))
+        return self.distances.pop(0) if self.distances else None
+
+
 class House:
     """Three ready versions of one model, and rollouts of it that an earlier process has left nothing of."""
 
@@ -89,6 +105,7 @@ class House:
         self.disk = Disk(state_dir)
         self.routes = Routes(self.catalog, self.disk, lambda _: None)
         self.compared = Share(5, 50)
+        self.outputs: Outputs | None = None
         self.promotions = Promotions(self)
         self.store = Records(state_dir)
         self.rollouts = self.restarted()
@@ -101,6 +118,7 @@ class House:
             Readings((), list),
             self.promotions,  # type: ignore[arg-type]
             lambda *_: self.compared,
+            self.outputs,
         )
         return Rollouts(self.catalog, around, look_s=3600)
 
