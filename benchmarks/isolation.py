@@ -18,6 +18,7 @@ from harness import ROOT, environment, load_file
 from penstock.domain.session import Session
 from penstock.execution.devices import Device
 from penstock.execution.isolated_session import IsolatedSession
+from penstock.execution.memory import settle_heap
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.worker_process import WorkerOrder
 
@@ -63,6 +64,7 @@ def compare(here: Session, there: Session, rows: int, columns: int) -> str:
 def main() -> None:
     """Print a line for each size."""
     build = load_file("build", ROOT / "tests" / "models" / "build.py")
+    settle_heap()  # as a server does
     print(environment())
     print(f"{'batch':>12} {'thread us':>10} {'process us':>10} {'more us':>10} {'median more':>12} {'ratio':>8}")
     with tempfile.TemporaryDirectory() as name:

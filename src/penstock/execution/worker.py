@@ -7,6 +7,7 @@ on which the main thread listens, and a channel for each run at once, each with 
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 import socket
@@ -26,6 +27,7 @@ from penstock.execution.sandbox import close_in
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.shared_slab import SharedSlab, span
 from penstock.execution.worker_frames import (
+    DEVICE_FAILED,
     Crowded,
     Failed,
     Frame,
@@ -47,6 +49,10 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _FIRST_TO_GO: Final = 500
 """What the kernel's choice of a victim adds where memory runs out: a worker before the server."""
+_STICKY: Final = re.compile(
+    r"CUDA (failure|error) (214|700|702|71\d)\b|illegal memory access|device-side assert|unspecified launch failure|uncorrectable ECC"
+)
+"""Failures after which every later run of the process fails, too (CUDA Runtime API, "cudaError_t")."""
 _OPENING: Final = msgspec.msgpack.Decoder(Open)
 _ORDERS: Final = msgspec.msgpack.Decoder(Lend | Halt | Ping)
 _CALLS: Final = msgspec.msgpack.Decoder(Run | Room)
@@ -87,6 +93,8 @@ class Runner:
         try:
             outputs = self._outputs(call)
         except PenstockError as error:
+            if is_sticky(error.message):
+                os._exit(DEVICE_FAILED)
             self._wire.send(Failed(call.number, isinstance(error, OutOfMemory), error.message))
         except MemoryError:
             self._wire.send(Failed(call.number, True, "the model failed on this input: out of memory"))
@@ -115,6 +123,11 @@ class Runner:
         self._wire.send(Ran(call.number, self._slab.write(outputs, call.room)))
 
 
+def is_sticky(message: str) -> bool:
+    """Tell whether an engine's failure is one of the device that only a new process gets over."""
+    return _STICKY.search(message) is not None
+
+
 def main(fd: int) -> None:
     """Load what the server says, and serve its channels until it closes the control socket."""
     _be_a_child()
@@ -136,7 +149,9 @@ def main(fd: int) -> None:
 
 
 def _be_a_child() -> None:
-    """End with the server, even if stopped; gain no rights, leave no core file, and go first where memory runs out."""
+    """End with the server and not before it, even if stopped; gain no rights, leave no core file, and go first where memory runs out."""
+    for stop in (signal.SIGTERM, signal.SIGINT):  # a supervisor may tell all processes at once, but the server still drains
+        signal.signal(stop, signal.SIG_IGN)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -14,7 +14,7 @@ from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
 from penstock.execution.shared_slab import SharedSlab, span
-from penstock.execution.worker_frames import Crowded, Failed, Ran, Room, Run, Wire
+from penstock.execution.worker_frames import DEVICE_FAILED, Crowded, Failed, Ran, Room, Run, Wire
 
 _ANSWERS: Final = msgspec.msgpack.Decoder(Ran | Crowded | Failed)
 _GRACE_S: Final = 1.0
@@ -28,11 +28,13 @@ class Death(StrEnum):
     CRASHED = "crashed"
     """By a signal that a fault in it raised, such as SIGSEGV."""
     KILLED = "killed"
-    """By SIGKILL or SIGTERM from outside: the kernel where memory ran out, or a person."""
+    """By SIGKILL from outside: the kernel where memory ran out, or a person."""
     HUNG = "hung"
     """Ended by the server: a run did not end within `hang_s`."""
     MEMORY = "memory"
     """Ended by the server: it had taken more than `memory_bytes`."""
+    DEVICE = "device"
+    """By itself: its device has failed in a way that only a new process gets over."""
     GARBLED = "garbled"
     """Ended by the server: it said what makes no sense."""
     EXITED = "exited"
@@ -166,28 +168,27 @@ class Channel:
         return [self._slab.read(place, self._schema.outputs[place.index]) for place in answer.outputs]
 
 
+_WORDS: Final = {
+    Death.CRASHED: "crashed ({signal})",
+    Death.KILLED: "was killed ({signal})",
+    Death.HUNG: "hung",
+    Death.MEMORY: "took more memory than it may",
+    Death.DEVICE: "gave up, since its device has failed",
+    Death.GARBLED: "said what makes no sense",
+}
+
+
 def death_of(code: int) -> Death:
     """Return what an exit code as `subprocess` tells it stands for."""
     if code >= 0:
-        return Death.EXITED
+        return Death.DEVICE if code == DEVICE_FAILED else Death.EXITED
     return Death.CRASHED if -code in FAULTS else Death.KILLED
 
 
 def words_of(death: Death, code: int) -> str:
     """Say how a worker died, for people."""
-    match death:
-        case Death.CRASHED:
-            return f"crashed ({signal.Signals(-code).name})"
-        case Death.KILLED:
-            return f"was killed ({signal.Signals(-code).name})"
-        case Death.HUNG:
-            return "hung"
-        case Death.MEMORY:
-            return "took more memory than it may"
-        case Death.GARBLED:
-            return "said what makes no sense"
-        case Death.EXITED:
-            return f"ended with exit code {code}"
+    words = _WORDS.get(death, "ended with exit code {code}")
+    return words.format(code=code, signal=signal.Signals(-code).name if code < 0 else "")
 
 
 def _failure(answer: Failed, call: Call) -> ModelFailed:

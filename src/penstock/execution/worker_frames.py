@@ -13,6 +13,8 @@ import msgspec
 
 MOST_BYTES: Final = 128 * 1024
 """Of one frame. A packet that fills the buffer may have been cut, and counts as too long."""
+DEVICE_FAILED: Final = 75
+"""The exit code of a worker whose device has failed for good."""
 _FD_SPACE: Final = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
 _T = TypeVar("_T")
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -1,6 +1,7 @@
 """From a listing in the registry to a version that can answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -181,7 +182,11 @@ class Loader:
             session: Session = IsolatedSession(_order(artifact, settings, declared, options))
         else:
             session = self._open_session(artifact.path, settings, declared)
-        _check_placement(session, options)
+        try:
+            _check_placement(session, options)
+        except LoadRefused:
+            session.close()
+            raise
         return session
 
     def close(self) -> None:
@@ -201,9 +206,12 @@ class Loader:
         options = self.options(model, listing)
         tuned = self._plans.settings(artifact.version, options, self._said(model, listing)) if self._plans else {}
         options = msgspec.structs.replace(options, **tuned)
-        sessions = tuple(self.session(artifact, options, parse_device(name), model) for name in options.devices)
-        schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
-        return _Opened(artifact, options, schema, sessions, tuned)
+        with contextlib.ExitStack() as opened:  # closed again unless all goes well
+            devices = map(parse_device, options.devices)
+            sessions = [opened.enter_context(contextlib.closing(self.session(artifact, options, each, model))) for each in devices]
+            schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
+            opened.pop_all()
+        return _Opened(artifact, options, schema, tuple(sessions), tuned)
 
     def _said(self, model: ModelListing, version: VersionListing | None) -> tuple[Mapping[str, object], ...]:
         """Return what is said about the model beyond [defaults], the stronger word later."""

@@ -93,7 +93,7 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     isolation: Literal["thread", "process"] = "thread"
     """Where the model runs: on threads of the server, or in a worker process of its own, whose crash, hang or hunger for memory takes
-    down that process and nothing else. A process costs its memory (about 60 MiB beside the model) and some 0.1 ms for each run."""
+    down that process and nothing else. It costs about 30 MiB of memory beside the model, and some 0.1 ms for each run."""
 
     hang_s: float = 60.0
     """With `isolation = "process"`: the most seconds of one run. It is told to end then, and a second later its process is."""

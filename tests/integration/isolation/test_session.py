@@ -233,6 +233,7 @@ def test_worker_that_takes_too_much_memory_is_replaced(isolate: Isolate, models:
     assert session.keeper.tally.deaths == {Death.MEMORY: 1}
 
 
+@pytest.mark.slow
 def test_idle_worker_that_dies_is_replaced(isolate: Isolate, models: ModuleType) -> None:
     """Nobody has to ask first; whoever listens hears of it."""
     session = isolate(models.identity(*SAME))
@@ -249,6 +250,7 @@ def test_idle_worker_that_dies_is_replaced(isolate: Isolate, models: ModuleType)
     assert news[0].why == "was killed (SIGKILL)"
 
 
+@pytest.mark.slow
 def test_third_death_opens_the_breaker_until_a_run_passes(isolate: Isolate, models: ModuleType) -> None:
     """While it is open there is no worker and every run is refused at once; after its rest one more worker decides."""
     session = isolate(models.identity(*SAME), breaker=Breaker(rest_s=1.0))
@@ -305,7 +307,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+@pytest.mark.parametrize("stopped", [pytest.param(False, marks=pytest.mark.slow), True], ids=["running", "stopped"])
 def test_worker_ends_with_its_server(models: ModuleType, tmp_path: Path, *, stopped: bool) -> None:
     """SIGKILL of the server leaves no worker, not even one that is stopped, and no file of shared memory."""
     models.save(models.parse(models.identity(*SAME)), tmp_path)

@@ -229,3 +229,23 @@ def test_suspect_runs_alone_and_goes_first() -> None:
     plain.join(10)
 
     assert order == ["suspect", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("message", "sticky"),
+    [
+        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", True),
+        ("CUDA failure 719: unspecified launch failure ; GPU=0", True),
+        ("CUDA error cudaErrorIllegalAddress:an illegal memory access was encountered", True),
+        ("CUDA failure 2: out of memory ; GPU=0", False),
+        ("Failed to allocate memory for requested buffer of size 700", False),
+        ("indices element out of data bounds, idx=710 must be within the inclusive range [-4,3]", False),
+    ],
+)
+def test_failure_of_a_device_is_told_from_one_of_the_input(message: str, *, sticky: bool) -> None:
+    """After the first kind every run fails, so that only a new process helps; it has a reason of its own."""
+    from penstock.execution.worker import is_sticky
+    from penstock.execution.worker_channel import DEVICE_FAILED, death_of
+
+    assert is_sticky(message) is sticky
+    assert (death_of(DEVICE_FAILED), death_of(0), death_of(-11), death_of(-9)) == (Death.DEVICE, Death.EXITED, Death.CRASHED, Death.KILLED)
