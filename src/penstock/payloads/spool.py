@@ -11,6 +11,7 @@ from typing import Final
 
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.layout import JSON_LINES
+from penstock.payloads.open_file import make_private
 from penstock.payloads.waiting import FULL, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ class Spool:
     def _block(self) -> Block:
         """Return the block that takes more."""
         block = self.waiting.last
-        if block is None or block.size_bytes >= self._block_bytes:
+        if block is None or block.size_bytes >= self._block_bytes or (block.rows and not block.path.exists()):
+            make_private(self._directory)  # somebody may have removed it
             block = Block(self._directory / f"{time.time_ns():020d}-{os.getpid()}-{next(_sequence):06d}{JSON_LINES}")
             self.waiting.add(block)
         return block

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 import time
 
@@ -269,6 +270,19 @@ def test_blocks_that_somebody_has_removed_count_as_lost(tmp_path):
     sink.close()
     assert sink.backlog.dropped["io"] > 0
     assert sink.backlog.written + sink.backlog.dropped["io"] == 8 == len(far.ids) + sink.backlog.dropped["io"]
+
+
+def test_a_buffer_that_somebody_has_removed_is_made_again(tmp_path):
+    """The rows that it held are lost, and no others."""
+    far = Far()
+    sink = sink_of(tmp_path, far)
+    sink._courier.hurry, hurry = lambda: None, sink._courier.hurry
+    write(sink, "a", "b")
+    shutil.rmtree(sink._claim.path)
+    write(sink, "c")
+    hurry()
+    sink.close()
+    assert (far.ids, sink.backlog.dropped, balanced(sink.backlog)) == (["c"], {"io": 2}, True)
 
 
 def test_the_half_row_of_a_killed_writer_is_cut(tmp_path):
