@@ -1,6 +1,7 @@
 """The drift gate: what it asks, when it breaks, and when it is refused."""
 
 import pytest
+import pytest_asyncio
 from rollout_house import PLAN, Outputs
 
 from penstock.domain.errors import Conflict
@@ -9,11 +10,13 @@ from penstock.traffic.rollout import Phase
 GATED = PLAN | {"gates": {"min_requests": 1, "max_bad_share": 1, "latency": None, "drift": {"max": 0.2, "looks": 2}}}
 
 
-@pytest.fixture
-def outputs(house) -> Outputs:
+@pytest_asyncio.fixture
+async def outputs(house) -> Outputs:
     """Have the house watch outputs."""
+    await house.rollouts.aclose()
     house.outputs = Outputs()
     house.rollouts = house.restarted()
+    await house.rollouts.start()
     return house.outputs
 
 
