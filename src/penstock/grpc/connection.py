@@ -10,8 +10,7 @@ from typing import Final, Protocol
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import Unavailable
 from penstock.grpc.call_head import TOO_LONG, CallHead, Methods
-from penstock.grpc.messages import MessageReader
-from penstock.grpc.native_call import Call, StreamCall, UnaryCall
+from penstock.grpc.native_call import Call, RefusedCall, StreamCall, UnaryCall
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.patience import Patience
 from penstock.http2.connection import ServerConnection
@@ -56,6 +55,7 @@ class GrpcConnection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._options = listener.options
+        self.max_message_bytes = listener.options.max_message_bytes
         self._patience = Patience(listener.options, monotonic())
         self._calls: dict[int, Call] = {}
         self._writers: dict[int, asyncio.Future[None]] = {}
@@ -108,16 +108,15 @@ class GrpcConnection(asyncio.Protocol):
 
     def _open(self, stream_id: int, head: CallHead, *, ended: bool) -> None:
         if head.refusal:
-            self.http2.send_trailers(stream_id, head.refusal)
+            self._refuse(stream_id, head.refusal, ended=ended)
             return
         info = head.info
         if head.timeout_ns is not None:
             info = info._replace(deadline_ns=monotonic() + head.timeout_ns)
-        reader = MessageReader(self._options.max_message_bytes, head.encoding)
         if head.unary is not None:
-            self._calls[stream_id] = UnaryCall(self, stream_id, reader, info, head.unary)
+            self._calls[stream_id] = UnaryCall(self, stream_id, head.encoding, info, head.unary)
         elif head.stream is not None:
-            call = StreamCall(self, stream_id, reader, info, head.stream)
+            call = StreamCall(self, stream_id, head.encoding, info, head.stream)
             self._calls[stream_id] = call
             self._listener.tasks.add(call.task)
             call.task.add_done_callback(self._listener.tasks.discard)
@@ -125,6 +124,12 @@ class GrpcConnection(asyncio.Protocol):
             self._expect(info.deadline_ns)
         if ended:
             self._calls[stream_id].received(b"", ended=True)
+
+    def _refuse(self, stream_id: int, answer: bytes, *, ended: bool) -> None:
+        if ended:
+            self.http2.send_trailers(stream_id, answer)
+        else:
+            self._calls[stream_id] = RefusedCall(self, stream_id, answer)
 
     def _take_body(self, stream_id: int, data: bytes, *, ended: bool) -> None:
         call = self._calls.get(stream_id)

@@ -18,9 +18,10 @@ def prefixed(message: bytes) -> bytes:
     return _PREFIX.pack(0, len(message)) + message
 
 
-def whole(data: bytes) -> bytes | None:
-    """Return the message if the data are exactly one, uncompressed, as almost all are; else None."""
-    if len(data) >= PREFIX_BYTES and _PREFIX.unpack_from(data) == (0, len(data) - PREFIX_BYTES):
+def whole(data: bytes, max_bytes: int) -> bytes | None:
+    """Return the message if the data are exactly one, uncompressed and not too large, as almost all are; else None."""
+    size = len(data) - PREFIX_BYTES
+    if 0 <= size <= max_bytes and _PREFIX.unpack_from(data) == (0, size):
         return data[PREFIX_BYTES:]
     return None
 

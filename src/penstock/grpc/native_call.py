@@ -1,6 +1,7 @@
 """Calls as the native transport carries them: from the pieces of a body to a handler, and from its end to the fields behind the answer."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import Final, Protocol
@@ -12,6 +13,8 @@ from penstock.grpc.messages import MessageReader, prefixed, whole
 from penstock.http2.sending import Sending
 
 _log = logging.getLogger(__name__)
+_COURTESY_S: Final = 0.05
+"""How long a refusal waits for the caller's first words: clients of grpc.aio whose message is overtaken by the status lose the status."""
 _LATE: Final = DeadlineExceeded("the deadline of the call has passed")
 
 
@@ -21,6 +24,10 @@ class Carrier(Protocol):
     @property
     def http2(self) -> Sending:
         """The protocol of the connection."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that is taken."""
 
     def flush_soon(self) -> None:
         """Write what was sent by now before long."""
@@ -38,12 +45,14 @@ class Carrier(Protocol):
 class Call:
     """What calls of all kinds have in common."""
 
-    __slots__ = ("_carrier", "_reader", "_stream_id", "deadline_ns", "is_over")
+    __slots__ = ("_carrier", "_encoding", "_reader", "_stream_id", "deadline_ns", "is_over")
 
-    def __init__(self, carrier: Carrier, stream_id: int, reader: MessageReader, deadline_ns: int | None) -> None:
+    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, deadline_ns: int | None) -> None:
         self._carrier = carrier
         self._stream_id = stream_id
-        self._reader = reader
+        self._encoding = encoding
+        self._reader: MessageReader | None = None
+        """Takes bodies that are not exactly one message in one piece, as almost all of unary calls are."""
         self.deadline_ns = deadline_ns
         self.is_over = False
         """Whether nothing more is sent."""
@@ -71,9 +80,40 @@ class Call:
         self._carrier.http2.send_trailers(self._stream_id, OPENING + fields)
         self._carrier.end_call(self._stream_id)
 
+    def _feed(self, data: bytes) -> list[bytes]:
+        if self._reader is None:
+            self._reader = MessageReader(self._carrier.max_message_bytes, self._encoding)
+        return self._reader.feed(data)
+
     def _check_end(self) -> None:
-        if not self._reader.is_between:
+        if self._reader is not None and not self._reader.is_between:
             raise InvalidInput("the body ends in the middle of a message")
+
+
+class RefusedCall(Call):
+    """A call that is answered by its fields alone, as soon as its caller has said something."""
+
+    __slots__ = ("_answer", "_timer")
+
+    def __init__(self, carrier: Carrier, stream_id: int, answer: bytes) -> None:
+        super().__init__(carrier, stream_id, "", None)
+        self._answer = answer
+        self._timer: Final = asyncio.get_running_loop().call_later(_COURTESY_S, self._refuse)
+
+    def received(self, data: bytes, *, ended: bool) -> None:  # noqa: ARG002 - whatever it is
+        """Answer."""
+        self._refuse()
+
+    def cancel(self) -> None:
+        """Answer no more."""
+        self.is_over = True
+        self._timer.cancel()
+
+    def _refuse(self) -> None:
+        if not self.is_over:
+            self.cancel()
+            self._carrier.http2.send_trailers(self._stream_id, self._answer)
+            self._carrier.end_call(self._stream_id)
 
 
 class UnaryCall(Call):
@@ -81,8 +121,8 @@ class UnaryCall(Call):
 
     __slots__ = ("_handler", "_info", "_message", "_work")
 
-    def __init__(self, carrier: Carrier, stream_id: int, reader: MessageReader, info: CallInfo, handler: Handler) -> None:
-        super().__init__(carrier, stream_id, reader, info.deadline_ns)
+    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, info: CallInfo, handler: Handler) -> None:
+        super().__init__(carrier, stream_id, encoding, info.deadline_ns)
         self._info = info
         self._handler = handler
         self._message: bytes | None = None
@@ -90,16 +130,18 @@ class UnaryCall(Call):
 
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body; with the last one the handler starts."""
-        if ended and self._message is None and self._reader.is_between and (message := whole(data)) is not None:
-            self._start(message)
-            return
+        if ended and self._reader is None:
+            message = whole(data, self._carrier.max_message_bytes)
+            if message is not None:
+                self._start(message)
+                return
         try:
             self._gather(data, ended=ended)
         except PenstockError as error:
             self.stop(error)
 
     def _gather(self, data: bytes, *, ended: bool) -> None:
-        for message in self._reader.feed(data):
+        for message in self._feed(data):
             if self._message is not None:
                 raise Unimplemented("the method takes one message, and there is another")
             self._message = message
@@ -149,8 +191,8 @@ class StreamCall(Call):
 
     __slots__ = ("_arrival", "_ended", "_messages", "_opened", "_unread_bytes", "task")
 
-    def __init__(self, carrier: Carrier, stream_id: int, reader: MessageReader, info: CallInfo, handler: StreamHandler) -> None:
-        super().__init__(carrier, stream_id, reader, info.deadline_ns)
+    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, info: CallInfo, handler: StreamHandler) -> None:
+        super().__init__(carrier, stream_id, encoding, info.deadline_ns)
         self._messages: deque[bytes] = deque()
         self._arrival: asyncio.Future[None] | None = None
         self._ended = False
@@ -161,7 +203,7 @@ class StreamCall(Call):
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body, and wake who waits for messages."""
         try:
-            self._messages += self._reader.feed(data)
+            self._messages += self._feed(data)
             if ended:
                 self._check_end()
         except PenstockError as error:
@@ -191,13 +233,16 @@ class StreamCall(Call):
         while not self._messages:
             if self._ended:
                 raise StopAsyncIteration
-            self._arrival = asyncio.get_running_loop().create_future()
-            await self._arrival
+            await self._arrives()
         message = self._messages.popleft()
         if not self._messages and not self.is_over:
             self._read()
             self._carrier.flush_soon()
         return message
+
+    async def _arrives(self) -> None:
+        self._arrival = asyncio.get_running_loop().create_future()
+        await self._arrival
 
     async def _write(self, message: bytes) -> None:
         if self.is_over:
@@ -216,8 +261,16 @@ class StreamCall(Call):
         except Exception:
             _log.exception("a stream failed unexpectedly")
             ended = Ended(error=unexpected())
+        await self._hear()
         if not self.is_over:
             self._end(trailers(ended.trailing) if ended.error is None else failure(ended.error, ended.trailing))
+
+    async def _hear(self) -> None:
+        """Let the caller say something, but do not wait for ever; see `RefusedCall`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COURTESY_S):
+                while self._reader is None and not self._ended:
+                    await self._arrives()
 
     def _end(self, fields: bytes) -> None:
         self.is_over = True

@@ -62,7 +62,7 @@ async def serving(probe: Probe, **options: Any) -> AsyncIterator[str]:
     """Serve the probe; yields the address."""
     table = Service(SERVICE, {"Probe": probe.unary}, {"ProbeStream": probe.stream})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
-    server = NativeServer(cast("InferenceService", service), GrpcOptions(max_message_bytes=LIMIT, **options))
+    server = NativeServer(cast("InferenceService", service), GrpcOptions(**{"max_message_bytes": LIMIT, **options}))
     port = await server.start("127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{port}"
@@ -139,6 +139,16 @@ async def test_each_wrong_call_is_refused_in_its_own_words() -> None:
     assert {name: (status, said) for name, (status, said, _) in told.items()} == {
         name: (status, True) for name, (_, _, status, _) in REFUSALS.items()
     }
+
+
+async def test_small_limits_hold_for_messages_in_one_piece() -> None:
+    """As for those that come in many."""
+
+    def act(client: RawClient) -> list[str]:
+        return [client.end_of(client.ask(CALL, prefixed(bytes(size))))["grpc-status"] for size in (10, 11)]
+
+    async with serving(Probe(), max_message_bytes=10) as address:
+        assert await with_client(address, act) == ["0", "8"]
 
 
 @pytest.mark.parametrize(("headers", "status"), [(changed(_method="GET"), "405"), (changed(content_type="application/json"), "415")])
@@ -366,6 +376,24 @@ async def test_error_behind_messages_stands_in_the_trailers() -> None:
 
     async with serving(probe) as address:
         assert await with_client(address, act) == [(1, "3", "100 %25 wrong"), (0, "3", "100 %25 wrong")]
+
+
+@pytest.mark.parametrize("path", [f"/{SERVICE}/Refusing", "/a.B/C"])
+@pytest.mark.parametrize("words", [None, b"\0", PING])
+async def test_refusal_comes_whether_or_not_the_caller_says_something(path: str, words: bytes | None) -> None:
+    """It waits a moment, so that it does not overtake the first message, and no longer."""
+
+    async def refuse(_requests: AsyncIterator[bytes], _call: CallInfo, _write: Write) -> Ended:
+        return Ended(error=InvalidInput("never"))
+
+    probe = Probe()
+    probe.stream = refuse  # type: ignore[method-assign]
+    headers = changed(_path=path.replace("Refusing", "ProbeStream"))
+
+    async with serving(probe) as address:
+        answer = await with_client(address, lambda client: client.end_of(client.ask(headers, words, end=False)))
+
+    assert answer["grpc-status"] == ("3" if "Refusing" in path else "12")
 
 
 async def test_rapid_resets_end_the_connection() -> None:
