@@ -10,9 +10,11 @@ from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
 from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
+from penstock.grpc.guard import Guard
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.door import Doors
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.payloads import PayloadEndpoints
@@ -36,6 +38,8 @@ from penstock.payloads.sinks import sink_of
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
+from penstock.security.entry import access_of
+from penstock.security.reload import Reloader
 from penstock.security.token import AdminToken
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json
@@ -48,6 +52,8 @@ class House:
 
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
+        self.reloader: Final = Reloader()
+        self.access: Final = access_of(settings.security, self.reloader)
         self.catalog: Final = Catalog()
         registry = registry_named(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
@@ -92,11 +98,14 @@ class House:
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),
         )
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
+        doors = Doors(self.access, self.settings.security.open)
+        prediction = prediction_app(predictions, models, management, self.settings.http, doors)
+        return prediction, admin_app(models, management, groups, doors)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
-        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc)
+        guard = None if self.access is None else Guard(self.access)
+        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc, guard)
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

@@ -21,7 +21,9 @@ class Listeners:
         server, http = house.settings.server, house.settings.http
         predictions, admin = house.applications(token)
         with _port("http", server.host, server.http_port):
-            self._http = HttpListener(predictions, server.host, server.http_port, Gate(http, house.admission, house.predictor))
+            self._http = HttpListener(
+                predictions, server.host, server.http_port, Gate(http, house.admission, house.predictor, house.access)
+            )
         with _port("admin", server.admin_host, server.admin_port):
             self._admin = HttpListener(admin, server.admin_host, server.admin_port, Gate(http, house.admission))
         self._grpc = house.grpc_server(token)

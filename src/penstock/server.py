@@ -25,7 +25,8 @@ from penstock.lifecycle.tuner import Tuner
 from penstock.listeners import Listeners
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import is_remote
-from penstock.security.token import AdminToken
+from penstock.security.exposure import refuse_exposure
+from penstock.security.token import AdminToken, KeyedManagement
 from penstock.stop_signals import StopSignals
 from penstock.telemetry.logs import set_up_logs
 
@@ -61,6 +62,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     house.access_log.start()
     house.recorder.start()
     house.tracer.start()
+    house.reloader.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
     stop = asyncio.create_task(signals.wait())
@@ -76,6 +78,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
+        await house.reloader.aclose()
         await house.rollouts.aclose()
         house.shadows.abandon()
         await house.manager.aclose()
@@ -145,15 +148,13 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
 
 
 def _refuse_exposure(settings: Settings) -> None:
-    server = settings.server
-    if not is_loopback(server.host) and not server.allow_unauthenticated:
-        raise StartError(
-            f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
-            "--allow-unauthenticated if something in front decides who may come in"
-        )
+    server, loopback = settings.server, is_loopback(settings.server.host)
+    refuse_exposure(server.host, loopback=loopback, guarded=settings.security.keyed, allowed=server.allow_unauthenticated)
 
 
 def _token(settings: Settings) -> AdminToken:
+    if settings.security.keyed:
+        return KeyedManagement()
     try:
         return AdminToken.of(Path(settings.server.state_dir))
     except OSError as error:

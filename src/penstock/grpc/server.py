@@ -13,6 +13,7 @@ from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import PenstockError
 from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, Service, StreamHandler, unexpected
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
+from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
 from penstock.grpc.options import GrpcOptions
@@ -26,8 +27,10 @@ _PING_INTERVAL_MS: Final = 300_000
 class GrpcServer:
     """Carries the inference, health and reflection services over one port. Lives on the event loop that starts it."""
 
-    def __init__(self, service: InferenceService, options: GrpcOptions) -> None:
+    def __init__(self, service: InferenceService, options: GrpcOptions, guard: Guard | None = None) -> None:
+        """Without a guard nobody needs a key."""
         self._service = service
+        self._guard = guard
         self._health = Health((service.table.name,), service.ready)
         self._services = [service.table, self._health.table]
         if options.reflection:
@@ -37,7 +40,7 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
-        server = grpc.aio.server(handlers=[_Methods(self._services)], options=_arguments(self._options))
+        server = grpc.aio.server(handlers=[_Methods(self._services, self._guard)], options=_arguments(self._options))
         bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         await server.start()
         self._server = server
@@ -82,7 +85,10 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
 class _Methods:
     """The methods of all services, looked up by grpcio as each call begins: it has the call's metadata at hand just then."""
 
-    def __init__(self, services: Iterable[Service]) -> None:
+    def __init__(self, services: Iterable[Service], guard: Guard | None = None) -> None:
+        self._unknown = None if guard is None else guard.unknown
+        if guard is not None:
+            services = map(guard.over, services)
         self._unary: dict[str, Handler] = {}
         self._streams: dict[str, StreamHandler] = {}
         for name, unary, streams in services:
@@ -95,7 +101,7 @@ class _Methods:
             return _UnaryCall(handler, call.invocation_metadata)
         if (stream_handler := self._streams.get(call.method)) is not None:
             return _StreamCall(stream_handler, call.invocation_metadata)
-        return None
+        return None if self._unknown is None else _UnaryCall(self._unknown, call.invocation_metadata)
 
 
 class _Call:

@@ -13,6 +13,7 @@ from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
 from penstock.inference.admission import Admission
 from penstock.inference.predictor import Predictor
+from penstock.security.access import Access
 from penstock.wire.call import REQUEST_ID
 from penstock.wire.raw import Buffer
 
@@ -37,11 +38,14 @@ class Watched(Protocol):
 class Gate:
     """Lives on the event loop."""
 
-    def __init__(self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None) -> None:
-        """Without a predictor every route belongs to the application."""
+    def __init__(
+        self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None, access: Access | None = None
+    ) -> None:
+        """Without a predictor every route belongs to the application; without `access` nobody needs a key."""
         self.options: Final = options
         self.admission: Final = admission
         self.predictor: Final = predictor
+        self.access: Final = access
         self.max_connections: Final = min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self.connections: Final[set[Watched]] = set()
         self.date_and_id = _date_and_id()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from penstock.domain.caller import PREDICT
 from penstock.domain.errors import Internal, PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
 from penstock.domain.ticket import Ticket
@@ -38,6 +39,8 @@ class Predictor:
         """
         ticket = self._ledger.open(request, reply)  # from here on exactly one end
         try:
+            if request.caller is not None:
+                request.caller.require(PREDICT, request.model)  # what it may ask for
             self._admission.admit(request)  # draining: refused here, at once
             version = self.catalog.lease(request, ticket)  # released by the ticket's end
             version.schema.check(request)  # names, types, shapes

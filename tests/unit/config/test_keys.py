@@ -29,6 +29,8 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "server.drain_s": [-1, float("inf"), float("nan")],
     "server.announce_s": [-1, float("inf"), "soon"],
     "server.allow_unauthenticated": [1, "yes"],
+    "security.keys_file": [1, ["a"]],
+    "security.open": ["metrics", ["admin"]],
     "http.max_body_bytes": [0, -1, 1.5],
     "http.compress_above_bytes": [-1],
     "http.allowed_hosts": ["a", [""], [1]],

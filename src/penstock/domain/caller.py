@@ -1,0 +1,52 @@
+"""Who asks, and what it may do."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final
+
+from penstock.domain.errors import PermissionDenied, Unauthenticated
+from penstock.domain.names import shown
+
+EVERY: Final = "*"
+"""Stands for all models together: what tells of each of them is not for a caller who may know of some."""
+
+
+class Action(StrEnum):
+    """What a caller may be allowed to do; none of them implies another."""
+
+    PREDICT = "predict"
+    READ = "read"
+    MANAGE = "manage"
+
+
+PREDICT: Final = Action.PREDICT
+"""A plain name for what nearly all calls do: Python 3.11 takes its time to look up members of enumerations."""
+
+
+class Caller:
+    """One key or token, as long as it is valid; every call that shows it is made by this object. Lives on the event loop."""
+
+    __slots__ = ("actions", "models", "name", "revoked")
+
+    def __init__(self, name: str, actions: Collection[Action], models: Collection[str] | None = None) -> None:
+        """`models` are those that it may ask for; None means all."""
+        self.name: Final = name
+        self.actions: Final = frozenset(actions)
+        self.models: Final = None if models is None else frozenset(models)
+        self.revoked = False
+        """Whether its key is no longer valid: what is under way ends, streams ask for nothing more."""
+
+    def require(self, action: Action, model: str = "") -> None:
+        """Return if the caller may do that to the model: `EVERY` for all of them, "" for what concerns none.
+
+        Raises `Unauthenticated` once the key is revoked, else `PermissionDenied`.
+        """
+        if self.revoked:
+            raise Unauthenticated(f"the key {shown(self.name)} is no longer valid; use a newer one")
+        if action not in self.actions:
+            raise PermissionDenied(
+                f"{shown(self.name)} has the scopes {', '.join(sorted(self.actions))}, and this needs {action}; use a key that has it"
+            )
+        if self.models is not None and model and model not in self.models:
+            what = "all models" if model == EVERY else f"the model {shown(model)}"
+            raise PermissionDenied(f"{shown(self.name)} is for the models {', '.join(sorted(self.models))}, and this concerns {what}")

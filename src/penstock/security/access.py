@@ -1,0 +1,90 @@
+"""Who is who on a server that asks for keys. Hardened to untrusted callers."""
+
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from penstock.domain.caller import PREDICT, Caller
+from penstock.domain.errors import Unauthenticated
+from penstock.security.keys import Key
+
+_SCHEME: Final = "bearer "
+_MOST_KNOWN: Final = 8192
+_NO_DIGEST: Final = bytes(32)
+
+Clock = Callable[[], datetime]
+
+
+class _Held(NamedTuple):
+    digest: bytes
+    key: Key
+    caller: Caller
+
+
+_NOBODY: Final = _Held(_NO_DIGEST, Key(name="nobody", sha256=_NO_DIGEST.hex(), scopes=[]), Caller("nobody", ()))
+
+
+class Access:
+    """Tells callers by what they show: a digest is compared once, then the header's bytes are known until the keys change.
+
+    Lives on the event loop.
+    """
+
+    def __init__(self, keys: Sequence[Key] = (), clock: Clock = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._held: dict[bytes, _Held] = {}
+        self._known: dict[str, Caller] = {}
+        """Callers by the header that they send. Only headers that were right are kept."""
+        self.replace(keys)
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Return who sends that header; raises `Unauthenticated`."""
+        known = self._known.get(authorization or "")
+        return self._identified(authorization or "") if known is None else known
+
+    def predicting(self, authorization: str | None, model: str) -> Caller:
+        """Return who asks for a prediction of the model; raises `Unauthenticated` or `PermissionDenied`."""
+        caller = self.caller(authorization)
+        caller.require(PREDICT, model)
+        return caller
+
+    def replace(self, keys: Iterable[Key]) -> None:
+        """Let these keys be the valid ones. A key that stays as it was keeps its caller; all others are revoked."""
+        now, before = self._clock(), self._held
+        held = [_hold(key, before) for key in keys if key.expires is None or key.expires > now]
+        self._held = {entry.digest: entry for entry in held}
+        self._known.clear()
+        staying = {id(entry.caller) for entry in held}
+        for entry in before.values():
+            entry.caller.revoked = id(entry.caller) not in staying
+
+    def expire(self) -> None:
+        """Revoke what has expired; called a few times each second."""
+        now = self._clock()
+        keys = [entry.key for entry in self._held.values()]
+        if any(key.expires is not None and key.expires <= now for key in keys):
+            self.replace(keys)
+
+    def _identified(self, authorization: str) -> Caller:
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthenticated("this server needs the header 'authorization: Bearer <key>'; ask whoever runs it for a key")
+        shown = authorization[len(_SCHEME) :].strip().encode("utf-8", "surrogatepass")
+        digest = sha256(shown).digest()
+        held = self._held.get(digest, _NOBODY)
+        if not hmac.compare_digest(held.digest, digest):
+            raise Unauthenticated("the key is not valid: it is misspelt, has expired or was revoked")
+        return self._remember(authorization, held.caller)
+
+    def _remember(self, authorization: str, caller: Caller) -> Caller:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[authorization] = caller
+        return caller
+
+
+def _hold(key: Key, before: dict[bytes, _Held]) -> _Held:
+    digest = bytes.fromhex(key.sha256)
+    known = before.get(digest)
+    return known if known is not None and known.key == key else _Held(digest, key, Caller(key.name, key.scopes, key.models))
