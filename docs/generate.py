@@ -213,6 +213,15 @@ def _section(name: str) -> Iterator[str]:
     yield f"## [{name}{free}]\n\n{meanings[name]}\n"
     if node and not free:
         yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(node.kind), ""]
+        yield from (line for key in node.keys for line in _table(name, key, node.child(key)))
+
+
+def _table(section: str, name: str, node: Any) -> Iterator[str]:
+    """Yield the keys of a table inside a section."""
+    if node.is_table and node.keys and hasattr(node.kind, "__struct_fields__"):
+        about = inspect.cleandoc(node.kind.__doc__ or "")
+        yield f"### [{section}.{name}]\n\n{about}\n"
+        yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(node.kind), ""]
 
 
 def _rows(struct: Any) -> Iterator[str]:
@@ -220,7 +229,8 @@ def _rows(struct: Any) -> Iterator[str]:
     for key, meaning in meanings.items():
         node = ROOT._replace(kind=struct).child(key)
         expected = node.expected() if node else ""
-        yield f"| `{key}` | {_cell(expected)} | `{written(getattr(defaults, key))}` | {_cell(meaning)} |"
+        default = "{}" if hasattr(getattr(defaults, key), "__struct_fields__") else written(getattr(defaults, key))
+        yield f"| `{key}` | {_cell(expected)} | `{default}` | {_cell(meaning)} |"
 
 
 def _error_row(code: ErrorCode) -> str:

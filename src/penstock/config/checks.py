@@ -16,6 +16,7 @@ from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
+from penstock.security.options import JwtOptions, security_problems
 from penstock.telemetry.options import TelemetryOptions
 
 # Lengths of messages and counts of streams are C ints below.
@@ -94,6 +95,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "headers": _HEADERS,
     },
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
+    JwtOptions: {"leeway_s": _SECONDS_OR_NONE, "name_claim": _TEXT, "scopes_claim": _TEXT, "models_claim": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
@@ -110,6 +112,7 @@ def conflicts(settings: Settings) -> Iterator[str]:
             f"({server.max_request_timeout_s}); lower the first or raise the second"
         )
     yield from _shared_ports(server)
+    yield from security_problems(settings.security)
     if settings.registry.signatures != "off" and not settings.registry.trusted_keys:
         yield (
             f'registry.signatures is "{settings.registry.signatures}", but registry.trusted_keys is empty; '

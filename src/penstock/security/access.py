@@ -1,20 +1,45 @@
 """Who is who on a server that asks for keys. Hardened to untrusted callers."""
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
-from penstock.domain.caller import PREDICT, Caller
+from penstock.domain.caller import PREDICT, Action, Caller
 from penstock.domain.errors import Unauthenticated
 from penstock.security.keys import Key
+from penstock.security.reload import Watched
 
 _SCHEME: Final = "bearer "
 _MOST_KNOWN: Final = 8192
+_DOTS: Final = 2
+"""Between the three parts of a token."""
 _NO_DIGEST: Final = bytes(32)
 
 Clock = Callable[[], datetime]
+
+
+class TokenBearer(Caller):
+    """The bearer of a token, until the token expires or the key that it is signed with goes away."""
+
+    __slots__ = ("__weakref__", "expires", "key_id")
+
+    def __init__(self, name: str, actions: Collection[Action], models: Collection[str] | None, *, expires: datetime, key_id: str) -> None:
+        super().__init__(name, actions, models)
+        self.expires: Final = expires
+        self.key_id: Final = key_id
+
+
+class Tokens(Protocol):
+    """What reads tokens."""
+
+    def caller(self, token: str) -> TokenBearer:
+        """Return the token's bearer; raises `Unauthenticated`."""
+
+    def watched(self, access: "Access") -> Watched[Any]:
+        """Return the file of their keys, to be followed: the bearers of tokens whose key goes away are revoked."""
 
 
 class _Held(NamedTuple):
@@ -32,8 +57,12 @@ class Access:
     Lives on the event loop.
     """
 
-    def __init__(self, keys: Sequence[Key] = (), clock: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, keys: Sequence[Key] = (), clock: Clock = lambda: datetime.now(UTC), tokens: Tokens | None = None) -> None:
+        """`tokens` reads what is no key but has the form of a JSON Web Token."""
         self._clock = clock
+        self._tokens = tokens
+        self._bearers: WeakSet[TokenBearer] = WeakSet()
+        """Callers with tokens that are still known, or that have a stream open."""
         self._held: dict[bytes, _Held] = {}
         self._known: dict[str, Caller] = {}
         """Callers by the header that they send. Only headers that were right are kept."""
@@ -55,7 +84,7 @@ class Access:
         now, before = self._clock(), self._held
         held = [_hold(key, before) for key in keys if key.expires is None or key.expires > now]
         self._held = {entry.digest: entry for entry in held}
-        self._known.clear()
+        self._known = {header: caller for header, caller in self._known.items() if caller in self._bearers}
         staying = {id(entry.caller) for entry in held}
         for entry in before.values():
             entry.caller.revoked = id(entry.caller) not in staying
@@ -63,9 +92,19 @@ class Access:
     def expire(self) -> None:
         """Revoke what has expired; called a few times each second."""
         now = self._clock()
+        self.revoke_bearers(lambda bearer: bearer.expires <= now)
         keys = [entry.key for entry in self._held.values()]
         if any(key.expires is not None and key.expires <= now for key in keys):
             self.replace(keys)
+
+    def revoke_bearers(self, revoked: Callable[[TokenBearer], bool]) -> None:
+        """Revoke the tokens of which that is true."""
+        gone = [bearer for bearer in self._bearers if revoked(bearer)]
+        for bearer in gone:
+            bearer.revoked = True
+            self._bearers.discard(bearer)
+        if gone:
+            self._known = {header: caller for header, caller in self._known.items() if not caller.revoked}
 
     def _identified(self, authorization: str) -> Caller:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
@@ -74,8 +113,16 @@ class Access:
         digest = sha256(shown).digest()
         held = self._held.get(digest, _NOBODY)
         if not hmac.compare_digest(held.digest, digest):
+            if self._tokens is not None and shown.count(b".") == _DOTS:
+                return self._remember(authorization, self._bearer(shown))
             raise Unauthenticated("the key is not valid: it is misspelt, has expired or was revoked")
         return self._remember(authorization, held.caller)
+
+    def _bearer(self, shown: bytes) -> Caller:
+        assert self._tokens is not None, "asked where there are tokens"  # noqa: S101
+        bearer = self._tokens.caller(shown.decode("utf-8", "replace"))
+        self._bearers.add(bearer)
+        return bearer
 
     def _remember(self, authorization: str, caller: Caller) -> Caller:
         if len(self._known) >= _MOST_KNOWN:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import grpc
+import jwt
 import pytest
 from connection import Connection, head, length
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 from keyring import KEYS, SECRETS, Keyed, bearer, keys_file, put
 from serving import GOOD, Serving, until
 
@@ -267,3 +270,21 @@ def test_triton_clients_bring_their_key(server: Serving) -> None:
     ran = subprocess.run([PYTHON, "-c", TRITON, *arguments], capture_output=True, text=True, check=False, env=environment)
 
     assert ran.returncode == 0, ran.stderr
+
+
+def test_tokens_of_an_issuer_open_a_server_that_has_no_keys(registry: Path, tmp_path: Path) -> None:
+    """Over both wires; the settings say whose they must be."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [json.loads(ECAlgorithm.to_jwk(private.public_key()))]}))
+    claims = {"iss": "issuer", "aud": "penstock", "sub": "shop", "exp": datetime.now(UTC) + timedelta(hours=1), "scope": "predict"}
+    headers = bearer(jwt.encode(claims, private, "ES256"))
+    serving = Serving(registry, tmp_path)
+    try:
+        serving.start(*(f"security.jwt.{key}" for key in ("jwks_file=jwks.json", "issuer=issuer", "audience=penstock")))
+        assert serving.client.post(INFER, json=GOOD, headers=headers).status_code == 200
+        assert serving.client.get("/v2", headers=headers).status_code == 403
+        assert code_of(serving, message(), headers) is grpc.StatusCode.OK
+        assert serving.client.post(INFER, json=GOOD, headers=bearer(jwt.encode(claims, "x" * 32, "HS256"))).status_code == 401
+        serving.stop()
+    finally:
+        serving.kill()
