@@ -1,5 +1,6 @@
 """Everything of one server, put together: the only place that hands options to what needs them."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
 from penstock.security.entry import access_of
 from penstock.security.reload import Reloader
+from penstock.security.tls import tls_of
 from penstock.security.token import AdminToken
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json
@@ -54,6 +56,7 @@ class House:
         self.settings: Final = settings
         self.reloader: Final = Reloader()
         self.access: Final = access_of(settings.security, self.reloader)
+        self.tls: Final = tls_of(settings.security.tls, self.reloader)
         self.catalog: Final = Catalog()
         registry = registry_named(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
@@ -86,6 +89,10 @@ class House:
     def _counted(self) -> ServerView:
         return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
 
+    def url(self, listener: str, addresses: Mapping[str, str]) -> str:
+        """Return the address of a listener as clients write it."""
+        return f"{'https' if listener in self.tls else 'http'}://{addresses[listener]}"
+
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
         models = Models(self.catalog, self.ready)
@@ -105,7 +112,8 @@ class House:
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access)
-        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc, guard)
+        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
+        return GrpcServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

@@ -136,9 +136,9 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         ready = ", ".join(map(str, model.ready_versions)) or "none ready"
         aliases = "".join(f", {alias} -> {number}" for alias, number in sorted(model.aliases.items()))
         _log.info("model %s: version %s%s", model.name, ready, aliases)
-    _log.info("Penstock %s serves HTTP on http://%s (try it at /docs)", penstock.__version__, addresses["http"])
-    _log.info("gRPC on %s, admin and /metrics on http://%s", addresses["grpc"], addresses["admin"])
-    if example := first_request(addresses["http"], house.catalog):
+    _log.info("Penstock %s serves HTTP on %s (try it at /docs)", penstock.__version__, house.url("http", addresses))
+    _log.info("gRPC on %s, admin and /metrics on %s", addresses["grpc"], house.url("admin", addresses))
+    if example := first_request(house.url("http", addresses), house.catalog, keyed=house.access is not None):
         sys.stdout.write(f"\nTry it:\n  {example}\n\n")
         sys.stdout.flush()
     if ready_file is not None:
@@ -148,8 +148,10 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
 
 
 def _refuse_exposure(settings: Settings) -> None:
-    server, loopback = settings.server, is_loopback(settings.server.host)
-    refuse_exposure(server.host, loopback=loopback, guarded=settings.security.keyed, allowed=server.allow_unauthenticated)
+    server = settings.server
+    hosts = {"http": server.host, "grpc": server.host, "admin": server.admin_host}
+    reachable = {name: host for name, host in hosts.items() if not is_loopback(host)}
+    refuse_exposure(reachable, settings.security, allowed=server.allow_unauthenticated)
 
 
 def _token(settings: Settings) -> AdminToken:

@@ -12,6 +12,7 @@ import grpc.aio
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import PenstockError
 from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, Service, StreamHandler, unexpected
+from penstock.grpc.certificates import credentials
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
 from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
@@ -19,6 +20,7 @@ from penstock.grpc.health import Health
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
+from penstock.security.tls import Tls
 
 _log = logging.getLogger(__name__)
 _PING_INTERVAL_MS: Final = 300_000
@@ -27,8 +29,9 @@ _PING_INTERVAL_MS: Final = 300_000
 class GrpcServer:
     """Carries the inference, health and reflection services over one port. Lives on the event loop that starts it."""
 
-    def __init__(self, service: InferenceService, options: GrpcOptions, guard: Guard | None = None) -> None:
-        """Without a guard nobody needs a key."""
+    def __init__(self, service: InferenceService, options: GrpcOptions, guard: Guard | None = None, tls: Tls | None = None) -> None:
+        """Without a guard nobody needs a key; without `tls` all is in the clear."""
+        self._tls = tls
         self._service = service
         self._guard = guard
         self._health = Health((service.table.name,), service.ready)
@@ -41,7 +44,7 @@ class GrpcServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
         server = grpc.aio.server(handlers=[_Methods(self._services, self._guard)], options=_arguments(self._options))
-        bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self._tls)
         await server.start()
         self._server = server
         return bound
@@ -72,9 +75,9 @@ def _arguments(options: GrpcOptions) -> list[tuple[str, int]]:
     ]
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
     try:
-        return int(server.add_insecure_port(address))
+        return int(server.add_insecure_port(address) if tls is None else server.add_secure_port(address, credentials(tls)))
     except RuntimeError as error:
         raise OSError(
             errno.EADDRINUSE,

@@ -39,6 +39,28 @@ class JwtOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds that clocks may differ."""
 
 
+class TlsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Certificates of listeners: the section `[security.tls]`. The files are followed while the server serves."""
+
+    certificate: str = ""
+    """A file with the server's certificate and those between it and its root (PEM). Where it is named, listeners speak TLS, 1.2 at
+    least, and nothing else."""
+
+    key: str = ""
+    """The file of its private key (PEM), not encrypted and not readable by everybody."""
+
+    client_ca: str = ""
+    """A file of certificates (PEM). Where it is named, a client needs a certificate that one of them has signed (mTLS)."""
+
+    listeners: list[Literal["http", "grpc", "admin"]] = msgspec.field(default_factory=lambda: ["http", "grpc"])
+    """Which listeners speak TLS."""
+
+    @property
+    def mutual(self) -> bool:
+        """Whether predictions are for clients with a certificate alone."""
+        return bool(self.certificate and self.client_ca and {"http", "grpc"} <= set(self.listeners))
+
+
 class SecurityOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The section `[security]`."""
 
@@ -52,6 +74,9 @@ class SecurityOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     jwt: JwtOptions = msgspec.field(default_factory=JwtOptions)
     """JSON Web Tokens, beside keys or in their place."""
 
+    tls: TlsOptions = msgspec.field(default_factory=TlsOptions)
+    """The certificates of listeners."""
+
     @property
     def keyed(self) -> bool:
         """Whether calls need a key or a token."""
@@ -60,9 +85,15 @@ class SecurityOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 def security_problems(options: SecurityOptions) -> Iterator[str]:
     """Yield what makes no sense, or no safety, in the options together."""
-    jwt = options.jwt
+    jwt, tls = options.jwt, options.tls
     for key in ("issuer", "audience"):
         if jwt.jwks_file and not getattr(jwt, key):
             yield f"security.jwt.{key} is empty: tokens that were made for others would open this server; say which ones are meant"
     if jwt.jwks_file and not jwt.algorithms:
         yield "security.jwt.algorithms is empty; name how tokens are signed"
+    if bool(tls.certificate) != bool(tls.key):
+        yield "security.tls needs both certificate and key, and only one of the two is set; name both files"
+    if tls.client_ca and not tls.certificate:
+        yield "security.tls.client_ca is set, but no certificate: without TLS no client can show its own; set certificate and key"
+    if tls.certificate and not tls.listeners:
+        yield "security.tls.listeners is empty, so that the certificate is for nobody; name some of http, grpc and admin"

@@ -31,6 +31,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "server.allow_unauthenticated": [1, "yes"],
     "security.keys_file": [1, ["a"]],
     "security.jwt": [{"algorithms": ["HS256"]}, {"algorithms": ["none"]}, {"leeway_s": -1}, {"name_claim": ""}, "jwks.json"],
+    "security.tls": [{"listeners": ["metrics"]}, {"certificate": 1}, "cert.pem"],
     "security.open": ["metrics", ["admin"]],
     "http.max_body_bytes": [0, -1, 1.5],
     "http.compress_above_bytes": [-1],
