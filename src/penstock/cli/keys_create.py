@@ -34,6 +34,10 @@ def _models(_ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]
 )
 @click.option("--model", "models", metavar="NAME", callback=_models, multiple=True, help="For this model only. May be repeated.")
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="Expires after so many days. [default: never]")
+@click.option("--rate", type=float, help="Predictions per second. [default: by security.rate]")
+@click.option("--burst", type=float, help="Predictions that may come at once. [default: as many as a second allows]")
+@click.option("--max-in-flight", type=int, help="Predictions that may be under way. [default: by security.max_in_flight]")
+@click.option("--weight", type=float, help="The part of a queue that others wait in too, against theirs. [default: 1]")
 @click.option("--json", "as_json", is_flag=True, help="Print the key and what is known of it as JSON.")
 @with_keys_file
 def create(path: Path, name: str, scopes: tuple[str, ...], days: float | None, as_json: bool, **limits: Any) -> None:  # noqa: ANN401 - as they come

@@ -11,7 +11,7 @@ from penstock.cli.keys_file import keys_in, with_keys_file
 from penstock.cli.tables import aligned
 from penstock.security.keys import Key
 
-_HEADER = ("ID", "NAME", "SCOPES", "MODELS", "EXPIRES")
+_HEADER = ("ID", "NAME", "SCOPES", "MODELS", "LIMITS", "EXPIRES")
 
 
 @click.command("list")
@@ -34,7 +34,9 @@ def list_keys(path: Path, as_json: bool) -> None:
 
 def _row(key: Key) -> tuple[str, ...]:
     models = "all" if key.models is None else ",".join(key.models) or "none"
-    return key.id, key.name, ",".join(key.scopes), models, _expiry(key.expires)
+    limits = {"rate": key.rate, "burst": key.burst, "in flight": key.max_in_flight, "weight": key.weight if key.weight != 1 else None}
+    told = ", ".join(f"{name} {value:g}" for name, value in limits.items() if value is not None) or "usual"
+    return key.id, key.name, ",".join(key.scopes), models, told, _expiry(key.expires)
 
 
 def _expiry(expires: datetime | None) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from penstock.domain.errors import PermissionDenied, Unauthenticated
 from penstock.domain.names import shown
+from penstock.domain.tenant import Allowance, Tenant
 
 EVERY: Final = "*"
 """Stands for all models together: what tells of each of them is not for a caller who may know of some."""
@@ -26,15 +27,29 @@ PREDICT: Final = Action.PREDICT
 class Caller:
     """One key or token, as long as it is valid; every call that shows it is made by this object. Lives on the event loop."""
 
-    __slots__ = ("actions", "models", "name", "revoked")
+    __slots__ = ("actions", "allowance", "models", "name", "revoked", "tenant")
 
-    def __init__(self, name: str, actions: Collection[Action], models: Collection[str] | None = None) -> None:
-        """`models` are those that it may ask for; None means all."""
-        self.name: Final = name
+    def __init__(
+        self,
+        tenant: Tenant,
+        actions: Collection[Action],
+        models: Collection[str] | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        """`models` are those that it may ask for; None means all. Without an `allowance`, it may ask for as much as it likes."""
+        self.name: Final = tenant.name
+        self.tenant: Final = tenant
+        self.allowance: Final = allowance
         self.actions: Final = frozenset(actions)
         self.models: Final = None if models is None else frozenset(models)
         self.revoked = False
         """Whether its key is no longer valid: what is under way ends, streams ask for nothing more."""
+
+    def admit(self, model: str, now_ns: int) -> None:
+        """Return if the caller may have one more prediction of the model now; raises what `require` does, or `QuotaExceeded`."""
+        self.require(PREDICT, model)
+        if self.allowance is not None:
+            self.tenant.admit(self.allowance, now_ns)
 
     def require(self, action: Action, model: str = "") -> None:
         """Return if the caller may do that to the model: `EVERY` for all of them, "" for what concerns none.

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from penstock.domain.caller import PREDICT
 from penstock.domain.errors import Internal, PenstockError
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
 from penstock.domain.ticket import Ticket
@@ -40,7 +39,7 @@ class Predictor:
         ticket = self._ledger.open(request, reply)  # from here on exactly one end
         try:
             if request.caller is not None:
-                request.caller.require(PREDICT, request.model)  # what it may ask for
+                request.caller.admit(request.model, request.arrived_ns)  # what it may ask for, and how much
             self._admission.admit(request)  # draining: refused here, at once
             version = self.catalog.lease(request, ticket)  # released by the ticket's end
             version.schema.check(request)  # names, types, shapes

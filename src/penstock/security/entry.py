@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from penstock.domain.start import StartError, missing_extra
+from penstock.domain.tenant import Allowance
 from penstock.security.access import Access, Tokens
 from penstock.security.keys import KeysFile
 from penstock.security.options import JwtOptions, SecurityOptions
@@ -14,7 +15,7 @@ def access_of(options: SecurityOptions, reloader: Reloader) -> Access | None:
     if not options.keyed:
         return None
     tokens = _tokens_of(options.jwt)
-    access = Access(tokens=tokens)
+    access = Access(tokens=tokens, allowance=Allowance(rate=options.rate, max_in_flight=options.max_in_flight))
     if options.keys_file:
         reloader.watched.append(_keys_of(Path(options.keys_file), access))
     if tokens is not None:

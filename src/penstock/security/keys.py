@@ -30,6 +30,14 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     scopes: Annotated[list[Action], msgspec.Meta(min_length=1)]
     models: list[str] | None = None
     """The models that it is for; None for all."""
+    rate: _Positive | None = None
+    """Predictions per second; None leaves it to `security.rate`."""
+    burst: _Positive | None = None
+    """Predictions that may come at once; None for as many as a second allows."""
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """Predictions that may be under way; None leaves it to `security.max_in_flight`."""
+    weight: Annotated[float, msgspec.Meta(ge=0.01, le=100)] = 1.0
+    """The tenant's part of a queue that others wait in too, against theirs."""
     expires: _Instant | None = None
     created: _Instant | None = None
 

@@ -71,6 +71,12 @@ class SecurityOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """What is answered without a key beside health: `/metrics`, and the pages that hold nothing of a model (`/docs`, `/openapi.json`,
     the admin pages, which ask for the key themselves)."""
 
+    rate: float = 0.0
+    """Predictions per second of a tenant whose key does not say; 0 for as many as it likes."""
+
+    max_in_flight: int = 0
+    """Predictions that a tenant may have under way if its key does not say; 0 for as many as it likes."""
+
     jwt: JwtOptions = msgspec.field(default_factory=JwtOptions)
     """JSON Web Tokens, beside keys or in their place."""
 

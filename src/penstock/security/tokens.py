@@ -15,7 +15,7 @@ import jwt
 from penstock.domain.caller import Action
 from penstock.domain.errors import Unauthenticated
 from penstock.domain.names import is_model_name
-from penstock.security.access import Access, TokenBearer
+from penstock.security.access import Access, Claims
 from penstock.security.options import JwtOptions
 from penstock.security.reload import Watched
 
@@ -38,16 +38,15 @@ class JwtTokens:
 
         def apply(keys: dict[str, jwt.PyJWK]) -> None:
             gone, self._keys = changed_keys(self._keys, keys), keys
-            access.revoke_bearers(lambda bearer: bearer.key_id in gone)
+            access.revoke_bearers(lambda claims: claims.key_id in gone)
 
         return Watched("file of token keys", [self._path], lambda: read_keys(self._path), apply)
 
-    def caller(self, token: str) -> TokenBearer:
-        """Return the token's bearer; raises `Unauthenticated`."""
+    def claims(self, token: str) -> Claims:
+        """Return what a token that can be trusted says; raises `Unauthenticated`."""
         try:
             key_id = self._key_id(token)
-            claims = self._claims(token, key_id)
-            return _caller(claims, self._options, key_id)
+            return _read(self._verified(token, key_id), self._options, key_id)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}; get a new one") from error
 
@@ -59,7 +58,7 @@ class JwtTokens:
             raise jwt.InvalidKeyError("its key (kid) is not known here")
         return str(named)
 
-    def _claims(self, token: str, key_id: str) -> Mapping[str, Any]:
+    def _verified(self, token: str, key_id: str) -> Mapping[str, Any]:
         options = self._options
         return jwt.decode(
             token,
@@ -99,13 +98,13 @@ def _same(one: jwt.PyJWK, other: jwt.PyJWK) -> bool:
     return bool(one._jwk_data == other._jwk_data)  # noqa: SLF001 - the key as it stood in the file has no other name
 
 
-def _caller(claims: Mapping[str, Any], options: JwtOptions, key_id: str) -> TokenBearer:
+def _read(claims: Mapping[str, Any], options: JwtOptions, key_id: str) -> Claims:
     scopes = {scope.removeprefix(options.scope_prefix) for scope in _words(claims.get(options.scopes_claim, ()), options.scope_prefix)}
     models = claims.get(options.models_claim)
     allowed = None if models is None else frozenset(filter(is_model_name, _words(models)))
     expires = datetime.fromtimestamp(claims["exp"] + options.leeway_s, UTC)
-    actions = [_ACTIONS[scope] for scope in scopes if scope in _ACTIONS]
-    return TokenBearer(_name(claims[options.name_claim]), actions, allowed, expires=expires, key_id=key_id)
+    actions = frozenset(_ACTIONS[scope] for scope in scopes if scope in _ACTIONS)
+    return Claims(_name(claims[options.name_claim]), actions, allowed, expires, key_id)
 
 
 def _words(claim: object, prefix: str = "") -> list[str]:

@@ -38,7 +38,7 @@ def test_keys_are_listed_for_people_and_for_machines(penstock: Penstock) -> None
 
     assert [key["id"] for key in listed] == [made["id"]]
     assert listed[0]["scopes"] == ["manage"]
-    assert penstock("keys", "list", *FILE).output.splitlines()[1].split() == [made["id"], "ops", "manage", "all", "never"]
+    assert penstock("keys", "list", *FILE).output.splitlines()[1].split() == [made["id"], "ops", "manage", "all", "usual", "never"]
 
 
 def test_keys_are_revoked_by_id_or_all_of_a_name(penstock: Penstock, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "security.keys_file": [1, ["a"]],
     "security.jwt": [{"algorithms": ["HS256"]}, {"algorithms": ["none"]}, {"leeway_s": -1}, {"name_claim": ""}, "jwks.json"],
     "security.tls": [{"listeners": ["metrics"]}, {"certificate": 1}, "cert.pem"],
+    "security.rate": [-1, float("inf"), "many"],
+    "security.max_in_flight": [-1, 1.5],
     "security.open": ["metrics", ["admin"]],
     "http.max_body_bytes": [0, -1, 1.5],
     "http.compress_above_bytes": [-1],

@@ -8,6 +8,7 @@ import pytest
 
 from penstock.domain.caller import EVERY, Action, Caller
 from penstock.domain.errors import PermissionDenied, Unauthenticated
+from penstock.domain.tenant import Tenant
 from penstock.security import access as module
 from penstock.security.access import Access
 from penstock.security.keys import Key, digest_of, new_secret
@@ -121,7 +122,7 @@ def test_memory_of_headers_is_bounded() -> None:
 )
 def test_caller_of_one_model_may_ask_for_it_and_for_what_concerns_none(model: str, refused: bool) -> None:
     """Names are compared as they are."""
-    caller = Caller("shop", [Action.READ], ["digits"])
+    caller = Caller(Tenant("shop"), [Action.READ], ["digits"])
 
     if refused:
         with pytest.raises(PermissionDenied):
@@ -133,7 +134,7 @@ def test_caller_of_one_model_may_ask_for_it_and_for_what_concerns_none(model: st
 @pytest.mark.parametrize("action", Action)
 def test_no_scope_implies_another(action: Action) -> None:
     """A key that manages does not predict."""
-    caller = Caller("shop", [action])
+    caller = Caller(Tenant("shop"), [action])
 
     caller.require(action, EVERY)
     for other in set(Action) - {action}:

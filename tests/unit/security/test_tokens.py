@@ -58,7 +58,7 @@ def signed(key: Any = EC, algorithm: str = "ES256", kid: str | None = "ec", **cl
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(EC, "ES256", "ec"), (RSA, "RS256", "rsa"), (ED, "EdDSA", "ed")])
 def test_good_token_tells_who_its_bearer_is(read: Read, key: Any, algorithm: str, kid: str) -> None:
     """Words that are no scopes mean nothing here."""
-    bearer = read().caller(signed(key, algorithm, kid))
+    bearer = read().claims(signed(key, algorithm, kid))
 
     assert (bearer.name, bearer.actions, bearer.models) == ("shop", {Action.PREDICT, Action.READ}, None)
     assert abs(bearer.expires - CLAIMS["exp"]) < timedelta(seconds=1)  # type: ignore[operator]
@@ -68,7 +68,7 @@ def test_claims_are_found_where_the_settings_say(read: Read) -> None:
     """Lists are as good as texts; a scope without the prefix is none, and a name that no model can have opens none."""
     tokens = read(name_claim="client", scopes_claim="roles", scope_prefix="penstock:", models_claim="for")
 
-    bearer = tokens.caller(signed(client="ci", roles=["penstock:manage", "predict"], **{"for": "digits ../etc iris"}))
+    bearer = tokens.claims(signed(client="ci", roles=["penstock:manage", "predict"], **{"for": "digits ../etc iris"}))
 
     assert (bearer.name, bearer.actions, bearer.models) == ("ci", {Action.MANAGE}, {"digits", "iris"})
 
@@ -114,7 +114,7 @@ def test_token_is_refused(read: Read, case: str) -> None:
     token = REFUSED[case]()
 
     with pytest.raises(Unauthenticated) as raised:
-        read().caller(token)
+        read().claims(token)
 
     assert token[:12] not in raised.value.message
 
