@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 
+from penstock.config.limits import limits_of
 from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
 from penstock.domain.errors import LoadRefused
@@ -95,7 +96,7 @@ class House:
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
-        models = Models(self.catalog, self.ready)
+        models = Models(self.catalog, self.ready, limits_of(self.settings))
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
@@ -112,7 +113,7 @@ class House:
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access)
-        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings())
+        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings(), limits=limits_of(self.settings))
         return GrpcServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
 
 

@@ -46,7 +46,7 @@ class Gate:
         self.admission: Final = admission
         self.predictor: Final = predictor
         self.access: Final = access
-        self.max_connections: Final = min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self.max_connections: Final = most_connections(options)
         self.connections: Final[set[Watched]] = set()
         self.date_and_id = _date_and_id()
         """The lines of every answer up to the value of its request id."""
@@ -108,6 +108,11 @@ def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_a
 def refusal_answer(refusal: Refusal) -> list[Buffer]:
     """Return the bytes of the last answer of a connection: to a request that could not be read."""
     return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+
+
+def most_connections(options: HttpOptions) -> int:
+    """Return how many connections a listener takes: half of the descriptors that the process may open, at most."""
+    return min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def watch_interval_s(options: HttpOptions) -> float:
