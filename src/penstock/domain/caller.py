@@ -20,6 +20,8 @@ class Action(StrEnum):
     MANAGE = "manage"
 
 
+_MOST_REMEMBERED: Final = 256
+
 PREDICT: Final = Action.PREDICT
 """A plain name for what nearly all calls do: Python 3.11 takes its time to look up members of enumerations."""
 
@@ -27,7 +29,7 @@ PREDICT: Final = Action.PREDICT
 class Caller:
     """One key or token, as long as it is valid; every call that shows it is made by this object. Lives on the event loop."""
 
-    __slots__ = ("actions", "allowance", "models", "name", "revoked", "tenant")
+    __slots__ = ("actions", "allowance", "models", "name", "predicts", "revoked", "tenant")
 
     def __init__(
         self,
@@ -42,14 +44,28 @@ class Caller:
         self.allowance: Final = allowance
         self.actions: Final = frozenset(actions)
         self.models: Final = None if models is None else frozenset(models)
+        self.predicts: Final[set[str]] = set()
+        """Models of which predictions are known to be allowed: a look here takes a tenth of `require`."""
         self.revoked = False
         """Whether its key is no longer valid: what is under way ends, streams ask for nothing more."""
 
     def admit(self, model: str, now_ns: int) -> None:
         """Return if the caller may have one more prediction of the model now; raises what `require` does, or `QuotaExceeded`."""
-        self.require(PREDICT, model)
+        if model not in self.predicts:
+            self.require_prediction(model)
         if self.allowance is not None:
             self.tenant.admit(self.allowance, now_ns)
+
+    def revoke(self) -> None:
+        """Let the key be valid no longer."""
+        self.revoked = True
+        self.predicts.clear()
+
+    def require_prediction(self, model: str) -> None:
+        """Return if the caller may have predictions of the model, and remember it; raises what `require` does."""
+        self.require(PREDICT, model)
+        if len(self.predicts) < _MOST_REMEMBERED:
+            self.predicts.add(model)
 
     def require(self, action: Action, model: str = "") -> None:
         """Return if the caller may do that to the model: `EVERY` for all of them, "" for what concerns none.

@@ -1,21 +1,33 @@
 """What the keys of one name use together, and how much of it they may."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from penstock.domain.clock import NS_PER_S
 from penstock.domain.errors import QuotaExceeded
 from penstock.domain.names import shown
 
+_ENDLESS: Final = 1 << 62
 
-class Allowance(NamedTuple):
-    """What a key says of how much its tenant may ask for; None and 0 say nothing."""
 
-    rate: float = 0.0
-    """Predictions per second, in the long run."""
-    burst: float = 0.0
-    """Predictions that may come at once; 0 for as many as a second allows, at least one."""
-    max_in_flight: int = 0
-    """Predictions that may be under way."""
+class Allowance:
+    """What a key says of how much its tenant may ask for; 0 says nothing."""
+
+    __slots__ = ("burst", "interval_ns", "max_in_flight", "most", "rate", "slack_ns")
+
+    def __init__(self, rate: float = 0.0, burst: float = 0.0, max_in_flight: int = 0) -> None:
+        """`rate` predictions per second, `burst` of them at once (0: as many as a second allows), and so many under way."""
+        self.rate: Final = rate
+        self.burst: Final = burst
+        self.max_in_flight: Final = max_in_flight
+        self.most: Final = max_in_flight or _ENDLESS
+        self.interval_ns: Final = int(NS_PER_S / rate) if rate else 0
+        self.slack_ns: Final = int(self.interval_ns * (max(1.0, burst or rate) - 1.0)) if rate else _ENDLESS
+        """By how much what was admitted may be ahead of its time."""
+
+    @property
+    def bounds(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.rate or self.max_in_flight)
 
 
 class Tenant:
@@ -32,23 +44,21 @@ class Tenant:
         self._due_ns = 0
 
     def admit(self, allowance: Allowance, now_ns: int) -> None:
-        """Count one more prediction, which `in_flight` holds already; raises `QuotaExceeded` with the time to come back."""
-        most = allowance.max_in_flight
-        if most and self.in_flight > most:
-            raise QuotaExceeded(
-                f"{shown(self.name)} has {most} predictions under way, the most that it may have; wait for their answers", retry_after_s=1.0
-            )
-        if allowance.rate:
-            self._pace(allowance, now_ns)
+        """Count one more prediction, which `in_flight` holds already; raises `QuotaExceeded` with the time to come back.
 
-    def _pace(self, allowance: Allowance, now_ns: int) -> None:
-        """Keep to the rate by one instant: when all that was admitted would be due (ITU-T I.371, the generic cell rate algorithm)."""
-        interval_ns = NS_PER_S / allowance.rate
-        due_ns = max(self._due_ns, now_ns)
-        early_ns = due_ns - now_ns - interval_ns * (max(1.0, allowance.burst or allowance.rate) - 1.0)
-        if early_ns > 1:
+        The rate is kept by one instant: when all that was admitted would be due (ITU-T I.371, the generic cell rate algorithm).
+        """
+        if self.in_flight > allowance.most:
+            raise QuotaExceeded(
+                f"{shown(self.name)} has {allowance.most} predictions under way, the most that it may have; wait for their answers",
+                retry_after_s=1.0,
+            )
+        due_ns = self._due_ns
+        if due_ns < now_ns:
+            due_ns = now_ns
+        elif due_ns - now_ns > allowance.slack_ns:
             raise QuotaExceeded(
                 f"{shown(self.name)} asks for more than the {allowance.rate:g} predictions per second that it may have; slow down",
-                retry_after_s=early_ns / NS_PER_S,
+                retry_after_s=(due_ns - now_ns - allowance.slack_ns) / NS_PER_S,
             )
-        self._due_ns = int(due_ns + interval_ns)
+        self._due_ns = due_ns + allowance.interval_ns

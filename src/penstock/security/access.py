@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
-from penstock.domain.caller import PREDICT, Action, Caller
+from penstock.domain.caller import Action, Caller
 from penstock.domain.errors import Unauthenticated
 from penstock.domain.tenant import Allowance, Tenant
 from penstock.security.keys import Key
@@ -84,19 +84,22 @@ class Access:
         self._bearers: WeakSet[_Bearer] = WeakSet()
         """Callers with tokens that are still known, or that have a stream open."""
         self._held: dict[bytes, _Held] = {}
-        self._known: dict[str, Caller] = {}
+        self._known: dict[str | None, Caller] = {}
         """Callers by the header that they send. Only headers that were right are kept."""
         self.replace(keys)
 
     def caller(self, authorization: str | None) -> Caller:
         """Return who sends that header; raises `Unauthenticated`."""
-        known = self._known.get(authorization or "")
+        known = self._known.get(authorization)
         return self._identified(authorization or "") if known is None else known
 
     def predicting(self, authorization: str | None, model: str) -> Caller:
         """Return who asks for a prediction of the model; raises `Unauthenticated` or `PermissionDenied`."""
-        caller = self.caller(authorization)
-        caller.require(PREDICT, model)
+        caller = self._known.get(authorization)
+        if caller is None:
+            caller = self._identified(authorization or "")
+        if model not in caller.predicts:
+            caller.require_prediction(model)
         return caller
 
     def replace(self, keys: Iterable[Key]) -> None:
@@ -107,7 +110,8 @@ class Access:
         self._known = {header: caller for header, caller in self._known.items() if caller in self._bearers}
         staying = {id(entry.caller) for entry in held}
         for entry in before.values():
-            entry.caller.revoked = id(entry.caller) not in staying
+            if id(entry.caller) not in staying:
+                entry.caller.revoke()
 
     def expire(self) -> None:
         """Revoke what has expired; called a few times each second."""
@@ -121,7 +125,7 @@ class Access:
         """Revoke the tokens of which that is true."""
         gone = [bearer for bearer in self._bearers if revoked(bearer.claims)]
         for bearer in gone:
-            bearer.revoked = True
+            bearer.revoke()
             self._bearers.discard(bearer)
         if gone:
             self._known = {header: caller for header, caller in self._known.items() if not caller.revoked}
@@ -141,7 +145,7 @@ class Access:
     def _bearer(self, shown: bytes) -> Caller:
         assert self._tokens is not None, "asked where there are tokens"  # noqa: S101
         claims = self._tokens.claims(shown.decode("utf-8", "replace"))
-        bearer = _Bearer(self._tenant(claims.name), claims, self._allowance if any(self._allowance) else None)
+        bearer = _Bearer(self._tenant(claims.name), claims, self._allowance if self._allowance.bounds else None)
         self._bearers.add(bearer)
         return bearer
 
@@ -159,7 +163,7 @@ class Access:
         tenant, usual = self._tenant(key.name), self._allowance
         tenant.weight = key.weight
         allowance = Allowance(key.rate or usual.rate, key.burst or usual.burst, key.max_in_flight or usual.max_in_flight)
-        return _Held(digest, key, Caller(tenant, key.scopes, key.models, allowance if any(allowance) else None))
+        return _Held(digest, key, Caller(tenant, key.scopes, key.models, allowance if allowance.bounds else None))
 
     def _tenant(self, name: str) -> Tenant:
         """Return the tenant of a name: the same one as long as anything of it is here."""
