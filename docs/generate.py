@@ -78,8 +78,8 @@ fault.
 _ERRORS_FOOT: Final = """
 ## Coming back
 
-`OVERLOADED` and `UNAVAILABLE` carry `retry-after` in seconds over HTTP; for an overload it is computed from what waits
-and from how long runs take, for a model whose device fails from when it is tried again. gRPC tells of an overload in
+`OVERLOADED`, `QUOTA_EXCEEDED` and `UNAVAILABLE` carry `retry-after` in seconds over HTTP; for an overload it is computed from what waits
+and from how long runs take, for a model whose device fails from when it is tried again. gRPC tells of an overload or a quota in
 `grpc-retry-pushback-ms`, and never of an `UNAVAILABLE`: that may be asked of another server at once. `UNSUPPORTED_ENCODING` carries
 `accept-encoding`, `UNAUTHENTICATED` carries `www-authenticate`, `METHOD_NOT_ALLOWED` carries `allow`.
 
@@ -108,7 +108,7 @@ _METRICS_LABELS: Final = """
 | `protocol` | `http`, `grpc` |
 | `route` | the arm that answered: `stable` (`pinned` counts as such), `canary` whatever its name, or `""` where no version was chosen |
 | `status` | `OK`, `CANCELLED`, or the [code](errors.md) of an error |
-| `reason` of rejected | `queue_full` (`OVERLOADED`), `deadline` (`DEADLINE_EXCEEDED`), `shed` (`UNAVAILABLE`), `too_large` (`TOO_LARGE`) |
+| `reason` of rejected | `queue_full` (`OVERLOADED`), `quota` (`QUOTA_EXCEEDED`), `deadline`, `shed` (`UNAVAILABLE`), `too_large` |
 | `reason` of batches | {reasons}: [why a batch started](../guides/batching.md#why-a-batch-started) |
 | `result` | `ok`, `failed` |
 | `shortage` | {shortages}: [what a refused request would have needed more of](../guides/batching.md#what-a-refusal-means) |
@@ -224,7 +224,7 @@ def _table(path: str, struct: Any) -> Iterator[str]:
     yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(struct), ""]
     for field in msgspec.structs.fields(struct):
         if _is_table(field.type):
-            yield f"## [{path}.{field.name}]\n"
+            yield f"### [{path}.{field.name}]\n\n{inspect.cleandoc(field.type.__doc__ or '')}\n"
             yield from _table(f"{path}.{field.name}", field.type)
 
 

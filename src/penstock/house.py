@@ -1,19 +1,23 @@
 """Everything of one server, put together: the only place that hands options to what needs them."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
 
+from penstock.config.limits import limits_of
 from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
 from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
+from penstock.grpc.guard import Guard
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.door import Doors
 from penstock.http.drift_report import drift_of
 from penstock.http.management import Management
 from penstock.http.models import Models
@@ -43,6 +47,9 @@ from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
+from penstock.security.entry import access_of
+from penstock.security.reload import Reloader
+from penstock.security.tls import tls_of
 from penstock.security.token import AdminToken
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json
@@ -55,6 +62,9 @@ class House:
 
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
+        self.reloader: Final = Reloader()
+        self.access: Final = access_of(settings.security, self.reloader)
+        self.tls: Final = tls_of(settings.security.tls, self.reloader)
         self.catalog: Final = Catalog()
         registry = registry_named(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
@@ -89,13 +99,37 @@ class House:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
 
+    def begin(self) -> None:
+        """Start what works beside predictions."""
+        self.access_log.start()
+        self.recorder.start()
+        self.tracer.start()
+        self.drift.start()
+        self.reloader.start()
+
+    async def aclose(self) -> None:
+        """End what was begun: who needs others goes before them."""
+        await self.reloader.aclose()
+        await self.rollouts.aclose()
+        await self.governor.aclose()
+        await self.drift.aclose()
+        self.shadows.abandon()
+        await self.manager.aclose()
+        self.recorder.close()
+        self.tracer.close()
+        self.access_log.close()
+
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
         return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped, memory=memory)
 
+    def url(self, listener: str, addresses: Mapping[str, str]) -> str:
+        """Return the address of a listener as clients write it."""
+        return f"{'https' if listener in self.tls else 'http'}://{addresses[listener]}"
+
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
-        models = Models(self.catalog, self.ready)
+        models = Models(self.catalog, self.ready, limits_of(self.settings))
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
@@ -106,13 +140,16 @@ class House:
             PayloadEndpoints(self.recorder, self.catalog, token),
             MonitoringReports({"drift": partial(drift_of, self.drift)}, self.catalog, token),
         )
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
+        doors = Doors(self.access, self.settings.security.open)
+        prediction = prediction_app(predictions, models, management, self.settings.http, doors)
+        return prediction, admin_app(models, management, groups, doors)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
-        options = self.settings.grpc
-        server = NativeServer if options.transport == "native" else GrpcServer
-        return server(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), options)
+        guard = None if self.access is None else Guard(self.access)
+        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings(), limits=limits_of(self.settings))
+        server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
+        return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

@@ -18,6 +18,7 @@ from penstock.monitoring.options import LEAST_ROWS, MOST_FEATURES, MOST_ROWS, Li
 from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
+from penstock.security.options import JwtOptions, SecurityOptions, security_problems
 from penstock.telemetry.options import TelemetryOptions
 
 # Lengths of messages and counts of streams are C ints below.
@@ -34,6 +35,7 @@ _SECONDS: Final = Rule("a number of seconds above 0, up to a day", lambda value:
 _SECONDS_OR_NONE: Final = Rule("a number of seconds from 0 up to a day", lambda value: 0 <= value <= DAY_S)
 _COUNT_OR_NONE: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <= value <= _INT_MAX)
+_RATE: Final = Rule("a number from 0 up to a billion", lambda value: 0 <= value <= 1e9)  # noqa: PLR2004
 _SHARE: Final = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _DIFFERENCE: Final = Rule("a number from 0 on", lambda value: 0 <= value < math.inf)
 _FILES: Final = Rule("a list of file names", lambda value: all(name.strip() for name in value))
@@ -124,6 +126,8 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     KafkaOptions: {"url": _TOPIC},
     EventOptions: {"url": _ADDRESS, "namespace": _TEXT},
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
+    SecurityOptions: {"rate": _RATE, "max_in_flight": _COUNT_OR_NONE},
+    JwtOptions: {"leeway_s": _SECONDS_OR_NONE, "name_claim": _TEXT, "scopes_claim": _TEXT, "models_claim": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     MonitoringOptions: {"reference_rows": _WINDOW, "window_rows": _WINDOW, "window_s": _SECONDS, "exported_features": _FEATURES},
     Limits: {**dict.fromkeys(("psi", "js", "ks", "missing", "out_of_range"), _LIMIT), "alpha": _CHANCE},
@@ -142,6 +146,7 @@ def conflicts(settings: Settings) -> Iterator[str]:
             f"({server.max_request_timeout_s}); lower the first or raise the second"
         )
     yield from _shared_ports(server)
+    yield from security_problems(settings.security)
     if settings.registry.signatures != "off" and not settings.registry.trusted_keys:
         yield (
             f'registry.signatures is "{settings.registry.signatures}", but registry.trusted_keys is empty; '

@@ -11,6 +11,7 @@ from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions
 from penstock.payloads.options import PayloadOptions
 from penstock.registry.options import RegistryOptions
+from penstock.security.options import SecurityOptions
 from penstock.telemetry.options import TelemetryOptions
 
 
@@ -84,6 +85,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     payloads: PayloadOptions = msgspec.field(default_factory=PayloadOptions)
     """Where recorded payloads go, and what they may use."""
+
+    security: SecurityOptions = msgspec.field(default_factory=SecurityOptions)
+    """Who may come in."""
 
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
     """The logs, and traces."""

@@ -13,6 +13,7 @@ from penstock.domain.names import shown
 from penstock.grpc import answers
 from penstock.grpc.call import CallInfo, Handler, Service, StreamHandler
 from penstock.grpc.errors import Status
+from penstock.grpc.guard import Guard
 from penstock.http2.requests import Request
 
 CONTENT_TYPE: Final = b"application/grpc"
@@ -52,7 +53,11 @@ TOO_LONG: Final = CallHead(
 class Methods:
     """The methods of all services by their paths."""
 
-    def __init__(self, services: Iterable[Service]) -> None:
+    def __init__(self, services: Iterable[Service], guard: Guard | None = None) -> None:
+        self._stranger = None if guard is None else guard.unknown
+        """Answers calls of methods that nobody has, on a keyed server."""
+        if guard is not None:
+            services = map(guard.over, services)
         self._unary: dict[str, Handler] = {}
         self._streams: dict[str, StreamHandler] = {}
         for name, unary, streams in services:
@@ -75,10 +80,12 @@ class Methods:
             return CallHead(refusal)
         info = CallInfo(_metadata(request), None, peer)
         path = request.path
-        return CallHead(b"", self._unary.get(path), self._streams.get(path), info, _timeout_ns(timeout), encoding)
+        stream = self._streams.get(path)
+        unary = self._unary.get(path, None if stream else self._stranger)
+        return CallHead(b"", unary, stream, info, _timeout_ns(timeout), encoding)
 
     def _unknown(self, path: str) -> bytes:
-        if path in self._unary or path in self._streams:
+        if self._stranger or path in self._unary or path in self._streams:
             return b""
         return _refused(Status.UNIMPLEMENTED, f"there is no method {shown(path)}")
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+from penstock.domain.caller import PREDICT
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.errors import ErrorCode, PenstockError
 from penstock.domain.model import ModelVersion
@@ -124,7 +125,15 @@ class Predictions:
     def _request(self, call: CallInfo, request_id: str = "") -> InferenceRequest:
         arrived_ns, headers = self._clock(), call.metadata
         return InferenceRequest(
-            "grpc", "", "", [], request_id=request_id, arrived_ns=arrived_ns, deadline_ns=call.deadline_ns, headers=headers
+            "grpc",
+            "",
+            "",
+            [],
+            request_id=request_id,
+            arrived_ns=arrived_ns,
+            deadline_ns=call.deadline_ns,
+            headers=headers,
+            caller=call.caller,
         )
 
     def _start(self, data: bytes, call: CallInfo, prediction: Prediction) -> Ticket | None:
@@ -137,8 +146,13 @@ class Predictions:
         return None
 
     def _no_model(self, request: InferenceRequest) -> PenstockError | None:
-        """Return why there is nobody to answer, if that is so: it matters more than whatever else is wrong."""
+        """Return why there is nobody to answer, if that is so: it matters more than whatever else is wrong.
+
+        Whether a model is there is told only to those who may ask for it.
+        """
         try:
+            if request.caller is not None and request.model:
+                request.caller.require(PREDICT, request.model)
             if request.model:
                 self._predictor.catalog.find(request.model, request.version)
         except PenstockError as error:

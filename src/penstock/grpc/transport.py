@@ -5,18 +5,19 @@ import contextlib
 import errno
 import resource
 import socket
-import ssl
 from typing import Final
 
 from penstock.domain.clock import monotonic
 from penstock.grpc.call_head import Methods
 from penstock.grpc.connection import GrpcConnection
+from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.patience import watch_interval_s
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
+from penstock.security.tls import Tls
 
 _BACKLOG: Final = 2048
 _CATCH_UP_S: Final = 0.001
@@ -27,14 +28,14 @@ _LAST_WORDS_S: Final = 0.5
 class NativeServer:
     """Carries the inference, health and reflection services over one port. Lives on the event loop that starts it."""
 
-    def __init__(self, service: InferenceService, options: GrpcOptions, tls: ssl.SSLContext | None = None) -> None:
-        """With `tls`, which has the server's certificate, clients have to ask for HTTP/2 by ALPN."""
+    def __init__(self, service: InferenceService, options: GrpcOptions, guard: Guard | None = None, tls: Tls | None = None) -> None:
+        """Without a guard nobody needs a key; without `tls` all is in the clear, with it clients have to ask for HTTP/2 by ALPN."""
         self._service = service
         self._health = Health((service.table.name,), service.ready)
         services = [service.table, self._health.table]
         if options.reflection:
             services += reflection_services([service.table.name, HEALTH])
-        self.methods: Final = Methods(services)
+        self.methods: Final = Methods(services, guard)
         self.options: Final = options
         self.tasks: Final[set[asyncio.Task[None]]] = set()
         """The handlers of streams that have not come to their end."""
@@ -48,9 +49,8 @@ class NativeServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
-        tls, shake_s = self._tls, None
+        tls, shake_s = None if self._tls is None else self._tls.http2_context, None
         if tls is not None:
-            _prepare(tls)
             shake_s = self.options.handshake_timeout_s
         loop, family = asyncio.get_running_loop(), socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -121,10 +121,3 @@ class NativeServer:
         for connection in list(self._connections):
             connection.watch(now_ns)
         self._watch()
-
-
-def _prepare(tls: ssl.SSLContext) -> None:
-    """Set what HTTP/2 asks of TLS (RFC 9113, section 9.2)."""
-    tls.set_alpn_protocols(["h2"])
-    tls.minimum_version = max(tls.minimum_version, ssl.TLSVersion.TLSv1_2)
-    tls.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION

@@ -45,7 +45,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_batch_size", "histogram", MODEL, "Rows of a run."),
     Family("penstock_requests_waiting", "gauge", MODEL, "Requests in the queue."),
     Family("penstock_requests_running", "gauge", MODEL, "Runs under way."),
-    Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
+    Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, quota, deadline, shed, too_large."),
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
@@ -72,7 +72,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
 )  # fmt: skip
 """All families, in the order in which a scrape lists them."""
 
-_REASONS: Final = {"OVERLOADED": "queue_full", "DEADLINE_EXCEEDED": "deadline", "UNAVAILABLE": "shed", "TOO_LARGE": "too_large"}
+_REASONS: Final = {
+    "OVERLOADED": "queue_full",
+    "QUOTA_EXCEEDED": "quota",
+    "DEADLINE_EXCEEDED": "deadline",
+    "UNAVAILABLE": "shed",
+    "TOO_LARGE": "too_large",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from penstock.grpc.call import CallInfo, CallReply, Ended, Service, Write
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
 from penstock.grpc.transport import NativeServer
+from penstock.security.options import TlsOptions
+from penstock.security.tls import Tls
 from penstock.wire import inference as pb
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -43,11 +45,11 @@ async def echo_all(requests: AsyncIterator[bytes], _call: CallInfo, write: Write
 
 
 @asynccontextmanager
-async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(tls: Tls | None = None) -> AsyncIterator[int]:
     """Serve the echo; yields the port."""
     table = Service(SERVICE, {"Probe": echo}, {"ProbeStream": echo_all})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
-    server = NativeServer(cast("InferenceService", service), GrpcOptions(), tls)
+    server = NativeServer(cast("InferenceService", service), GrpcOptions(), tls=tls)
     port = await server.start("127.0.0.1", 0)
     try:
         yield port
@@ -65,18 +67,17 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     made = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
     subprocess.run([openssl, "req", "-x509", *made, *subject], check=True, capture_output=True)
+    key.chmod(0o600)
     return certificate, key
 
 
 @pytest.fixture
-def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+def tls(certificate: tuple[Path, Path]) -> Tls:
     """Return the server's side of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    return context
+    return Tls(TlsOptions(certificate=str(certificate[0]), key=str(certificate[1])))
 
 
-async def test_grpcio_speaks_tls(tls: ssl.SSLContext, certificate: tuple[Path, Path]) -> None:
+async def test_grpcio_speaks_tls(tls: Tls, certificate: tuple[Path, Path]) -> None:
     """Unary calls and streams, small and large messages."""
     credentials = grpc.ssl_channel_credentials(certificate[0].read_bytes())
     large = bytes(range(256)) * 4096
@@ -86,7 +87,7 @@ async def test_grpcio_speaks_tls(tls: ssl.SSLContext, certificate: tuple[Path, P
         assert [reply async for reply in channel.stream_stream(STREAM)([b"a", b"", b"b"], timeout=20)] == [b"a", b"", b"b"]
 
 
-async def test_tls_without_alpn_is_refused(tls: ssl.SSLContext, certificate: tuple[Path, Path]) -> None:
+async def test_tls_without_alpn_is_refused(tls: Tls, certificate: tuple[Path, Path]) -> None:
     """RFC 9113, section 3.2: who does not ask for h2 hears GOAWAY, and nothing else."""
 
     def ask(port: int) -> bytes:
@@ -104,11 +105,11 @@ async def test_tls_without_alpn_is_refused(tls: ssl.SSLContext, certificate: tup
     assert b"ALPN" in said
 
 
-async def test_silent_tls_is_cut(tls: ssl.SSLContext) -> None:
+async def test_silent_tls_is_cut(tls: Tls) -> None:
     """A handshake that does not come is not waited for."""
     table = Service(SERVICE, {"Probe": echo})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
-    server = NativeServer(cast("InferenceService", service), GrpcOptions(handshake_timeout_s=0.2), tls)
+    server = NativeServer(cast("InferenceService", service), GrpcOptions(handshake_timeout_s=0.2), tls=tls)
     port = await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(20):
