@@ -5,7 +5,6 @@ the capacity, does goodput hold, are refusals quick, and do the admitted keep th
 """
 
 import os
-import random
 import statistics
 import tempfile
 import urllib.request
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
+from bound import interval
 from harness import ROOT, load_file
 from open_loop import Answer, Asked, OpenLoop, poisson, quantile
 
@@ -24,7 +24,6 @@ _SIDE, _CHANNELS, _LAYERS = 32, 96, 4
 _PAIRS: Final = 10
 _LOW_S: Final = 4.0
 STEADY_S: Final = 60.0
-_RESAMPLES: Final = 4000
 Server = Any  # tests/clients/server_process.py is loaded by its path
 
 
@@ -77,13 +76,6 @@ def low_load(adaptive: Server, off: Server, rate: float) -> tuple[float, float, 
             seen.append(1000 * quantile([answer.took_s for answer in offered(server, rate, _LOW_S, seed)], 0.5))
     beyond = [one - 1.05 * other for one, other in zip(ours, theirs, strict=True)]
     return statistics.median(ours), statistics.median(theirs), interval(beyond)
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the median."""
-    source = random.Random(0)
-    medians = sorted(statistics.median(source.choices(values, k=len(values))) for _ in range(_RESAMPLES))
-    return medians[_RESAMPLES // 40], medians[-_RESAMPLES // 40]
 
 
 def capacity(server: Server) -> float:

@@ -63,9 +63,9 @@ async def stream(channel: grpc.aio.Channel, message: bytes, until: float) -> lis
 
 def measure(server: Server, bare: BareRun) -> list[Row]:
     """Take turns between the server and the echo."""
-    message = _message()
+    message = message_of_mlp()
     answer = asyncio.run(_answer(server.grpc, message))
-    with _echo(answer) as (echo_pid, echo_address):
+    with echo(answer) as (echo_pid, echo_address):
         targets = {"ours": (server.pid, server.grpc), "echo": (echo_pid, echo_address)}
         calls, messages = (_costs(targets, message, client) for client in (unary, stream))
     return _rows("gRPC raw", "request", calls, bare) + _rows("gRPC stream", "message", messages, bare)
@@ -95,7 +95,8 @@ def ask(address: str, message: bytes, seconds: float, client: Client = unary) ->
     return asyncio.run(_ask(address, message, seconds, client))
 
 
-def _message() -> bytes:
+def message_of_mlp() -> bytes:
+    """Return the question of every call."""
     request = pb.ModelInferRequest(model_name="mlp")
     request.inputs.add(name="X", datatype="FP32", shape=[1, 64])
     request.raw_input_contents.append(example_row().tobytes())
@@ -125,7 +126,7 @@ async def _ask(address: str, message: bytes, seconds: float, client: Client) -> 
 
 
 @contextlib.contextmanager
-def _echo(answer: Answer) -> Iterator[tuple[int, str]]:
+def echo(answer: Answer) -> Iterator[tuple[int, str]]:
     """Run the echo on the server's core; yields its pid and address."""
     script = Path(__file__).with_name("grpc_echo.py")
     with pinned(cores()[0]):

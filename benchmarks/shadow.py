@@ -1,4 +1,4 @@
-"""What a shadow costs its primary: `python benchmarks/shadow.py [--quick]`, about seven minutes.
+"""What a shadow costs its primary: `python benchmarks/shadow.py [--quick]`, about seven minutes; exit code 1 if a bound is missed.
 
 Two models: a network of convolutions, whose runs go to threads, and a small perceptron, whose runs stay on the event loop. Each is asked
 in rounds with a shadow that follows every request and rounds without, interleaved on the same server. Asked: does the 99th percentile move
@@ -10,6 +10,7 @@ import argparse
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,12 +20,14 @@ from typing import Any, Final, NamedTuple
 
 import adaptive
 import orjson
-from adaptive import SLO_MS, interval
+from adaptive import SLO_MS
+from bound import Bound, judge
 from harness import CONNECTIONS, ROOT, example_row, load_file
 from http_load import Question, ask
 from open_loop import Answer, Asked, OpenLoop, poisson, quantile
 
 _PAIRS: Final = 12
+_P99_RATIO, _GOODPUT_RATIO = 1.05, 0.97
 Server = Any  # tests/clients/server_process.py is loaded by its path
 
 
@@ -43,19 +46,14 @@ class Subject(NamedTuple):
 class Effect(NamedTuple):
     """Paired rounds, with the shadow over without."""
 
-    median: float
-    low: float
-    high: float
+    ratios: list[float]
     compared: float
     """The part of the sampled requests that was compared."""
 
-    @classmethod
-    def of(cls, ratios: list[float], compared: float) -> "Effect":
-        """Return the median of the ratios with its 95 % bootstrap interval."""
-        return cls(statistics.median(ratios), *interval(ratios), compared)
-
-    def __str__(self) -> str:
-        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f}), {100 * self.compared:.0f} % of the sampled were compared"
+    def bound(self, what: str, limit: float, *, at_least: bool = False) -> Bound:
+        """Return the ratios beside what they may be."""
+        beside = f"{100 * self.compared:.0f} % of the sampled were compared"
+        return Bound(f"{what} with a shadow over without", self.ratios, limit, at_least=at_least, beside=beside)
 
 
 def write_mlp(registry: Path) -> Path:
@@ -121,7 +119,7 @@ def paired(server: Server, subject: Subject, measure: Callable[[int], float], pa
                 compared, sampled = ends(server, subject)
                 shares.append(compared / max(1, sampled))
         ratios.append(seen[1.0] / seen[0.0])
-    return Effect.of(ratios, statistics.median(shares))
+    return Effect(ratios, statistics.median(shares))
 
 
 def capacity(server: Server, subject: Subject, seconds: float) -> float:
@@ -142,8 +140,8 @@ def wrk_rate(server: Server, subject: Subject, seconds: float) -> float:
     return load.requests / load.seconds
 
 
-def report(subject: Subject, pairs: int, scale: float) -> None:
-    """Measure one model and print."""
+def report(subject: Subject, pairs: int, scale: float) -> int:
+    """Measure one model and print; returns 1 if a bound is missed."""
     with serve(subject) as server:
         follow(server, subject, 0.0)
         offered(server, subject, 50, 1.0, 1)
@@ -161,21 +159,21 @@ def report(subject: Subject, pairs: int, scale: float) -> None:
 
         low, full = paired(server, subject, p99, pairs), paired(server, subject, good, pairs)
         print(f"{subject.name}: {peak:,.0f}/s at the most, without a shadow", flush=True)
-        print(f"{subject.name}, {low_rate:,.0f}/s: p99 with a shadow over without {low} (wanted < 1.05)", flush=True)
-        print(f"{subject.name}, saturated: goodput with a shadow over without {full} (wanted >= 0.97)", flush=True)
+        at_low = low.bound(f"{subject.name}, {low_rate:,.0f}/s: p99", _P99_RATIO)
+        return judge([at_low, full.bound(f"{subject.name}, saturated: goodput", _GOODPUT_RATIO, at_least=True)])
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; a quick run keeps no bound, and misses none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short pairs: shows that it works, measures nothing")
     quick = parser.parse_args().quick
     print(f"target {SLO_MS} ms; server and generator share {len(os.sched_getaffinity(0))} cores", flush=True)
     image = Subject("image", adaptive.write_model, adaptive.question, 10.0)
     mlp = Subject("mlp", write_mlp, question_of_mlp, 4.0, 500.0)
-    for subject in (image, mlp):
-        report(subject, 2 if quick else _PAIRS, 0.2 if quick else 1.0)
+    codes = [report(subject, 2 if quick else _PAIRS, 0.2 if quick else 1.0) for subject in (image, mlp)]
+    return 0 if quick else max(codes)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from penstock.batching.actions import Reason
 from penstock.batching.history import ERROR_BUCKETS_PERCENT
@@ -77,8 +78,8 @@ fault.
 _ERRORS_FOOT: Final = """
 ## Coming back
 
-`OVERLOADED` and `UNAVAILABLE` carry `retry-after` in seconds over HTTP; for an overload it is computed from what waits
-and from how long runs take, for a model whose device fails from when it is tried again. gRPC tells of an overload in
+`OVERLOADED`, `QUOTA_EXCEEDED` and `UNAVAILABLE` carry `retry-after` in seconds over HTTP; for an overload it is computed from what waits
+and from how long runs take, for a model whose device fails from when it is tried again. gRPC tells of an overload or a quota in
 `grpc-retry-pushback-ms`, and never of an `UNAVAILABLE`: that may be asked of another server at once. `UNSUPPORTED_ENCODING` carries
 `accept-encoding`, `UNAUTHENTICATED` carries `www-authenticate`, `METHOD_NOT_ALLOWED` carries `allow`.
 
@@ -107,12 +108,14 @@ _METRICS_LABELS: Final = """
 | `protocol` | `http`, `grpc` |
 | `route` | the arm that answered: `stable` (`pinned` counts as such), `canary` whatever its name, or `""` where no version was chosen |
 | `status` | `OK`, `CANCELLED`, or the [code](errors.md) of an error |
-| `reason` of rejected | `queue_full` (`OVERLOADED`), `deadline` (`DEADLINE_EXCEEDED`), `shed` (`UNAVAILABLE`), `too_large` (`TOO_LARGE`) |
+| `reason` of rejected | `queue_full` (`OVERLOADED`), `quota` (`QUOTA_EXCEEDED`), `deadline`, `shed` (`UNAVAILABLE`), `too_large` |
 | `reason` of batches | {reasons}: [why a batch started](../guides/batching.md#why-a-batch-started) |
 | `result` | `ok`, `failed` |
 | `shortage` | {shortages}: [what a refused request would have needed more of](../guides/batching.md#what-a-refusal-means) |
 | `end` | {ends}: [what became of a request that a shadow was to follow](../guides/shadows.md#what-becomes-of-a-request) |
 | `measure` | {measures}: [by what answers are compared](../guides/shadows.md#how-answers-are-compared) |
+| `side` | `inputs`, `outputs` |
+| `feature` | [a column of the inputs or outputs](../guides/monitoring.md#what-is-watched), so many as `exported_features` says |
 | `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
 | `device` | a device of the version, such as `cpu` or `cuda:0` |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
@@ -137,6 +140,7 @@ answered. Each request of a batch is charged the full time of its batch.
 | what is refused, and why | `sum by (model, shortage) (rate(penstock_refusals_total[5m]))` |
 | disagreement of a shadow | `rate(penstock_shadow_mismatch_total[1h]) / rate(penstock_shadow_compared_total[1h])` |
 | what shadows miss, and why | `sum by (model, version, end) (rate(penstock_shadow_requests_total{end!="compared"}[5m]))` |
+| features that drift now | `sum by (model, version, side) (penstock_drift_features_drifting)` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """
 
@@ -212,15 +216,29 @@ def _section(name: str) -> Iterator[str]:
     free = "" if node and node.keys else ".<name>"
     yield f"## [{name}{free}]\n\n{meanings[name]}\n"
     if node and not free:
-        yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(node.kind), ""]
+        yield from _table(name, node.kind)
+
+
+def _table(path: str, struct: Any) -> Iterator[str]:
+    """Yield the keys of a table, and below it the tables within."""
+    yield from ["| Key | Values | Default | Meaning |", "|---|---|---|---|", *_rows(struct), ""]
+    for field in msgspec.structs.fields(struct):
+        if _is_table(field.type):
+            yield f"### [{path}.{field.name}]\n\n{inspect.cleandoc(field.type.__doc__ or '')}\n"
+            yield from _table(f"{path}.{field.name}", field.type)
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _rows(struct: Any) -> Iterator[str]:
     meanings, defaults = field_meanings(struct), struct()
     for key, meaning in meanings.items():
-        node = ROOT._replace(kind=struct).child(key)
+        node, default = ROOT._replace(kind=struct).child(key), getattr(defaults, key)
         expected = node.expected() if node else ""
-        yield f"| `{key}` | {_cell(expected)} | `{written(getattr(defaults, key))}` | {_cell(meaning)} |"
+        shown = "below" if _is_table(type(default)) else f"`{written(default)}`"
+        yield f"| `{key}` | {_cell(expected)} | {shown} | {_cell(meaning)} |"
 
 
 def _error_row(code: ErrorCode) -> str:

@@ -17,13 +17,24 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 STAMP: Final = ".made"
 PATHS: Final = (
     "batching/*.py",
-    *(f"domain/{name}.py" for name in ("batch", "buffers", "clock", "padded_batch", "request", "schema", "tensor", "ticket")),
+    *(
+        f"domain/{name}.py"
+        for name in ("batch", "buffers", "caller", "clock", "padded_batch", "request", "schema", "tensor", "tenant", "ticket")
+    ),
+    *(f"grpc/{name}.py" for name in ("answers", "call", "call_head", "codec", "connection", "messages", "native_call", "predictions")),
     *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "exchange", "fastpath", "framing", "head")),
     *(f"http/{name}.py" for name in ("json_data", "json_text", "output_forms", "plain_form")),
+    *(
+        f"http2/{name}.py"
+        for name in ("allowance", "connection", "controlled", "events", "field_blocks", "fields", "frame_reader", "frames")
+    ),
+    *(f"http2/{name}.py" for name in ("outbox", "requests", "sending", "settings", "streams", "windows")),
     *(f"inference/{name}.py" for name in ("admission", "ledger", "predictor")),
     *(f"lifecycle/{name}.py" for name in ("catalog", "version")),
+    "security/access.py",
     "telemetry/statistics.py",
-    *(f"traffic/{name}.py" for name in ("marks", "split")),
+    *(f"traffic/{name}.py" for name in ("marks", "split", "sticky_key")),
+    *(f"wire/{name}.py" for name in ("raw", "raw_request", "raw_response")),
 )
 """What a request runs through."""
 _SHARED: Final = "*__mypyc.*.so"

@@ -37,6 +37,8 @@ LOCKS: Final = {
         "monitor",
         "--extra",
         "otel",
+        "--extra",
+        "jwt",
         "--group",
         "build",
         "--group",

@@ -1,20 +1,27 @@
 """Everything of one server, put together: the only place that hands options to what needs them."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
 
+from penstock.config.limits import limits_of
 from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
 from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
+from penstock.grpc.guard import Guard
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
+from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.door import Doors
+from penstock.http.drift_report import drift_of
 from penstock.http.management import Management
 from penstock.http.models import Models
+from penstock.http.monitoring import MonitoringReports
 from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
 from penstock.http.rollouts import RolloutEndpoints
@@ -22,20 +29,27 @@ from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
 from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
+from penstock.inference.canary_drift import CanaryDrift
+from penstock.inference.drift import Drift
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
+from penstock.inference.scrape import drift_views, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
+from penstock.lifecycle.memory_governor import MemoryGovernor
+from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.payloads.recorder import Recorder
-from penstock.payloads.sinks import sink_of
+from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
+from penstock.security.entry import access_of
+from penstock.security.reload import Reloader
+from penstock.security.tls import tls_of
 from penstock.security.token import AdminToken
 from penstock.telemetry.access_log import AccessLog
 from penstock.telemetry.logs import LogSettings, is_json
@@ -48,6 +62,9 @@ class House:
 
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
+        self.reloader: Final = Reloader()
+        self.access: Final = access_of(settings.security, self.reloader)
+        self.tls: Final = tls_of(settings.security.tls, self.reloader)
         self.catalog: Final = Catalog()
         registry = registry_named(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
@@ -61,42 +78,78 @@ class House:
         takes_answers = self.access_log.takes_answers or self.tracer.is_on
         self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
         attach, redacted = self.ledger.record, self.access_log.redacted
-        sink = sink_of(settings.payloads, state_dir, check=settings.records_payloads)
-        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        sinks = Sinks(settings.payloads, state_dir)
+        sinks.check(settings.payload_sinks)
+        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        self.drift: Final = Drift(self.catalog, ReferenceStore(kept))
+        recorded, watched = self.recorder.follow, self.drift.follow
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
         )
+        self.governor: Final = MemoryGovernor(self.catalog)
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        payloads = partial(payload_view, self.recorder)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer)
-        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
+        payloads, drifts = partial(payload_views, self.recorder), partial(drift_views, self.drift)
+        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer, drift=drifts)
+        disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
+        self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, disagreements, drift)
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
 
+    def begin(self) -> None:
+        """Start what works beside predictions."""
+        self.access_log.start()
+        self.recorder.start()
+        self.tracer.start()
+        self.drift.start()
+        self.reloader.start()
+
+    async def aclose(self) -> None:
+        """End what was begun: who needs others goes before them."""
+        await self.reloader.aclose()
+        await self.rollouts.aclose()
+        await self.governor.aclose()
+        await self.drift.aclose()
+        self.shadows.abandon()
+        await self.manager.aclose()
+        self.recorder.close()
+        self.tracer.close()
+        self.access_log.close()
+
     def _counted(self) -> ServerView:
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
+        dropped, memory = self.access_log.dropped, self.governor.view()
+        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped, memory=memory)
+
+    def url(self, listener: str, addresses: Mapping[str, str]) -> str:
+        """Return the address of a listener as clients write it."""
+        return f"{'https' if listener in self.tls else 'http'}://{addresses[listener]}"
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
-        models = Models(self.catalog, self.ready)
+        models = Models(self.catalog, self.ready, limits_of(self.settings))
         management = Management(self.manager, token, LogSettings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
-            RouteEndpoints(self.manager.routes, self.manager.promotions, token),
+            RouteEndpoints(self.manager.routes, self.rollouts, token),
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),
+            MonitoringReports({"drift": partial(drift_of, self.drift)}, self.catalog, token),
         )
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
+        doors = Doors(self.access, self.settings.security.open)
+        prediction = prediction_app(predictions, models, management, self.settings.http, doors)
+        return prediction, admin_app(models, management, groups, doors)
 
-    def grpc_server(self, token: AdminToken) -> GrpcServer:
+    def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
-        return GrpcServer(InferenceService(self.predictor, self.manager, self.ready, token, LogSettings()), self.settings.grpc)
+        guard = None if self.access is None else Guard(self.access)
+        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings(), limits=limits_of(self.settings))
+        server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
+        return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

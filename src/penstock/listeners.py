@@ -20,10 +20,12 @@ class Listeners:
     def __init__(self, house: House, token: AdminToken) -> None:
         server, http = house.settings.server, house.settings.http
         predictions, admin = house.applications(token)
+        gate = Gate(http, house.admission, house.predictor, house.access)
         with _port("http", server.host, server.http_port):
-            self._http = HttpListener(predictions, server.host, server.http_port, Gate(http, house.admission, house.predictor))
+            self._http = HttpListener(predictions, server.host, server.http_port, gate, house.tls.get("http"))
         with _port("admin", server.admin_host, server.admin_port):
-            self._admin = HttpListener(admin, server.admin_host, server.admin_port, Gate(http, house.admission))
+            gate = Gate(http, house.admission)
+            self._admin = HttpListener(admin, server.admin_host, server.admin_port, gate, house.tls.get("admin"))
         self._grpc = house.grpc_server(token)
         self._settings = server
 

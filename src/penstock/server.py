@@ -26,7 +26,8 @@ from penstock.lifecycle.tuner import Tuner
 from penstock.listeners import Listeners
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import is_remote
-from penstock.security.token import AdminToken
+from penstock.security.exposure import refuse_exposure
+from penstock.security.token import AdminToken, KeyedManagement
 from penstock.stop_signals import StopSignals
 from penstock.telemetry.logs import set_up_logs
 
@@ -59,9 +60,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     signals = StopSignals()
     house = House(settings, wanted)
     listeners = Listeners(house, _token(settings))
-    house.access_log.start()
-    house.recorder.start()
-    house.tracer.start()
+    house.begin()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
     stop = asyncio.create_task(signals.wait())
@@ -70,6 +69,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         if start.done():
             start.result()  # raises what kept the server from starting
             await house.rollouts.start()
+            house.governor.start()
             _announce(house, addresses, ready_file)
             await stop
         clean = await _drain(house, listeners, signals)
@@ -77,12 +77,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await listeners.close()
-        await house.rollouts.aclose()
-        house.shadows.abandon()
-        await house.manager.aclose()
-        house.recorder.close()
-        house.tracer.close()
-        house.access_log.close()
+        await house.aclose()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs any more
     return 0 if clean else 1
@@ -134,9 +129,9 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         ready = ", ".join(map(str, model.ready_versions)) or "none ready"
         aliases = "".join(f", {alias} -> {number}" for alias, number in sorted(model.aliases.items()))
         _log.info("model %s: version %s%s", model.name, ready, aliases)
-    _log.info("Penstock %s (%s) serves HTTP on http://%s (try it at /docs)", penstock.__version__, _kind(), addresses["http"])
-    _log.info("gRPC on %s, admin and /metrics on http://%s", addresses["grpc"], addresses["admin"])
-    if example := first_request(addresses["http"], house.catalog):
+    _log.info("Penstock %s (%s) serves HTTP on %s (try it at /docs)", penstock.__version__, _kind(), house.url("http", addresses))
+    _log.info("gRPC on %s, admin and /metrics on %s", addresses["grpc"], house.url("admin", addresses))
+    if example := first_request(house.url("http", addresses), house.catalog, keyed=house.access is not None):
         sys.stdout.write(f"\nTry it:\n  {example}\n\n")
         sys.stdout.flush()
     if ready_file is not None:
@@ -152,14 +147,14 @@ def _kind() -> str:
 
 def _refuse_exposure(settings: Settings) -> None:
     server = settings.server
-    if not is_loopback(server.host) and not server.allow_unauthenticated:
-        raise StartError(
-            f"server.host is {server.host}: predictions would be open to whoever reaches it; bind 127.0.0.1, or say "
-            "--allow-unauthenticated if something in front decides who may come in"
-        )
+    hosts = {"http": server.host, "grpc": server.host, "admin": server.admin_host}
+    reachable = {name: host for name, host in hosts.items() if not is_loopback(host)}
+    refuse_exposure(reachable, settings.security, allowed=server.allow_unauthenticated)
 
 
 def _token(settings: Settings) -> AdminToken:
+    if settings.security.keyed:
+        return KeyedManagement()
     try:
         return AdminToken.of(Path(settings.server.state_dir))
     except OSError as error:

@@ -17,6 +17,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 PYTHON: Final = ROOT / ".venv-clients" / "bin" / "python"
+NATIVE: Final = 'grpc.transport="native"'
 PERF: Final = ROOT / ".venv-clients" / "perf"
 SCRIPT_LIMIT_S: Final = 120
 
@@ -56,6 +57,25 @@ def examples(server_process: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def native_examples(server_process: ModuleType) -> Iterator[Any]:
+    """Return the same with the native transport of gRPC."""
+    with (
+        server_process.own_directory() as directory,
+        server_process.running(ROOT / "examples" / "registry", directory, NATIVE) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def native_conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a server of the conformance cases' models with the native transport of gRPC."""
+    registry = tmp_path_factory.mktemp("native_conformance")
+    models.build_registry(registry)
+    with server_process.own_directory() as directory, server_process.running(registry, directory, NATIVE) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Return a server of the models that the conformance cases name."""
     registry = tmp_path_factory.mktemp("conformance")
@@ -73,16 +93,20 @@ def python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def verdicts(python: Path, examples: Any, conformance: Any) -> Callable[[str, str], Verdicts]:
-    """Return a function that runs a script, once for each variant, and tells how its checks went."""
+def verdicts(python: Path, request: pytest.FixtureRequest) -> Callable[[str, str], Verdicts]:
+    """Return a function that runs a script, once for each variant, and tells how its checks went.
+
+    A variant that ends in `@native` asks the servers of that transport.
+    """
     done: dict[tuple[str, str], Verdicts] = {}
 
     def run(script: str, variant: str) -> Verdicts:
         if (script, variant) not in done:
+            plain, _, transport = variant.partition("@")
+            servers = {name: request.getfixturevalue(f"{transport}_{name}".lstrip("_")) for name in ("examples", "conformance")}
             told = {
-                "variant": variant,
-                "examples": examples.addresses,
-                "conformance": conformance.addresses,
+                "variant": plain,
+                **{name: server.addresses for name, server in servers.items()},
                 "registry": str(ROOT / "examples" / "registry"),
                 "source": str(ROOT / "src"),
             }

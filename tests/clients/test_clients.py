@@ -12,6 +12,10 @@ import pytest
     ("triton_common", "grpc_aio"),
     ("triton_http", ""),
     ("triton_grpc", ""),
+    ("triton_common", "grpc@native"),
+    ("triton_common", "grpc_aio@native"),
+    ("triton_grpc", "@native"),
+    ("kserve_clients", "@native"),
     ("kserve_clients", ""),
     ("one_process", ""),
 )

@@ -1,7 +1,7 @@
 """One server for the suite and each route, the real command, and a ledger that must balance after every module.
 
-The suite runs twice: over the fast path, and over the plain ASGI route. What is asked over gRPC, which has one route only,
-runs once; so does a module that says `ROUTES = ("fast",)`.
+The suite runs twice over HTTP: over the fast path, and over the plain ASGI route; a module that says `ROUTES = ("fast",)` does
+not. What is asked over gRPC runs twice too: over grpcio, which serves beside the fast path, and over the native transport.
 """
 
 import functools
@@ -24,12 +24,12 @@ ROUTES = ("fast", "plain")
 @pytest.hookimpl(trylast=True)  # after the marks, so that an id begins with its case
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every test over each of its routes."""
-    metafunc.parametrize("server", getattr(metafunc.module, "ROUTES", ROUTES), indirect=True)
+    metafunc.parametrize("server", (*getattr(metafunc.module, "ROUTES", ROUTES), "native"), indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what would ask the same over gRPC again."""
-    items[:] = [item for item in items if not ("-grpc" in item.name and item.name.endswith("-plain]"))]
+    """Leave out what would ask the same again: over gRPC beside the plain route, and over HTTP beside the native transport."""
+    items[:] = [item for item in items if not item.name.endswith("-plain]" if "-grpc" in item.name else ("-native]", "[native]"))]
 
 
 @pytest.fixture(scope="session")

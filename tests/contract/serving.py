@@ -22,8 +22,12 @@ STOPS_WITHIN_S: Final = 40
 COMMANDS: Final[dict[str, list[str | Path]]] = {
     "fast": [Path(sys.executable).with_name("penstock")],
     "plain": [sys.executable, Path(__file__).with_name("plain_server.py")],
+    "native": [Path(sys.executable).with_name("penstock")],
 }
-"""The two routes of a prediction over HTTP: the fast path, which is the product, and the application as plain ASGI."""
+"""The two routes of a prediction over HTTP: the fast path, which is the product, and the application as plain ASGI; and the product
+with the native transport of gRPC."""
+SETTINGS: Final = {"native": ('grpc.transport="native"',)}
+"""What a route is chosen by."""
 OUTCOMES: Final = {"answered", "client_error", "shed", "expired", "cancelled", "failed"}
 GOOD: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
 """A question that every registry here can answer, with the model id_fp32."""
@@ -51,7 +55,13 @@ class Serving:
         command = [*self.command, "serve", "--registry", self.registry]
         command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready]
         # A generous target, for a busy machine must not refuse what a test sends at once.
-        for setting in (f"server.state_dir={self._state}", "registry.poll_s=0", "defaults.slo_ms=60000", *settings):
+        for setting in (
+            f"server.state_dir={self._state}",
+            "registry.poll_s=0",
+            "defaults.slo_ms=60000",
+            *SETTINGS.get(self.route, ()),
+            *settings,
+        ):
             command += ["--set", setting]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
         environment["PYTHONHASHSEED"] = "0"  # two servers say `Allow: GET, HEAD` in the same order

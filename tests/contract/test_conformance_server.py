@@ -68,6 +68,9 @@ def test_server_metadata_is_the_same_over_grpc(server: Serving) -> None:
 
     document = server.client.get("/v2").json()
     assert [reply.name, reply.version, list(reply.extensions)] == [document[key] for key in ("name", "version", "extensions")]
+    assert dict(reply.parameters) == document["parameters"]
+    assert document["parameters"]["max_body_bytes"] == 64 * 1024 * 1024
+    assert document["parameters"]["head_timeout_ms"] == 10_000
 
 
 @pytest.mark.parametrize(

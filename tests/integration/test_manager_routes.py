@@ -86,6 +86,48 @@ async def test_rollback_of_a_stable_number_finds_the_version_before(house: Open,
         assert await arms(opened) == (1, "stable")
 
 
+class Written(RouteStore):
+    """Remembers what it was to keep."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self.kept: list[KeptRoute] = []
+
+    def keep(self, model: str, kept: KeptRoute) -> None:
+        super().keep(model, kept)
+        self.kept.append(kept)
+
+
+@pytest.mark.parametrize("stable", ["1", "champion"])
+async def test_promotion_keeps_the_route_and_the_way_back_in_one_write(root: Path, house: Open, tmp_path: Path, stable: str) -> None:
+    """So that no crash can come between them."""
+    (root / "tagged" / "aliases.json").write_text('{"champion": "1"}')
+    async with house(versions="all", route=Route(stable=stable, canaries=ALL_TO_2)) as opened:
+        routes = opened.manager.routes
+        store = routes._store = Written(tmp_path)
+
+        await opened.manager.promotions.promote("tagged")
+        assert [(kept.route.canaries if kept.route else None, kept.previous) for kept in store.kept] == [((), "1")]
+
+        await opened.manager.promotions.rollback("tagged")
+        assert [kept.previous for kept in store.kept] == ["1", "2"]
+
+
+async def test_canary_can_be_taken_away_although_another_version_of_the_route_is_gone(house: Open) -> None:
+    """The way back must not wait for what has nothing to do with it; but no weight may grow meanwhile."""
+    b, c = Canary("b", "2", 50), Canary("c", "1", 1)
+    async with house(versions="all", route=Route(stable="2", canaries=(b, c))) as opened:
+        routes = opened.manager.routes
+        await opened.manager._reconciler._drain(opened.catalog.models["tagged"], 1)
+        for other in (Route(stable="2", canaries=(Canary("b", "2", 60), c)), Route(stable="2", canaries=(Canary("b", "2", 40), c))):
+            with pytest.raises(Conflict, match="version 1 is not ready"):
+                await routes.put("tagged", other, who="admin")
+
+        await routes.put("tagged", Route(stable="2", canaries=(c,)), who="rollout")
+
+        assert await arms(opened) == (2, "stable")
+
+
 async def test_canary_that_takes_other_inputs_is_refused(root: Path, house: Open, models: ModuleType) -> None:
     """Callers do not know which arm they get."""
     models.save(models.parse("other (float[batch,5] X) => (float[batch,5] Y) { Y = Identity (X) }"), root / "tagged" / "3")

@@ -88,6 +88,18 @@ SLOW = """slow (float[batch,1] X) => (float[batch,1] Y)
     Y = ReduceMax <axes = [1], keepdims = 1> (done)
 }"""
 
+# Asks for 4 bytes times the largest N of a batch, and answers with N.
+HOG = """hog (int64[batch,1] N) => (int64[batch,1] Y)
+<int64 zero = {0}>
+{
+    most = ReduceMax <axes = [0], keepdims = 0> (N)
+    ones = ConstantOfShape <value = float[1] {1.0}> (most)
+    sum = ReduceSum <keepdims = 0> (ones)
+    whole = Cast <to = 7> (sum)
+    nothing = Mul (whole, zero)
+    Y = Add (N, nothing)
+}"""
+
 OPTIONAL_IN = """optional_in (float[batch,4] X, float[4] bias = {1.0, 2.0, 3.0, 4.0}) => (float[batch,4] Y)
 {
     Y = Add (X, bias)
@@ -119,6 +131,13 @@ TAGGED = """tagged (float[batch,4] X) => (float[batch,4] Y, int64[batch] version
     Y = Identity (X)
     rows = Shape <start = 0, end = 1> (X)
     version = ConstantOfShape <value = int64[1] {VERSION}> (rows)
+}"""
+
+WATCHED = """watched (float[batch,64] X) => (float[batch,1] Y)
+<float factor = {FACTOR}, int64[1] axes = {1}>
+{
+    sum = ReduceSum <keepdims = 1> (X, axes)
+    Y = Mul (sum, factor)
 }"""
 
 # A primary and its shadows: all take X [batch,4] and answer with class scores, the plain one with twice the input.
@@ -285,6 +304,11 @@ def write_slow(root: Path, rounds: int = SLOW_ROUNDS) -> None:
     write_configured_model(root, "slow", graph, 1, queue, "instance_group [ { count: 1 kind: KIND_CPU } ]")
 
 
+def write_hog(root: Path) -> None:
+    """Write a model that takes as much memory as its input says."""
+    save(parse(HOG), root / "hog" / "1")
+
+
 def write_plain(root: Path) -> None:
     """Write the one-graph models that come without a config.pbtxt."""
     save(parse(OPTIONAL_IN), root / "optional_in" / "1")
@@ -343,6 +367,14 @@ def write_folder(root: Path) -> None:
 def write_tagged(root: Path, version: int) -> None:
     """Write one version of `tagged`, which answers with its input and its own version number."""
     save(parse(TAGGED.replace("VERSION", str(version))), root / "tagged" / str(version))
+
+
+def write_watched(root: Path, name: str, *factors: float) -> None:
+    """Write a model of 64 numbers whose version N answers with N's factor times their sum; the last is the challenger."""
+    for number, factor in enumerate(factors, 1):
+        graph = WATCHED.replace("FACTOR", str(factor))
+        save(parse(graph), root / name / str(number))
+    (root / name / "aliases.json").write_text(f'{{"champion": "1", "challenger": "{len(factors)}"}}')
 
 
 def write_lookup(root: Path, name: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol, cast
 
-from penstock.batching.actions import Blame, Check, Dispatch, Expire, Lost, Verdict
+from penstock.batching.actions import Blame, Check, Dispatch, Expire, Lost, Reason, Verdict
 from penstock.batching.history import BatchHistory
 from penstock.batching.job import RUNNING, Job
 from penstock.batching.lane_kind import LaneKind
@@ -62,6 +62,10 @@ class Batcher:
         """Requests that were not taken in, by what they would have needed more of."""
         self.expired: Final[Counter[str]] = Counter()
         """Jobs that left the queue without a run: the deadline had "passed", or keeping it was "hopeless"."""
+        self.outage: Callable[[], Unavailable] | None = None
+        """Returns why no run can succeed for a while; None if that is not known of. Whoever knows sets it."""
+        self.watch: Callable[[Sequence[Ticket]], None] | None = None
+        """Hears of the answered predictions of each run, before their callers do; of most versions nobody does."""
         self._slo_ns = int(slo_ms * NS_PER_MS)
         self.scheduler: Final = Scheduler(limits, kinds, slo_ns=self._slo_ns, can_check=lanes.stored is not None)
         self._max_rows = limits.max_rows if schema.batched else math.inf
@@ -74,11 +78,18 @@ class Batcher:
         self._alarm_ns = 0
         self._running: dict[int, Halt] = {}
 
+    @property
+    def stored(self) -> Batch | None:
+        """An input that every sound lane can run, if there is one."""
+        return self._lanes.stored
+
     def arrive(self, ticket: Ticket) -> None:
         """Queue the ticket's rows, or raise `Overloaded`, `Unavailable` or `DeadlineExceeded` at once."""
         deadline_ns, now_ns = ticket.request.deadline_ns, self._clock()
         if deadline_ns is not None and deadline_ns <= now_ns:
             raise DeadlineExceeded("the deadline had passed before the request was queued; it was not executed")
+        if self.outage is not None:
+            raise self.outage()
         scheduler = self.scheduler
         work = Work(ticket, self.schema, slo_ns=self._slo_ns, cancel=self._withdraw)
         if work.rows > self._max_rows:
@@ -162,6 +173,7 @@ class Batcher:
             timeline.queue_ns = timeline.queue_ns or now_ns - job.queued_ns
             timeline.started_ns = timeline.started_ns or now_ns
         batch = self._batch(action)
+        batch.again = action.reason is Reason.RERUN
         if action.here:
             self._ended(action, self._lanes.run_here(action.lane, batch))
         else:
@@ -180,8 +192,8 @@ class Batcher:
         now_ns = self._clock()
         if run.error is None:
             self._answer(action, run, now_ns)
-        elif all(job.ticket.outcome is not None for job in _owners(action)):
-            self.scheduler.dropped(action, now_ns)
+        elif isinstance(run.error, Unavailable) or all(job.ticket.outcome is not None for job in _owners(action)):
+            self._dropped(action, run.error, now_ns)
         else:
             self._failed(action, run.error, now_ns)
         self.history.add(action, now_ns, failed=run.error is not None)
@@ -198,8 +210,16 @@ class Batcher:
         # Counters move before the replies do: a client that asks for statistics right after its answer finds itself in them.
         self._statistics.executed(action.rows, run)
         self._statistics.answered(tickets)
+        if self.watch is not None:
+            self.watch(tickets)
         for ticket in tickets:
             ticket.deliver()
+
+    def _dropped(self, action: Dispatch, error: PenstockError, now_ns: int) -> None:
+        """Look for no offender: nobody waits for the run any more, or it has not been run at all."""
+        self.scheduler.dropped(action, now_ns)
+        for job in _owners(action):
+            job.failed(error)
 
     def _failed(self, action: Dispatch, error: PenstockError, now_ns: int) -> None:
         for job in action.jobs:

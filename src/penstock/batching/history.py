@@ -50,6 +50,7 @@ class BatchHistory:
         """Rows of all runs, elements where rows are padded; padding included."""
         self.padding = 0
         """The part of `run_size` that is nobody's."""
+        self._largest_bytes = 0
         self._batches: deque[tuple[object, ...]] = deque(maxlen=KEPT)
 
     def add(self, run: Dispatch, now_ns: int, *, failed: bool) -> None:
@@ -57,6 +58,7 @@ class BatchHistory:
         expected_ns, actual_ns, padding = run.expected_ns, now_ns - run.begins_ns, _padding(run)
         self.reasons[run.reason, "failed" if failed else "ok"] += 1
         self.run_size += run.cost
+        self._largest_bytes = max(self._largest_bytes, sum([job.size_bytes for job in run.jobs]))
         self.padding += padding
         if expected_ns and not failed:
             self.error_percent.add(100 * abs(actual_ns - expected_ns) // expected_ns)
@@ -66,6 +68,11 @@ class BatchHistory:
                 expected_ns, actual_ns, run.here, failed,
             )
         )  # fmt: skip
+
+    def take_largest(self) -> int:
+        """Return the bytes that the largest run since the last call took in."""
+        largest, self._largest_bytes = self._largest_bytes, 0
+        return largest
 
     def __iter__(self) -> Iterator[BatchRecord]:
         """Yield the batches, the latest first."""

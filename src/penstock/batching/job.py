@@ -30,6 +30,13 @@ class Line(Protocol):
     rows: int
 
 
+class Party(Protocol):
+    """Whoever is to have a fair part of a queue: a tenant."""
+
+    weight: float
+    """Its part against the parts of others."""
+
+
 class Job:
     """Rows that run together or not at all."""
 
@@ -43,6 +50,7 @@ class Job:
         "length",
         "line",
         "number",
+        "party",
         "priority",
         "promised_ns",
         "queued_ns",
@@ -62,6 +70,7 @@ class Job:
         due_ns: int = 0,
         deadline_ns: int = NEVER_NS,
         priority: int = NORMAL,
+        party: Party | None = None,
     ) -> None:
         self.inputs = inputs
         self.rows = rows
@@ -76,6 +85,8 @@ class Job:
         self.deadline_ns = deadline_ns
         """When nobody waits any more: the job expires, unless it is running."""
         self.priority = priority
+        self.party = party
+        """Whose part of the queue it takes; None where nobody is told apart."""
         self.state = WAITING
         self.number = 0
         """The order of arrival, which decides among equals."""

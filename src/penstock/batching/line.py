@@ -27,6 +27,11 @@ class Line:
         """The instant of the last job in the deque."""
         self._early: list[tuple[int, int, Job]] = []
 
+    @property
+    def turn(self) -> float:
+        """What the party of the head has had of the queue; nobody is told apart here."""
+        return 0.0
+
     def __len__(self) -> int:
         return len(self._line) + len(self._early)
 

@@ -7,6 +7,7 @@ from typing import Final
 from penstock.batching.backlog import Backlog
 from penstock.batching.job import GONE, RUNNING, WAITING, Job, Key
 from penstock.batching.line import Line
+from penstock.batching.turns import FairLine, Turns
 
 _DUE: Final = attrgetter("due_ns")
 _DEADLINE: Final = attrgetter("deadline_ns")
@@ -20,6 +21,7 @@ class Queues:
     def __init__(self) -> None:
         self.backlog: Final = Backlog()
         self._lines: dict[Key, Line] = {}
+        self._turns = Turns()
         self._deadlines = Line(_DEADLINE)
         self._arrivals = 0
         self._gone = 0
@@ -28,6 +30,8 @@ class Queues:
         """Let a job wait."""
         self._arrivals += 1
         job.number = self._arrivals
+        if job.party is not None and job.party not in self.backlog.parts:
+            self._turns.joined(job.party)
         self._stand(job)
         self._deadlines.push(job)
         self.backlog.add(job)
@@ -40,6 +44,8 @@ class Queues:
 
     def put_back(self, job: Job) -> None:
         """Let a job wait that was taken and not started."""
+        if job.party is not None:
+            self._turns.returned(job)
         self._stand(job)
 
     def cancel(self, job: Job) -> None:
@@ -88,7 +94,7 @@ class Queues:
         return [(length, line, head) for length, line in alike if (head := line.head()) is not None]
 
     def in_order(self) -> list[tuple[Key, Line, Job]]:
-        """Return the lines in which jobs wait, with the job at the head, the most urgent first."""
+        """Return the lines in which jobs wait, with the job at the head: by whose turn it is, then the most urgent first."""
         if len(self._lines) == 1:  # as nearly always
             ((key, line),) = self._lines.items()
             if (head := line.head()) is not None:
@@ -101,7 +107,7 @@ class Queues:
             else:
                 heads.append((key, line, head))
         if len(heads) > 1:
-            heads.sort(key=lambda entry: (entry[2].due_ns, entry[2].number))
+            heads.sort(key=lambda entry: (entry[1].turn, entry[2].due_ns, entry[2].number))
         return heads
 
     def expired(self, now_ns: int) -> list[Job]:
@@ -123,11 +129,12 @@ class Queues:
     def rest(self) -> None:
         """Keep no job: none waits."""
         self._deadlines.clear()
+        self._turns.rest()
 
     def _stand(self, job: Job) -> None:
         line = self._lines.get(job.key)
         if line is None:
-            line = self._lines[job.key] = Line(_DUE)
+            line = self._lines[job.key] = Line(_DUE) if job.party is None else FairLine(_DUE, self._turns)
         line.push(job)
         line.rows += job.rows
         job.line = line

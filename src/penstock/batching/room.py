@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from penstock.batching.backlog import Backlog
-from penstock.batching.job import Job
+from penstock.batching.job import Job, Party
 from penstock.batching.lane_kind import LaneKind
 from penstock.batching.limits import BatchLimits
 from penstock.domain.request import NORMAL
@@ -15,6 +15,8 @@ _MOST_ROWS: Final = 100_000
 _COMFORT_RUNS: Final = 3
 _PART_OF_TARGET: Final = (1.0, 0.8, 0.4)
 """How much of the target the queue may use up for a request of each priority: what is refused first is what matters least."""
+_PART_OF_BYTES: Final = 0.75
+"""How much of a queue's bytes one party may have."""
 _QUANTILE, _STEP, _MOST_DELAY = 0.9, 0.02, 4.0
 
 
@@ -67,9 +69,9 @@ class Room:
             return tight
         if not backlog.jobs:
             return None
-        if backlog.size_bytes + size > self._limits.queue_bytes:
+        if backlog.size_bytes + size > self._limits.queue_bytes or (job.party is not None and self._hoards(job.party, size)):
             return Refusal(Shortage.BYTES, self._delay_ns(backlog.cost, now_ns))
-        if self._fits(rows, cost):
+        if self._fits(rows, cost) or (job.party is not None and self._fits_part(job.party, rows, cost)):
             return None
         return self._beyond(job, cost, now_ns, overloaded=overloaded)
 
@@ -107,9 +109,28 @@ class Room:
         waiting, more = (self._backlog.cost, cost) if self._limits.queue_rows is None else (self._backlog.rows, rows)
         return waiting + more <= self.sure
 
+    def _fits_part(self, party: Party, rows: int, cost: int) -> bool:
+        """Tell whether a party, while others wait too, stays within its part: what they have waiting is not its concern."""
+        part, due = self._backlog.part_of(party)
+        waiting, more = (part.cost, cost) if self._limits.queue_rows is None else (part.rows, rows)
+        return due < 1.0 and waiting + more <= max(more, self.sure * due)
+
+    def _hoards(self, party: Party, size: int) -> bool:
+        """Tell whether a party would have more of the bytes than leaves something to the next one that comes."""
+        part, _ = self._backlog.part_of(party)
+        return part.size_bytes > 0 and part.size_bytes + size > _PART_OF_BYTES * self._limits.queue_bytes
+
+    def _ahead(self, job: Job) -> int:
+        """Return the cost of what is served before a newcomer, about; of other parties, what is theirs by turns."""
+        ahead = self._backlog.ahead(job.priority)
+        if job.party is None:
+            return ahead
+        part, due = self._backlog.part_of(job.party)
+        return min(ahead, int(part.cost / due)) if due < 1.0 else ahead
+
     def _beyond(self, job: Job, cost: int, now_ns: int, *, overloaded: bool) -> Refusal | None:
         """Judge a request that does not fit into the next runs."""
-        ahead = self._backlog.ahead(job.priority)
+        ahead = self._ahead(job)
         if self._limits.queue_rows is not None or overloaded or ahead + cost > _MOST_ROWS * job.key.length:
             return Refusal(Shortage.ROWS, self._delay_ns(self._backlog.cost, now_ns))
         if self._kinds[0].latency.cold:
@@ -124,5 +145,5 @@ class Room:
         """Refuse what could not end before its caller's deadline; most are so far away that nobody asks."""
         if self._kinds[0].latency.cold:
             return None
-        late_ns = self.ends_ns(self._backlog.ahead(job.priority), cost, now_ns) - job.deadline_ns
+        late_ns = self.ends_ns(self._ahead(job), cost, now_ns) - job.deadline_ns
         return Refusal(Shortage.TIME, late_ns) if late_ns > 0 else None

@@ -56,6 +56,7 @@ class Work(Job):
             due_ns=min(request.arrived_ns + int(slo_ns * _STRETCH[request.priority]), deadline_ns),
             deadline_ns=deadline_ns,
             priority=request.priority,
+            party=None if request.caller is None else request.caller.tenant,
         )
         self.ticket = ticket
         self._schema = schema
@@ -135,6 +136,7 @@ class LongWork:
             due_ns=work.due_ns,
             deadline_ns=work.deadline_ns,
             priority=work.priority,
+            party=work.party,
         )
         piece.whole, piece.ticket = self, work.ticket
         return piece

@@ -3,7 +3,8 @@
 import functools
 import http.client
 import json
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import click
 
 from penstock.cli.options import USAGE, with_settings
 from penstock.config.load import Loaded
+from penstock.security.options import TlsOptions
 
 _PATIENCE_S: Final = 60
 _REFUSED_FROM: Final = 400
@@ -22,15 +24,17 @@ class Admin(NamedTuple):
 
     address: str
     token: str
+    tls: ssl.SSLContext | None = None
+    """How the listener is known, where it speaks TLS."""
 
-    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, method: str, path: str, body: object = None, *, if_match: int | None = None, unless: Container[int] = ()) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON of an answer; a refusal, or nobody there, ends the command with exit code 1 and one line on stderr.
 
-        `if_match` is the revision that a change is to replace, and no other.
+        `if_match` is the revision that a change is to replace, and no other. An answer with one of the statuses of `unless` is None.
         """
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         headers |= {} if if_match is None else {"if-match": f'"{if_match}"'}
-        connection = http.client.HTTPConnection(self.address, timeout=_PATIENCE_S)
+        connection = self._connection()
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
@@ -39,10 +43,17 @@ class Admin(NamedTuple):
             raise _failure(f"no admin listener answers at {self.address}: {error}; name it with --admin") from error
         finally:
             connection.close()
+        if answer.status in unless:
+            return None
         document = _parsed(content)
         if answer.status >= _REFUSED_FROM:
             raise _failure(document.get("error", f"the server answered {answer.status}") if isinstance(document, dict) else str(document))
         return document
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(self.address, timeout=_PATIENCE_S)
+        return http.client.HTTPSConnection(self.address, timeout=_PATIENCE_S, context=self.tls)
 
 
 def with_admin(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,9 +64,21 @@ def with_admin(command: Callable[..., None]) -> Callable[..., None]:
     def run(loaded: Loaded, admin: str | None, **given: object) -> None:
         server = loaded.settings.server
         address = admin or f"{server.admin_host}:{server.admin_port}"
-        command(Admin(_host_and_port(address), _token(Path(server.state_dir))), **given)
+        tls = _context(address, loaded.settings.security.tls)
+        command(Admin(_host_and_port(address), _token(Path(server.state_dir)), tls), **given)
 
     return click.option("--admin", metavar="ADDRESS", help="The admin listener of the server. [default: by the settings]")(run)
+
+
+def _context(address: str, options: TlsOptions) -> ssl.SSLContext | None:
+    """Return what the listener is known by: the machine's authorities, and the certificate of the settings where that file is here."""
+    speaks = bool(options.certificate) and "admin" in options.listeners
+    if not (address.startswith("https://") or (speaks and "//" not in address)):
+        return None
+    context = ssl.create_default_context()
+    if speaks and Path(options.certificate).is_file():
+        context.load_verify_locations(options.certificate)
+    return context
 
 
 def _host_and_port(address: str) -> str:

@@ -5,6 +5,7 @@ import click
 from penstock import __version__
 from penstock.cli.bench import bench
 from penstock.cli.check import check
+from penstock.cli.keys import keys
 from penstock.cli.models import models
 from penstock.cli.payloads import payloads
 from penstock.cli.serve import serve
@@ -28,6 +29,7 @@ commands.add_command(check)
 commands.add_command(tune)
 commands.add_command(bench)
 commands.add_command(models)
+commands.add_command(keys)
 commands.add_command(traffic)
 commands.add_command(payloads)
 

@@ -8,6 +8,7 @@ from penstock.cli.models_alias import alias
 from penstock.cli.models_delete import delete
 from penstock.cli.models_diff import diff
 from penstock.cli.models_publish import publish
+from penstock.cli.models_reference import reference
 from penstock.cli.models_registry import Opened, as_json, name_of, reference_of, say, with_registry
 from penstock.cli.models_sign import sign
 from penstock.cli.models_verify import verify
@@ -133,5 +134,5 @@ def show(opened: Opened, wanted: WantedModel, as_json: bool) -> None:
         click.echo(line)
 
 
-for command in (publish, alias, verify, sign, diff, delete):
+for command in (publish, reference, alias, verify, sign, diff, delete):
     models.add_command(command)

@@ -13,7 +13,7 @@ from penstock.domain.tensor import TensorSpec
 from penstock.registry.artifact import model_digest
 from penstock.registry.candidate import Progress, candidate_of
 from penstock.registry.content import Content
-from penstock.registry.manifest import Manifest
+from penstock.registry.manifest import REFERENCE, Manifest
 from penstock.registry.model_folder import SETTINGS
 from penstock.registry.options import RegistryOptions
 from penstock.registry.publisher import Labels, manifest_for, manifest_of
@@ -103,7 +103,7 @@ def facts_of(opened: Opened, model: ModelListing, version: VersionListing) -> Ve
 
 
 def _digest(manifest: Manifest) -> str:
-    return model_digest(Content(manifest.files), manifest.files.keys() - {SETTINGS})
+    return model_digest(Content(manifest.files), manifest.files.keys() - {SETTINGS, REFERENCE})
 
 
 def _read(artifact: ModelArtifact, model: ModelListing) -> Manifest:

@@ -1,19 +1,23 @@
 """`penstock models publish`."""
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from penstock.cli.models_reference import SAMPLE
 from penstock.cli.models_registry import Opened, alias_of, as_json, leave, name_of, say, with_registry
 from penstock.cli.models_sign import private_key
 from penstock.cli.options import USAGE
 from penstock.domain.errors import BadArtifact
 
 if TYPE_CHECKING:
+    from penstock.lifecycle.options import ModelOptions
     from penstock.lifecycle.trial import Trial
     from penstock.registry.candidate import Candidate
     from penstock.registry.publisher import Labels
@@ -50,6 +54,7 @@ def _pair(text: str) -> tuple[str, str]:
     "--lineage", callback=_pairs, multiple=True, metavar="KEY=VALUE", help="Where it comes from: a run, a commit. May be repeated."
 )
 @click.option("--key", type=private_key, metavar="PEM", help="Sign the version with this private key.")
+@click.option("--reference", "sample", type=SAMPLE, metavar="FILE", help="A sample to compare with, see penstock models reference.")
 @click.option("--again", is_flag=True, help="Make a new version even of files that one holds already.")
 @click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, help="Seconds in which the model must load and run.")
 @as_json
@@ -63,6 +68,7 @@ def publish(
     tags: dict[str, str],
     lineage: dict[str, str],
     key: Path | None,
+    sample: Path | None,
     again: bool,
     timeout: float,
     as_json: bool,
@@ -70,9 +76,12 @@ def publish(
     """Check a model and publish it as the next version of MODEL.
 
     FILE is an ONNX model; its external data lie beside it. DIR holds model.onnx, its external data, and maybe a model.toml
-    with settings of the version or the config.pbtxt of the model. The model is loaded, probed and run once in a process of
-    its own, on the CPU and under the settings that it would have; what fails is not published. Then the files are copied,
-    and the version appears whole, with a manifest of digests, schema, tags and lineage. Nobody changes it afterwards.
+    with settings of the version, its reference.json, or the config.pbtxt of the model. The model is loaded, probed and run
+    once in a process of its own, on the CPU and under the settings that it would have; what fails is not published. Then the
+    files are copied, and the version appears whole, with a manifest of digests, schema, tags and lineage. Nobody changes it
+    afterwards.
+
+    With --reference the version brings along what its inputs and outputs should look like, and servers watch it for drift.
 
     Where a version holds the very same files already, none is made: that one is named, and the alias moved to it. Its tags
     and lineage stay as they are; --again makes a version all the same.
@@ -99,14 +108,15 @@ def publish(
     candidate = _candidate(path, model)
     trial = _tried(opened, model, candidate, timeout)
     labels = Labels(trial.inputs, trial.outputs, tags, lineage, key)
-    published = _published(opened, model, candidate, labels, again)
+    with _referenced(opened, model, candidate, trial, sample=sample, timeout=timeout) as (candidate, notes):
+        published = _published(opened, model, candidate, labels, again)
     if alias:
         _move(opened, name, alias, published)
-    answer = {"model": name, **published._asdict(), "alias": alias, "size_bytes": candidate.size_bytes, "notes": list(trial.notes)}
+    answer = {"model": name, **published._asdict(), "alias": alias, "size_bytes": candidate.size_bytes, "notes": [*trial.notes, *notes]}
     if as_json:
         say({**answer, "batched": trial.batched, "run_ms": trial.run_ns / _NS_PER_MS if trial.run_ns else None})
         return
-    for line in _lines(name, published, alias, trial):
+    for line in [*_lines(name, published, alias, trial), *(f"note: {note}" for note in notes)]:
         click.echo(line)
 
 
@@ -131,14 +141,42 @@ def _candidate(path: Path, model: "ModelListing") -> "Candidate":
 
 def _tried(opened: Opened, model: "ModelListing", candidate: "Candidate", timeout: float) -> "Trial":
     """Return what the model does under the settings that it would have; raises `BadArtifact` or `LoadRefused`."""
-    from penstock.lifecycle.trial import options_of, try_out  # noqa: PLC0415 - as above
-    from penstock.registry.model_folder import settings_in  # noqa: PLC0415 - as above
+    from penstock.lifecycle.trial import try_out  # noqa: PLC0415 - as above
 
     if model.problem:
         raise BadArtifact(f"the model {model.name!r} cannot be served as it is: {model.problem}")
+    return try_out(candidate.graph, model, _options(opened, model, candidate), timeout)
+
+
+def _options(opened: Opened, model: "ModelListing", candidate: "Candidate") -> "ModelOptions":
+    from penstock.lifecycle.trial import options_of  # noqa: PLC0415 - as above
+    from penstock.registry.model_folder import settings_in  # noqa: PLC0415 - as above
+
     settings = opened.settings
-    options = options_of(settings.defaults, model.settings, settings_in(candidate.settings), settings.models.get(model.name, {}))
-    return try_out(candidate.graph, model, options, timeout)
+    return options_of(settings.defaults, model.settings, settings_in(candidate.settings), settings.models.get(model.name, {}))
+
+
+@contextmanager
+def _referenced(
+    opened: Opened, model: "ModelListing", candidate: "Candidate", trial: "Trial", *, sample: Path | None, timeout: float
+) -> Iterator[tuple["Candidate", tuple[str, ...]]]:
+    """Yield the candidate with a reference by the sample, if there is one, and what is to be told of it; raises `BadArtifact`."""
+    from penstock.cli.reference_sample import checked, reference_from  # noqa: PLC0415 - as above
+    from penstock.domain.schema import ModelSchema  # noqa: PLC0415 - as above
+    from penstock.lifecycle.trial import answers  # noqa: PLC0415 - as above
+    from penstock.registry.manifest import REFERENCE  # noqa: PLC0415 - as above
+
+    if sample is None:
+        checked(candidate.files.get(REFERENCE))
+        yield candidate, ()
+        return
+    options = _options(opened, model, candidate)
+    run = partial(answers, candidate.graph, model, options, limit_s=timeout)
+    found = reference_from(sample, ModelSchema(trial.inputs, trial.outputs, trial.batched), options, run)
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        path = Path(folder) / REFERENCE
+        path.write_bytes(found.content)
+        yield candidate.with_file(REFERENCE, path), found.notes
 
 
 def _published(opened: Opened, model: "ModelListing", candidate: "Candidate", labels: "Labels", again: bool) -> _Published:

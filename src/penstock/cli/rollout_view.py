@@ -9,6 +9,12 @@ from penstock.cli.tables import aligned
 OVER: Final = frozenset({"PROMOTED", "ROLLED_BACK", "ABORTED", "STOPPED"})
 
 
+def rollout_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is told of a rollout beside the route of its model: all of one under way, of another one how it ended."""
+    lines = [f"rollout of {line}" if number == 0 else line for number, line in enumerate(lines_of(report))]
+    yield from lines[:2] if report["phase"] in OVER else lines
+
+
 def lines_of(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines that tell of a rollout, as the admin API reports it."""
     step = report["step"]

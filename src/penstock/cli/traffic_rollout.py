@@ -8,17 +8,10 @@ from typing import Any, Final
 import click
 
 from penstock.cli.admin import Admin, with_admin
+from penstock.cli.models_registry import as_json, name_of, say
 from penstock.cli.rollout_view import OVER, headline, lines_of
-from penstock.domain.names import is_model_name
 
 _WATCH_S: Final = 1.0
-_BAD: Final = frozenset({"ROLLED_BACK", "ABORTED", "STOPPED"})
-
-
-def _model(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    if not is_model_name(text):
-        raise click.BadParameter(f"{text!r} names no model")
-    return text
 
 
 def _steps(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[dict[str, float]] | None:
@@ -43,9 +36,10 @@ def _plan(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> di
     return plan
 
 
-_MODEL: Final = click.argument("model", callback=_model)
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, a line for each change.")
-_WATCH: Final = click.option("--watch", is_flag=True, help="Follow the rollout to its end; exit code 1 unless it was promoted.")
+_MODEL: Final = click.argument("model", callback=name_of)
+_WATCH: Final = click.option(
+    "--watch", is_flag=True, help="Follow the rollout to its end, with a line for each change; exit code 1 unless it was promoted."
+)
 
 
 @click.group()
@@ -66,7 +60,7 @@ def rollout() -> None:
 )
 @click.option("--plan", type=click.Path(path_type=Path), callback=_plan, metavar="FILE", help="The plan in JSON, with gates and all.")
 @_WATCH
-@_JSON
+@as_json
 @with_admin
 def start(
     admin: Admin,
@@ -94,7 +88,7 @@ def start(
 @rollout.command()
 @_MODEL
 @_WATCH
-@_JSON
+@as_json
 @with_admin
 def show(admin: Admin, model: str, watch: bool, as_json: bool) -> None:
     """Show the running or the last rollout of MODEL, and what each gate says.
@@ -108,7 +102,7 @@ def show(admin: Admin, model: str, watch: bool, as_json: bool) -> None:
 
 @rollout.command()
 @_MODEL
-@_JSON
+@as_json
 @with_admin
 def pause(admin: Admin, model: str, as_json: bool) -> None:
     """Stay at the present weight until `resume`; the gates go on judging.
@@ -117,12 +111,12 @@ def pause(admin: Admin, model: str, as_json: bool) -> None:
     Example:
       penstock traffic rollout pause fraud
     """
-    _print(admin.ask("POST", f"{_path(model)}/pause"), as_json=as_json)
+    _show(admin.ask("POST", f"{_path(model)}/pause"), as_json=as_json)
 
 
 @rollout.command()
 @_MODEL
-@_JSON
+@as_json
 @with_admin
 def resume(admin: Admin, model: str, as_json: bool) -> None:
     """Go on with a rollout that is paused.
@@ -131,12 +125,12 @@ def resume(admin: Admin, model: str, as_json: bool) -> None:
     Example:
       penstock traffic rollout resume fraud
     """
-    _print(admin.ask("POST", f"{_path(model)}/resume"), as_json=as_json)
+    _show(admin.ask("POST", f"{_path(model)}/resume"), as_json=as_json)
 
 
 @rollout.command()
 @_MODEL
-@_JSON
+@as_json
 @with_admin
 def abort(admin: Admin, model: str, as_json: bool) -> None:
     """End the rollout of MODEL: all traffic goes back to the stable version.
@@ -145,7 +139,7 @@ def abort(admin: Admin, model: str, as_json: bool) -> None:
     Example:
       penstock traffic rollout abort fraud
     """
-    _print(admin.ask("DELETE", _path(model)), as_json=as_json)
+    _show(admin.ask("DELETE", _path(model)), as_json=as_json)
 
 
 def _path(model: str) -> str:
@@ -153,9 +147,13 @@ def _path(model: str) -> str:
 
 
 def _tell(admin: Admin, report: dict[str, Any], *, watch: bool, as_json: bool) -> None:
-    if not watch:
-        _print(report, as_json=as_json)
-        return
+    if watch:
+        _follow(admin, report, as_json=as_json)
+    else:
+        _show(report, as_json=as_json)
+
+
+def _follow(admin: Admin, report: dict[str, Any], *, as_json: bool) -> None:
     said = ""
     while report["phase"] not in OVER:
         if (now := f"{report['phase']} {report['step']['number']}") != said:
@@ -163,11 +161,13 @@ def _tell(admin: Admin, report: dict[str, Any], *, watch: bool, as_json: bool) -
             said = now
         time.sleep(_WATCH_S)
         report = admin.ask("GET", _path(report["model"]))
-    _print(report, as_json=as_json)
-    if report["phase"] in _BAD:
+    click.echo(json.dumps(report) if as_json else "\n".join(lines_of(report)))
+    if report["phase"] != "PROMOTED":
         raise click.exceptions.Exit(1)
 
 
-def _print(report: dict[str, Any], *, as_json: bool) -> None:
-    for line in [json.dumps(report)] if as_json else lines_of(report):
-        click.echo(line)
+def _show(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say(report)
+    else:
+        click.echo("\n".join(lines_of(report)))

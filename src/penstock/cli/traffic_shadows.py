@@ -12,7 +12,7 @@ from penstock.cli.shadow_table import shadow_lines
 
 @click.command()
 @click.argument("model", callback=name_of)
-@click.option("--check", is_flag=True, help="Leave with exit code 1 if a shadow of the route disagrees or fails.")
+@click.option("--check", is_flag=True, help="Leave with exit code 1 if a shadow of the route disagrees, fails or hangs.")
 @as_json
 @with_admin
 def shadows(admin: Admin, model: str, check: bool, as_json: bool) -> None:
@@ -36,5 +36,6 @@ def shadows(admin: Admin, model: str, check: bool, as_json: bool) -> None:
 
 
 def _is_bad(shadow: Mapping[str, Any]) -> bool:
-    """Tell whether a shadow fails, or disagrees in its latest comparison."""
-    return shadow["failed"]["count"] > 0 or any(comparison["verdict"] == "disagrees" for comparison in shadow["comparisons"][:1])
+    """Tell whether a shadow fails, hangs, or disagrees in its latest comparison."""
+    fails = shadow["failed"]["count"] > 0 or shadow["hangs_since"] is not None
+    return fails or any(comparison["verdict"] == "disagrees" for comparison in shadow["comparisons"][:1])

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
 import click
@@ -11,10 +11,13 @@ import click
 from penstock.cli.admin import Admin, with_admin
 from penstock.cli.models_registry import as_json, leave, name_of, say
 from penstock.cli.options import USAGE
+from penstock.cli.rollout_view import rollout_lines
 from penstock.cli.route_view import route_lines, since
 
 _Report = Mapping[str, Any]
 _LEAST_S: Final = 0.1
+_NO_ROLLOUT: Final = (404, 503)
+"""What the admin API answers about a rollout where there was none, and before the server has taken its rollouts up."""
 
 
 @click.command()
@@ -25,9 +28,9 @@ _LEAST_S: Final = 0.1
 @as_json
 @with_admin
 def show(admin: Admin, model: str, *, watch: bool, every_s: float, count: int | None, as_json: bool) -> None:
-    """Show the route of MODEL: its arms, their weights, and what they have answered.
+    """Show the route of MODEL: its arms, their weights, what they have answered, and what a rollout thinks of it.
 
-    Figures count from the load of a version; with --watch they are those of the last interval.
+    Figures count from the load of a version; with --watch they are those of the last interval. Verdicts are of the rollout's step.
 
     \b
     Example:
@@ -37,15 +40,28 @@ def show(admin: Admin, model: str, *, watch: bool, every_s: float, count: int | 
     if watch:
         _watch(admin, report, every_s=every_s, count=count, as_json=as_json)
     elif as_json:
-        say(report["route"])
+        say(_told(report))
     else:
-        for line in route_lines(report):
+        for line in _lines(report):
             click.echo(line)
 
 
 def _look(admin: Admin, model: str) -> dict[str, Any]:
-    report: dict[str, Any] = admin.ask("GET", f"/admin/models/{model}")
-    return report
+    """Return what is told of the model, with its running or last rollout."""
+    path = f"/admin/models/{model}"
+    return {**admin.ask("GET", path), "rollout": admin.ask("GET", f"{path}/rollout", unless=_NO_ROLLOUT)}
+
+
+def _told(report: _Report) -> object:
+    """Return what machines are told: the route, and the rollout in it; null for a model that has none."""
+    return None if report["route"] is None else {**report["route"], "rollout": report["rollout"]}
+
+
+def _lines(report: _Report, elapsed_s: float | None = None) -> Iterator[str]:
+    yield from route_lines(report, elapsed_s)
+    if report["rollout"] is not None:
+        yield ""
+        yield from rollout_lines(report["rollout"])
 
 
 def _watch(admin: Admin, report: _Report, *, every_s: float, count: int | None, as_json: bool) -> None:
@@ -59,7 +75,7 @@ def _watch(admin: Admin, report: _Report, *, every_s: float, count: int | None, 
                 report = _look(admin, report["name"])
                 window = since(before, report)
                 elapsed_s = time.monotonic() - began
-                view.update(json.dumps(window["route"]) if as_json else "\n".join(route_lines(window, elapsed_s)))
+                view.update(json.dumps(_told(window)) if as_json else "\n".join(_lines(window, elapsed_s)))
                 looks += 1
     except KeyboardInterrupt:
         return

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_SECRETS: Final = ("secret", "password", "key.pem")
+"""The ends of keys whose values nobody sees; some are librdkafka's."""
 _PASSWORD: Final = re.compile(r"(://[^/@\s]*?:)[^/@\s]*@")
 _LONGEST: Final = 120
 
@@ -41,7 +43,7 @@ def written(value: object) -> str:
 
 def shown_at(key: str, value: object) -> object:
     """Return the value of a setting as people may see it: nothing of a secret, and of all others what `masked` leaves."""
-    return "***" if value and key.endswith("_secret") else masked(value)
+    return "***" if value and key.rstrip('"').endswith(_SECRETS) else masked(value)
 
 
 def masked(value: object) -> object:
@@ -51,5 +53,5 @@ def masked(value: object) -> object:
     if isinstance(value, list):
         return [masked(item) for item in value]
     if isinstance(value, dict):
-        return {key: masked(item) for key, item in value.items()}
+        return {key: shown_at(str(key), item) for key, item in value.items()}
     return value

@@ -11,6 +11,7 @@ from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions
 from penstock.payloads.options import PayloadOptions
 from penstock.registry.options import RegistryOptions
+from penstock.security.options import SecurityOptions
 from penstock.telemetry.options import TelemetryOptions
 
 
@@ -85,13 +86,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     payloads: PayloadOptions = msgspec.field(default_factory=PayloadOptions)
     """Where recorded payloads go, and what they may use."""
 
+    security: SecurityOptions = msgspec.field(default_factory=SecurityOptions)
+    """Who may come in."""
+
     telemetry: TelemetryOptions = msgspec.field(default_factory=TelemetryOptions)
     """The logs, and traces."""
 
     @property
-    def records_payloads(self) -> bool:
-        """Whether the settings say anything of recording a model; a `model.toml` may say more."""
-        return self.defaults.payloads.records or any("payloads" in options for options in self.models.values())
+    def payload_sinks(self) -> frozenset[str]:
+        """The sinks of all models that the settings say anything of recording; a `model.toml` may name more."""
+        usual = self.defaults.payloads.sink or self.payloads.sink
+        tables = [options["payloads"] for options in self.models.values() if "payloads" in options]
+        named = {str(table.get("sink") or usual) for table in tables if isinstance(table, dict)}
+        return frozenset(named | ({usual} if self.defaults.payloads.records else set()))
 
 
 class WantedModel(NamedTuple):

@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 class Batch:
     """Parts that agree in input names, dtypes and all dimensions but the first."""
 
-    __slots__ = ("halt", "outputs", "parts", "rows", "run_rows")
+    __slots__ = ("again", "halt", "outputs", "parts", "rows", "run_rows")
 
     def __init__(self, parts: Sequence[Part], outputs: tuple[str, ...], run_rows: int | None = None) -> None:
         """`run_rows` is the size of the run where the device has compiled only some; the rows that are missing are copies of the first."""
@@ -45,6 +45,8 @@ class Batch:
         self.run_rows = self.rows if run_rows is None else run_rows
         self.halt: Halt | None = None
         """Ends the run early; None for a run that nobody can end."""
+        self.again = False
+        """Whether the rows were in a run that has failed."""
 
     def stack(self) -> Mapping[str, Array]:
         """Return the inputs of the run; a single part's arrays are passed on without a copy."""

@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED_ENCODING = "UNSUPPORTED_ENCODING"
     OVERLOADED = "OVERLOADED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     CANCELLED = "CANCELLED"
     UNAVAILABLE = "UNAVAILABLE"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
@@ -113,6 +114,13 @@ class Overloaded(PenstockError):
     """More work waits than the server can finish in time; a later try may succeed."""
 
     code = ErrorCode.OVERLOADED
+    retry_after_s = 1.0
+
+
+class QuotaExceeded(PenstockError):
+    """The caller asks for more at once, or more each second, than its key allows; whatever the server has to do otherwise."""
+
+    code = ErrorCode.QUOTA_EXCEEDED
     retry_after_s = 1.0
 
 

@@ -38,6 +38,8 @@ class ModelArtifact:
     """Where the model comes from: a run, a commit, a data set."""
     signer: str = ""
     """Who signed the version, `sha256:` and the digest of the public key; "" where no signature was asked for or proven."""
+    reference: Path | None = None
+    """What the version's inputs and outputs looked like when it was published: the file `reference.json`, if it has one."""
     release: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ OUTCOME_OF: Final[dict[ErrorCode, Outcome]] = {
     ErrorCode.UNSUPPORTED_ENCODING: Outcome.CLIENT_ERROR,
     ErrorCode.UNIMPLEMENTED: Outcome.CLIENT_ERROR,
     ErrorCode.OVERLOADED: Outcome.SHED,
+    ErrorCode.QUOTA_EXCEEDED: Outcome.SHED,
     ErrorCode.UNAVAILABLE: Outcome.SHED,
     ErrorCode.DEADLINE_EXCEEDED: Outcome.EXPIRED,
     ErrorCode.CANCELLED: Outcome.CANCELLED,

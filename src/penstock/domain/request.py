@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.domain.batch import Run
+from penstock.domain.caller import Caller
 from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.tensor import Tensor
@@ -38,6 +39,8 @@ class InferenceRequest:
     """HTTP headers or gRPC metadata, by lower-case name; None where there was no wire."""
     traceparent: str = ""
     """Which trace it is part of: the caller's, or one that began here; "" for none."""
+    caller: Caller | None = None
+    """Whose key it came with; None where no keys are asked for."""
 
 
 @dataclass(slots=True)

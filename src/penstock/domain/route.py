@@ -9,8 +9,9 @@ import msgspec
 from penstock.domain.names import is_alias, is_version_number, shown
 
 STABLE, PINNED = "stable", "pinned"
-"""Names of arms that no canary may have: what a route falls back to, and what a caller chose by naming a version."""
-_RESERVED: Final = frozenset({STABLE, PINNED, "shadow"})
+"""The arms that no canary is: what a route falls back to, and what a caller chose by naming a version."""
+RESERVED_ARMS: Final = frozenset({STABLE, PINNED, "shadow"})
+"""Names that no canary may have."""
 _BRANCH: Final = {STABLE: STABLE, PINNED: STABLE, "": ""}
 _MOST_ARMS: Final = 32
 _WHOLE: Final = 100.0
@@ -81,7 +82,7 @@ def route_problems(route: Route) -> Iterator[str]:
     for name, count in Counter(canary.name for canary in route.canaries).items():
         if not is_alias(name) and not is_version_number(name):
             yield f"the canary's name {shown(name)} is not valid; use letters, digits, '_' and '-'"
-        if name in _RESERVED:
+        if name in RESERVED_ARMS:
             yield f"a canary cannot be called {shown(name)}; that word has a meaning of its own"
         if count > 1:
             yield f"{count} canaries are called {shown(name)}; give each a name of its own"

@@ -19,12 +19,23 @@ class Session(Protocol):
     def placement(self) -> Mapping[str, float]:
         """Share of the graph's nodes by execution provider kind, such as {"cpu": 1.0}."""
 
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None) -> list[Array]:
-        """Return the named outputs of inputs, prepared or not.
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        limit_s: float | None = None,
+        halt: Halt | None = None,
+        *,
+        again: bool = False,
+    ) -> list[Array]:
+        """Return the named outputs of inputs, prepared or not; `again` tells that these rows were in a run that has failed.
 
         Blocks; call it off the event loop. Raises `ModelFailed` if the graph fails or `halt` was asked,
-        `OutOfMemory` if the device has too little, `DeadlineExceeded` after `limit_s` seconds.
+        `OutOfMemory` if the device has too little, `DeadlineExceeded` after `limit_s` seconds, `Unavailable` while nothing can run.
         """
+
+    def shrink(self, inputs: Mapping[str, Any], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
+        """Run as `run` does, and after it give the memory back that the engine kept for larger runs."""
 
     def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
         """Return the inputs where a run wants them: copied to the device's memory, or as they are. May go on beside a run."""

@@ -45,7 +45,8 @@ def execute(session: Session, batch: Batch) -> Run:
         started = monotonic_ns()
         inputs = session.prepare(batch.stack())
         stacked = monotonic_ns()
-        outputs = session.run(inputs, batch.outputs, halt=batch.halt)
+        again = {"again": True} if batch.again else {}
+        outputs = session.run(inputs, batch.outputs, halt=batch.halt, **again)
         ran = monotonic_ns()
         run.outputs = batch.split(outputs)
         run.input_ns, run.infer_ns, run.output_ns = stacked - started, ran - stacked, monotonic_ns() - ran

@@ -2,10 +2,13 @@
 
 import contextlib
 import ctypes
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
+_CGROUP: Final = Path("/sys/fs/cgroup")
 _MIB: Final = 1024**2
 _LARGEST_MIB: Final = 32
 """Blocks from this size on are mapped one by one; glibc takes no more."""
@@ -14,6 +17,30 @@ _KEPT_MIB: Final = 64
 _KEPT_MEANWHILE_MIB: Final = 1
 _TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 _MMAP_THRESHOLD: Final = -3
+
+
+def machine_bytes(cgroup: Path = _CGROUP) -> int:
+    """Return the memory that the process may use at most: the machine's, or the limit of its control group if that is less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [_number(cgroup / name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
+    return min([machine, *[limit for limit in limits if limit]])
+
+
+def own_bytes(pid: int | str) -> int:
+    """Return what a process has in memory for itself, neither files nor shared memory; 0 if it is gone."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _number(path: Path) -> int | None:
+    """Return what a file says; None where it is not there or says no number, such as "max"."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 class _Heap:

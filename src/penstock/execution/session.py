@@ -40,6 +40,8 @@ class SessionSettings:
     threads: int = 1
     session_options: Mapping[str, str | int | bool] = field(default_factory=dict)
     provider_options: Options = field(default_factory=dict)
+    slab_bytes: int = 256 * 1024**2
+    """The most memory that is kept between runs for their inputs and outputs."""
 
 
 class OrtSession:
@@ -54,9 +56,10 @@ class OrtSession:
         self._session.disable_fallback()
         self._schema = schema_of(self._session, max_batch_size)
         self._placement = _placement(self._session)
+        self._arenas = _arenas(settings)
         datatypes = {spec.datatype for spec in self._schema.inputs + self._schema.outputs}
         # Texts stay with the CPU; everything else is copied to a GPU ahead of its run.
-        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device)
+        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device, settings.slab_bytes)
         self._turn = threading.Lock()
         self._run = self._run_bf16 if _BF16 in datatypes else self._session.run if self._slabs is None else self._run_bound
 
@@ -74,9 +77,29 @@ class OrtSession:
         """Return the inputs on the device; see `Session.prepare`."""
         return inputs if self._slabs is None else self._slabs.fill(inputs)
 
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str], limit_s: float | None = None, halt: Halt | None = None) -> list[Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        limit_s: float | None = None,
+        halt: Halt | None = None,
+        *,
+        again: bool = False,  # noqa: ARG002 - a graph in this process has no use for it
+    ) -> list[Array]:
         """Return the named outputs; see `Session.run`."""
         options = None if limit_s is None and halt is None else ort.RunOptions()
+        return self._executed(inputs, outputs, options, limit_s, halt)
+
+    def shrink(self, inputs: Mapping[str, Any], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
+        """Return the named outputs; see `Session.shrink`."""
+        options = ort.RunOptions()
+        if self._arenas:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", self._arenas)
+        return self._executed(inputs, outputs, options, None, halt)
+
+    def _executed(
+        self, inputs: Mapping[str, Any], outputs: Sequence[str], options: ort.RunOptions | None, limit_s: float | None, halt: Halt | None
+    ) -> list[Array]:
         alarm = _alarm(options, limit_s)
         if halt is not None:
             halt.when_asked(partial(setattr, options, "terminate", True))
@@ -176,6 +199,13 @@ def _set_option(options: ort.SessionOptions, name: str, value: str | int | bool)
         setattr(options, name, type(present).__members__[str(value)] if hasattr(present, "__members__") else value)
     except (KeyError, TypeError) as error:
         raise LoadRefused(f"the session option {name!r} cannot be {value!r}") from error
+
+
+def _arenas(settings: SessionSettings) -> str:
+    """Return the names of the memory pools that grow with the largest run, as ONNX Runtime's run option wants them."""
+    cpu = "" if settings.session_options.get("enable_cpu_mem_arena") is False else "cpu:0"
+    gpu = "" if settings.device.kind == "cpu" else f"gpu:{settings.device.index}"
+    return ";".join(filter(None, (cpu, gpu)))
 
 
 def _placement(session: ort.InferenceSession) -> dict[str, float]:

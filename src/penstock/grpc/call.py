@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from penstock.domain.caller import Caller
 from penstock.domain.errors import Internal, InvalidInput, PenstockError
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ class CallInfo(NamedTuple):
     """When the caller stops waiting, on the monotonic clock."""
     peer: str = ""
     """Whom the call came from, in the transport's words."""
+    caller: Caller | None = None
+    """Whose key it came with; None where no keys are asked for."""
 
 
 class CallReply(Protocol):

@@ -5,6 +5,7 @@ from typing import Final
 
 from penstock.domain.errors import ErrorCode, PenstockError
 
+_PUSHED_BACK: Final = (ErrorCode.OVERLOADED, ErrorCode.QUOTA_EXCEEDED)
 _LONGEST_DETAILS: Final = 2048
 """Bytes of UTF-8: a client may drop trailers above 8 KiB, and each byte may become three on the wire."""
 
@@ -39,6 +40,7 @@ STATUS_OF: Final[dict[ErrorCode, Status]] = {
     ErrorCode.TOO_LARGE: Status.RESOURCE_EXHAUSTED,
     ErrorCode.UNSUPPORTED_ENCODING: Status.UNIMPLEMENTED,
     ErrorCode.OVERLOADED: Status.RESOURCE_EXHAUSTED,
+    ErrorCode.QUOTA_EXCEEDED: Status.RESOURCE_EXHAUSTED,
     ErrorCode.CANCELLED: Status.CANCELLED,
     ErrorCode.UNAVAILABLE: Status.UNAVAILABLE,
     ErrorCode.DEADLINE_EXCEEDED: Status.DEADLINE_EXCEEDED,
@@ -56,7 +58,7 @@ def details_of(error: PenstockError) -> str:
 
 
 def retry_metadata(error: PenstockError) -> tuple[tuple[str, str], ...]:
-    """Return the trailing metadata that tells a client's retry policy when to come back (gRFC A6); overload only."""
-    if error.code is not ErrorCode.OVERLOADED or error.retry_after_s is None:
+    """Return the trailing metadata that tells a client's retry policy when to come back (gRFC A6); overload and quotas only."""
+    if error.code not in _PUSHED_BACK or error.retry_after_s is None:
         return ()
     return (("grpc-retry-pushback-ms", str(round(error.retry_after_s * 1000))),)

@@ -68,7 +68,7 @@ class Management:
 
     async def _load(self, asked: pb.RepositoryModelLoadRequest, call: CallInfo) -> Message:
         self._token.require(call.metadata.get("authorization"))
-        name = _model_name(asked)
+        name = named_model(asked)
         for key in asked.parameters:
             raise InvalidInput(f"unrecognized load parameter {shown(key)}; models are loaded as the registry has them")
         # A caller who leaves must not stop a load half-way.
@@ -77,7 +77,7 @@ class Management:
 
     async def _unload(self, asked: pb.RepositoryModelUnloadRequest, call: CallInfo) -> Message:
         self._token.require(call.metadata.get("authorization"))
-        name = _model_name(asked)
+        name = named_model(asked)
         _check_unload(asked.parameters)
         await asyncio.shield(self._control.unload(name))
         return _done(asked) or pb.RepositoryModelUnloadResponse()
@@ -92,7 +92,7 @@ class Management:
         return answer
 
 
-def _model_name(asked: pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest) -> str:
+def named_model(asked: pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest) -> str:
     """Return the model that is meant: KServe's copy of the protocol has it where Triton's has the repository's name."""
     if asked.model_name and asked.repository_name:
         raise _one_repository(asked.repository_name)

@@ -1,11 +1,12 @@
 """One prediction over gRPC: bytes to the predictor, and the predictor's reply to the call's."""
 
 import logging
-from contextlib import suppress
 from typing import Final
 
+from penstock.domain.caller import PREDICT
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.errors import ErrorCode, PenstockError
+from penstock.domain.model import ModelVersion
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.tensor import Tensor
 from penstock.domain.ticket import Ticket
@@ -72,10 +73,12 @@ class Prediction:
 class StreamPrediction(Prediction):
     """The same for a message of a stream, where an error is an answer too, unless the caller wants true statuses."""
 
-    __slots__ = ("_true_status",)
+    __slots__ = ("_true_status", "version")
 
     def __init__(self, request: InferenceRequest, reply: CallReply, catalog: Catalog, *, true_status: bool) -> None:
         super().__init__(request, reply, catalog)
+        self.version: ModelVersion | None = None
+        """The version that is to answer, which the request may have left to a route; None before that is known."""
         self._true_status = true_status
 
     def fail(self, error: PenstockError) -> None:
@@ -92,8 +95,8 @@ class StreamPrediction(Prediction):
     def _tell_failed(self, message: pb.ModelInferResponse) -> None:
         message.model_name = self.request.model
         message.parameters[FINAL_RESPONSE].bool_param = True
-        with suppress(PenstockError):  # the version may be gone by now
-            message.model_version = self._catalog.find(self.request.model, self.request.version).identity.version
+        if self.version is not None:
+            message.model_version = self.version.version
 
     def _encode(self, response: InferenceResponse) -> bytes:
         return codec.encode_in_stream(response, self._outputs(response))
@@ -113,12 +116,24 @@ class Predictions:
     def infer_in_stream(self, data: bytes, call: CallInfo, reply: CallReply, request_id: str, *, true_status: bool) -> Ticket | None:
         """Start one message of a ModelStreamInfer call."""
         request, catalog = self._request(call, request_id), self._predictor.catalog
-        return self._start(data, call, StreamPrediction(request, reply, catalog, true_status=true_status))
+        prediction = StreamPrediction(request, reply, catalog, true_status=true_status)
+        ticket = self._start(data, call, prediction)
+        if ticket is not None and ticket.lease is not None:
+            prediction.version = ticket.lease.identity
+        return ticket
 
     def _request(self, call: CallInfo, request_id: str = "") -> InferenceRequest:
         arrived_ns, headers = self._clock(), call.metadata
         return InferenceRequest(
-            "grpc", "", "", [], request_id=request_id, arrived_ns=arrived_ns, deadline_ns=call.deadline_ns, headers=headers
+            "grpc",
+            "",
+            "",
+            [],
+            request_id=request_id,
+            arrived_ns=arrived_ns,
+            deadline_ns=call.deadline_ns,
+            headers=headers,
+            caller=call.caller,
         )
 
     def _start(self, data: bytes, call: CallInfo, prediction: Prediction) -> Ticket | None:
@@ -131,8 +146,13 @@ class Predictions:
         return None
 
     def _no_model(self, request: InferenceRequest) -> PenstockError | None:
-        """Return why there is nobody to answer, if that is so: it matters more than whatever else is wrong."""
+        """Return why there is nobody to answer, if that is so: it matters more than whatever else is wrong.
+
+        Whether a model is there is told only to those who may ask for it.
+        """
         try:
+            if request.caller is not None and request.model:
+                request.caller.require(PREDICT, request.model)
             if request.model:
                 self._predictor.catalog.find(request.model, request.version)
         except PenstockError as error:

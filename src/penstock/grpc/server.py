@@ -12,12 +12,15 @@ import grpc.aio
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import PenstockError
 from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, Service, StreamHandler, unexpected
+from penstock.grpc.certificates import credentials
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
+from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
+from penstock.security.tls import Tls
 
 _log = logging.getLogger(__name__)
 _PING_INTERVAL_MS: Final = 300_000
@@ -26,8 +29,11 @@ _PING_INTERVAL_MS: Final = 300_000
 class GrpcServer:
     """Carries the inference, health and reflection services over one port. Lives on the event loop that starts it."""
 
-    def __init__(self, service: InferenceService, options: GrpcOptions) -> None:
+    def __init__(self, service: InferenceService, options: GrpcOptions, guard: Guard | None = None, tls: Tls | None = None) -> None:
+        """Without a guard nobody needs a key; without `tls` all is in the clear."""
+        self._tls = tls
         self._service = service
+        self._guard = guard
         self._health = Health((service.table.name,), service.ready)
         self._services = [service.table, self._health.table]
         if options.reflection:
@@ -37,8 +43,8 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
-        server = grpc.aio.server(handlers=[_Methods(self._services)], options=_arguments(self._options))
-        bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        server = grpc.aio.server(handlers=[_Methods(self._services, self._guard)], options=_arguments(self._options))
+        bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self._tls)
         await server.start()
         self._server = server
         return bound
@@ -69,9 +75,9 @@ def _arguments(options: GrpcOptions) -> list[tuple[str, int]]:
     ]
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
     try:
-        return int(server.add_insecure_port(address))
+        return int(server.add_insecure_port(address) if tls is None else server.add_secure_port(address, credentials(tls)))
     except RuntimeError as error:
         raise OSError(
             errno.EADDRINUSE,
@@ -82,7 +88,10 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
 class _Methods:
     """The methods of all services, looked up by grpcio as each call begins: it has the call's metadata at hand just then."""
 
-    def __init__(self, services: Iterable[Service]) -> None:
+    def __init__(self, services: Iterable[Service], guard: Guard | None = None) -> None:
+        self._unknown = None if guard is None else guard.unknown
+        if guard is not None:
+            services = map(guard.over, services)
         self._unary: dict[str, Handler] = {}
         self._streams: dict[str, StreamHandler] = {}
         for name, unary, streams in services:
@@ -95,7 +104,7 @@ class _Methods:
             return _UnaryCall(handler, call.invocation_metadata)
         if (stream_handler := self._streams.get(call.method)) is not None:
             return _StreamCall(stream_handler, call.invocation_metadata)
-        return None
+        return None if self._unknown is None else _UnaryCall(self._unknown, call.invocation_metadata)
 
 
 class _Call:

@@ -10,6 +10,7 @@ from penstock.grpc.management import LogSettings, Management, ModelControl, Toke
 from penstock.grpc.predictions import Predictions
 from penstock.grpc.stream import InferStreams
 from penstock.inference import descriptions
+from penstock.inference.descriptions import NO_LIMITS
 from penstock.inference.predictor import Predictor
 from penstock.wire import inference as pb
 
@@ -27,7 +28,10 @@ class InferenceService:
         ready: Callable[[], bool],
         token: Token,
         log_settings: LogSettings,
+        *,
+        limits: Mapping[str, int] = NO_LIMITS,
     ) -> None:
+        self._limits = limits
         self.ready: Final = ready
         self._catalog = predictor.catalog
         predictions = Predictions(predictor)
@@ -44,7 +48,9 @@ class InferenceService:
         return {
             "ServerLive": plain(pb.ServerLiveRequest, lambda _, __: pb.ServerLiveResponse(live=True)),
             "ServerReady": plain(pb.ServerReadyRequest, lambda _, __: pb.ServerReadyResponse(ready=self.ready())),
-            "ServerMetadata": plain(pb.ServerMetadataRequest, lambda _, __: descriptions.server_metadata(penstock.__version__)),
+            "ServerMetadata": plain(
+                pb.ServerMetadataRequest, lambda _, __: descriptions.server_metadata(penstock.__version__, self._limits)
+            ),
             "ModelReady": plain(pb.ModelReadyRequest, self._model_ready),
             "ModelMetadata": plain(pb.ModelMetadataRequest, self._model_metadata),
             "ModelConfig": plain(pb.ModelConfigRequest, self._model_config),

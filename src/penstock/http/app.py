@@ -17,6 +17,7 @@ from penstock.domain.errors import Internal, InvalidInput, MethodNotAllowed, Not
 from penstock.domain.names import shown
 from penstock.http import docs
 from penstock.http.answers import json_response
+from penstock.http.door import OPEN, Doors
 from penstock.http.endpoint import Endpoints, endpoint
 from penstock.http.errors import error_response
 from penstock.http.hosts import LOOPBACK, HostCheck
@@ -32,7 +33,9 @@ _METRICS: Final = "/metrics"
 _ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
 
 
-def prediction_app(predictions: Predictions, models: Models, management: Management, options: HttpOptions) -> Starlette:
+def prediction_app(
+    predictions: Predictions, models: Models, management: Management, options: HttpOptions, doors: Doors = OPEN
+) -> Starlette:
     """Return the application of the prediction listener; it reads only."""
     hosts = [Middleware(HostCheck, allowed=options.allowed_hosts)] if options.allowed_hosts else []
     routes = [
@@ -44,10 +47,10 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
         endpoint("/v2/logging", management.logging, "GET"),
         *docs.routes(penstock.__version__),
     ]
-    return _app(routes, hosts)
+    return _app(routes, [*hosts, *doors.over(routes)])
 
 
-def admin_app(models: Models, management: Management, groups: Iterable[Endpoints]) -> Starlette:
+def admin_app(models: Models, management: Management, groups: Iterable[Endpoints], doors: Doors = OPEN) -> Starlette:
     """Return the application of the admin listener. Browsers reach it under loopback names only, scrapers and MLflow under any."""
     hosts = [Middleware(HostCheck, allowed=LOOPBACK, free=(_METRICS, WEBHOOK))]
     routes = [
@@ -65,7 +68,7 @@ def admin_app(models: Models, management: Management, groups: Iterable[Endpoints
         *(route for group in groups for route in group.routes()),
         *(asset_route(f"/admin/assets/{name}", name) for name in _ADMIN_FILES),
     ]
-    return _app(routes, hosts)
+    return _app(routes, [*hosts, *doors.over(routes)])
 
 
 def _v2(predictions: Predictions, models: Models) -> Iterable[BaseRoute]:

@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 
-from penstock.domain.errors import ErrorCode
-from penstock.domain.outcome import OUTCOME_OF, Outcome
 from penstock.domain.route import STABLE, Route
 from penstock.lifecycle.catalog import ServedModel
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.statistics import DURATION_BUCKETS_S, Histogram
+from penstock.traffic.span import GATE_OF_STATUS
 
-_FAULTS: Final = frozenset({Outcome.SHED, Outcome.EXPIRED, Outcome.FAILED})
+_FAULTS: Final = frozenset({"errors", "refusals"})
+"""The gates that look at what is no caller's mistake."""
 _WHOLE: Final = 100.0
 
 
@@ -56,7 +56,7 @@ def _arm(model: ServedModel, name: str, reference: str, weight: float) -> ArmRep
         weight=weight,
         ready=version is not None,
         requests=sum(counts.values()),
-        errors=sum(count for status, count in counts.items() if _is_fault(status)),
+        errors=sum(count for status, count in counts.items() if GATE_OF_STATUS.get(status) in _FAULTS),
         durations=list(_durations(version, name).counts),
     )
 
@@ -74,7 +74,3 @@ def _counts(version: ServedVersion, arm: str) -> Iterator[tuple[str, int]]:
 def _durations(version: ServedVersion | None, arm: str) -> Histogram:
     found = None if version is None else version.statistics.durations.get(arm)
     return Histogram() if found is None else found[0]
-
-
-def _is_fault(status: str) -> bool:
-    return status in ErrorCode.__members__ and OUTCOME_OF[ErrorCode[status]] in _FAULTS

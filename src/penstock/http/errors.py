@@ -20,6 +20,7 @@ STATUS: Final[dict[ErrorCode, int]] = {
     ErrorCode.TOO_LARGE: 413,
     ErrorCode.UNSUPPORTED_ENCODING: 415,
     ErrorCode.OVERLOADED: 429,
+    ErrorCode.QUOTA_EXCEEDED: 429,
     ErrorCode.CANCELLED: 499,
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.DEADLINE_EXCEEDED: 504,

@@ -9,11 +9,12 @@ from penstock.lifecycle.catalog import Catalog
 _TEXT, _TRUTH, _NUMBER = "hello", False, 0
 
 
-def first_request(address: str, catalog: Catalog) -> str:
+def first_request(address: str, catalog: Catalog, *, keyed: bool = False) -> str:
     """Return the shortest line for a ready model, of fixed shape if there is one; "" if no model takes JSON."""
     ready = [(model.name, model.versions[model.ready_versions[-1]].schema) for model in catalog if model.ready_versions]
     lines = [(not schema.uniform, len(line), line) for name, schema in ready if (line := curl_line(address, name, schema))]
-    return min(lines)[2] if lines else ""
+    key = ' -H "authorization: Bearer $KEY"' if keyed else ""
+    return min(lines)[2] + key if lines else ""
 
 
 def curl_line(address: str, model: str, schema: ModelSchema) -> str:
@@ -22,7 +23,7 @@ def curl_line(address: str, model: str, schema: ModelSchema) -> str:
     if any(spec.datatype.wire in RAW_ONLY for spec in (*specs, *schema.outputs)):
         return ""
     body = orjson.dumps({"inputs": [_tensor(spec) for spec in specs]}).decode()
-    return f"curl -s http://{address}/v2/models/{model}/infer -d '{body}'"
+    return f"curl -s {address}/v2/models/{model}/infer -d '{body}'"
 
 
 def _tensor(spec: TensorSpec) -> dict[str, object]:

@@ -16,7 +16,7 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate, error_answer
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, TIMING_FORM, new_request_id
+from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, TIMING_FORM, new_request_id
 from penstock.wire.raw import Buffer
 
 _log = logging.getLogger(__name__)
@@ -55,8 +55,11 @@ class Exchange:
     def begin(self, now_ns: int) -> None:
         """Judge what the head tells; what it refuses is answered at once."""
         self._request = self._call.opened(now_ns)
+        access, call = self._connection.gate.access, self._call
         try:
-            self._schema = self._call.begin(self._request, self._predictor.catalog)
+            if access is not None:  # each time: the same head may come again after its key was revoked
+                self._request.caller = access.predicting(call.headers.get(AUTHORIZATION), call.model)
+            self._schema = call.begin(self._request, self._predictor.catalog)
         except PenstockError as error:
             self.refuse(error)
 

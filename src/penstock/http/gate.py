@@ -13,6 +13,7 @@ from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
 from penstock.inference.admission import Admission
 from penstock.inference.predictor import Predictor
+from penstock.security.access import Access
 from penstock.wire.call import REQUEST_ID
 from penstock.wire.raw import Buffer
 
@@ -37,12 +38,15 @@ class Watched(Protocol):
 class Gate:
     """Lives on the event loop."""
 
-    def __init__(self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None) -> None:
-        """Without a predictor every route belongs to the application."""
+    def __init__(
+        self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None, access: Access | None = None
+    ) -> None:
+        """Without a predictor every route belongs to the application; without `access` nobody needs a key."""
         self.options: Final = options
         self.admission: Final = admission
         self.predictor: Final = predictor
-        self.max_connections: Final = min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self.access: Final = access
+        self.max_connections: Final = most_connections(options)
         self.connections: Final[set[Watched]] = set()
         self.date_and_id = _date_and_id()
         """The lines of every answer up to the value of its request id."""
@@ -104,6 +108,11 @@ def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_a
 def refusal_answer(refusal: Refusal) -> list[Buffer]:
     """Return the bytes of the last answer of a connection: to a request that could not be read."""
     return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+
+
+def most_connections(options: HttpOptions) -> int:
+    """Return how many connections a listener takes: half of the descriptors that the process may open, at most."""
+    return min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def watch_interval_s(options: HttpOptions) -> float:

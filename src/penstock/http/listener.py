@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from penstock.http.fastpath import FastPath
 from penstock.http.gate import Gate
+from penstock.security.tls import Tls
 
 _BACKLOG: Final = 2048
 _POLL_S: Final = 0.01
@@ -21,10 +22,10 @@ _LAST_WORDS_S: Final = 1
 class HttpListener:
     """Listens from the moment it is built, answers from `start` to `stop`. Lives on the event loop."""
 
-    def __init__(self, app: Starlette, host: str, port: int, gate: Gate) -> None:
-        """Bind the port, a free one if 0 is asked for; raises `OSError` if it cannot be had."""
+    def __init__(self, app: Starlette, host: str, port: int, gate: Gate, tls: Tls | None = None) -> None:
+        """Bind the port, a free one if 0 is asked for; raises `OSError` if it cannot be had. Without `tls`, all is in the clear."""
         self._socket = _bound(host, port)
-        self._server = _Uvicorn(_config(app, gate))
+        self._server = _Uvicorn(_config(app, gate, tls))
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -73,11 +74,12 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(app: Starlette, gate: Gate) -> uvicorn.Config:
+def _config(app: Starlette, gate: Gate, tls: Tls | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=cast("type[FastPath]", partial(FastPath, gate)),
         ws="none",
+        ssl_context_factory=None if tls is None else lambda _, __: tls.context,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -10,6 +10,7 @@ from penstock.domain.clock import NS_PER_US
 from penstock.domain.model import ModelArtifact
 from penstock.domain.route import Route
 from penstock.http.arm_report import DURATION_BOUNDS_S, ArmReport, arms_of
+from penstock.http.worker_report import WorkerReport, workers_of
 from penstock.lifecycle.catalog import ServedModel
 from penstock.lifecycle.routes import Routes, is_in_force
 from penstock.lifecycle.version import Readiness
@@ -99,6 +100,10 @@ class VersionReport(msgspec.Struct, kw_only=True):
     placement: dict[str, float] = {}
     """Share of the graph's nodes by device."""
     notes: tuple[str, ...] = ()
+    ailment: str = ""
+    """What is wrong with a ready version at the moment."""
+    workers: list[WorkerReport] = []
+    """Its worker processes by device, if it is isolated."""
 
 
 class EventReport(msgspec.Struct, kw_only=True):
@@ -204,6 +209,7 @@ def _version(model: ServedModel, number: int) -> VersionReport:
     )
     if version.ready:
         _add_readiness(report, version.readiness)
+        report.ailment, report.workers = version.ailment, workers_of(version)
     return report
 
 

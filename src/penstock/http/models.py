@@ -13,6 +13,7 @@ from penstock.domain.names import shown
 from penstock.domain.tensor import TensorSpec
 from penstock.http.answers import json_response, optional_object
 from penstock.inference import descriptions
+from penstock.inference.descriptions import NO_LIMITS
 from penstock.lifecycle.catalog import Catalog
 from penstock.wire.rendering import as_json
 
@@ -37,7 +38,9 @@ _DTYPES_V1: Final = {
 class Models:
     """The endpoints that only read. Lives on the event loop."""
 
-    def __init__(self, catalog: Catalog, ready: Callable[[], bool]) -> None:
+    def __init__(self, catalog: Catalog, ready: Callable[[], bool], limits: Mapping[str, int] = NO_LIMITS) -> None:
+        """`limits` are told to whoever asks for the server's metadata."""
+        self._limits = limits
         self._catalog = catalog
         self._ready = ready
 
@@ -56,7 +59,7 @@ class Models:
 
     async def server(self, _: Request) -> Response:
         """Answer server metadata."""
-        return _message(descriptions.server_metadata(penstock.__version__))
+        return _message(descriptions.server_metadata(penstock.__version__, self._limits))
 
     async def names(self, _: Request) -> Response:
         """Answer the names of all models."""

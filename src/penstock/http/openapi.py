@@ -203,7 +203,7 @@ REFUSALS: Final = {
     405: Refusal("METHOD_NOT_ALLOWED", "The path exists and does not take this method.", "allow"),
     413: Refusal("TOO_LARGE", "The body, as sent or after decompression, is above the limit."),
     415: Refusal("UNSUPPORTED_ENCODING", "The body is compressed in a way that is not understood.", "accept-encoding"),
-    429: Refusal("OVERLOADED", "More work waits than can be finished in time; a later try may succeed.", "retry-after"),
+    429: Refusal("OVERLOADED", "More work waits than can end in time, or the key allows no more; try later.", "retry-after"),
     500: Refusal("INTERNAL", "The model failed on this input (`MODEL_FAILED`), or Penstock did and its log tells why."),
     503: Refusal("UNAVAILABLE", "The model is loading or unloading, or the server is draining.", "retry-after"),
     504: Refusal("DEADLINE_EXCEEDED", "The time allowed by the caller or the server was over before the answer."),

@@ -70,6 +70,7 @@ SCHEMAS: Final[dict[str, Part]] = {
         name=_TEXT,
         version=_TEXT,
         extensions=_list(_TEXT, "The names of the protocol's extensions that are implemented."),
+        parameters=_map(_typed("integer"), "The limits in force by name; times are in milliseconds."),
     ),
     "ModelNames": _record("The models of this server.", models=_list(_TEXT)),
     "TensorSpec": _record(
@@ -197,7 +198,12 @@ EXAMPLES: Final[dict[str, object]] = {
     "Live": {"live": True},
     "Ready": {"ready": True},
     "Alive": {"status": "alive"},
-    "ServerMetadata": {"name": "penstock", "version": "0.1.0", "extensions": ["binary_tensor_data", "statistics"]},
+    "ServerMetadata": {
+        "name": "penstock",
+        "version": "0.1.0",
+        "extensions": ["binary_tensor_data", "statistics"],
+        "parameters": {"max_body_bytes": 67108864},
+    },
     "ModelNames": {"models": ["iris"]},
     "ModelMetadata": {
         "name": "iris",

@@ -43,7 +43,9 @@ class PayloadEndpoints:
         return json_response(self._told(model))
 
     def _change(self, model: ServedModel, body: dict[str, Any]) -> None:
-        before = self._recorder.in_force(model.name)
+        before, sink = self._recorder.in_force(model.name), self._recorder.sink_of(model.name)
+        if body.get("sink", sink) != sink:
+            raise InvalidInput("sink can only be changed in the settings: send it as it is, or leave it out")
         after = changed(before, {key: value for key, value in body.items() if key not in _TOLD})
         if after == before:
             return
@@ -60,7 +62,7 @@ class PayloadEndpoints:
         return {
             "model": model.name,
             **msgspec.to_builtins(options),
-            "sink": self._recorder.sink.name,
+            "sink": self._recorder.sink_of(model.name),
             "unmatched": unmatched(model, options),
         }
 

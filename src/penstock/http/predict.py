@@ -12,6 +12,7 @@ from penstock.domain.request import InferenceResponse
 from penstock.http.body import received
 from penstock.http.call import PredictionCall
 from penstock.http.codec import HEADER_LENGTH, OCTETS, Encoded
+from penstock.http.door import CALLER
 from penstock.http.errors import JSON, error_response
 from penstock.http.options import HttpOptions
 from penstock.inference.predictor import Nobody, Predictor
@@ -37,6 +38,7 @@ class Predictions:
         parameters: Mapping[str, str] = request.path_params
         call = PredictionCall.of(parameters["model"], parameters.get("version", ""), request.headers, is_v1=is_v1)
         inference, limit = call.opened(monotonic()), self._options.max_body_bytes
+        inference.caller = request.scope.get(CALLER)
         try:
             schema = call.begin(inference, self._predictor.catalog)
             encode = call.decode(await received(request, limit), inference, schema, limit)

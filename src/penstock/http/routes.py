@@ -16,7 +16,7 @@ from penstock.domain.route import Route
 from penstock.http.answers import json_response, optional_object
 from penstock.http.endpoint import endpoint
 from penstock.lifecycle.catalog import ServedModel
-from penstock.lifecycle.promotions import Promotions
+from penstock.lifecycle.rollouts import Rollouts
 from penstock.lifecycle.routes import Routes
 from penstock.security.token import AdminToken
 
@@ -26,9 +26,9 @@ _ETAG: Final = re.compile(r'\s*(?:W/)?"?(\d{1,18})"?\s*')
 class RouteEndpoints:
     """Show, set and take away a route; promote and roll back. Lives on the event loop."""
 
-    def __init__(self, routes: Routes, promotions: Promotions, token: AdminToken) -> None:
+    def __init__(self, routes: Routes, rollouts: Rollouts, token: AdminToken) -> None:
         self._routes = routes
-        self._promotions = promotions
+        self._rollouts = rollouts
         self._token = token
 
     def routes(self) -> Iterable[BaseRoute]:
@@ -50,17 +50,17 @@ class RouteEndpoints:
         return self._told(name)
 
     async def promote(self, request: Request) -> Response:
-        """Make a canary the stable version: the only one, or the one that the body names as `canary`."""
+        """Make a canary the stable version: that of the rollout, the only one, or the one that the body names as `canary`."""
         name, body = await self._asked(request, {"canary"})
         canary = body.get("canary", "")
         if not isinstance(canary, str):
             raise InvalidInput(f"'canary' is {shown(repr(canary))}; it must be the name of a canary")
-        return self._moved(await asyncio.shield(self._promotions.promote(name, canary)))
+        return self._moved(await asyncio.shield(self._rollouts.promote(name, canary)))
 
     async def rollback(self, request: Request) -> Response:
         """Take all traffic from the canaries or, if there are none, return to the stable version before this one."""
         name, _ = await self._asked(request, set())
-        return self._moved(await asyncio.shield(self._promotions.rollback(name)))
+        return self._moved(await asyncio.shield(self._rollouts.rollback(name)))
 
     async def _asked(self, request: Request, keys: set[str]) -> tuple[str, dict[str, object]]:
         self._token.require(request.headers.get("authorization"))

@@ -16,7 +16,7 @@ from penstock.traffic.interval import Interval, wilson
 from penstock.traffic.tally import OutputTally
 
 
-class Share(msgspec.Struct, kw_only=True):
+class Rate(msgspec.Struct, kw_only=True):
     """A share that was counted, and where it lies with 95 % confidence."""
 
     count: int
@@ -43,7 +43,7 @@ class OutputReport(msgspec.Struct, kw_only=True):
     requests: int
     """Requests in which both versions gave it in the same datatype and shape."""
     elements: int
-    outside: Share
+    outside: Rate
     """Elements that differ by more than is tolerated."""
     mean_difference: float
     """Of all elements that are numbers in both answers."""
@@ -55,7 +55,7 @@ class OutputReport(msgspec.Struct, kw_only=True):
     nan_shadow: int
     misfits: dict[str, int]
     """Requests in which it could not be compared, by why."""
-    flipped: Share | None
+    flipped: Rate | None
     """Rows in which another class has the highest score; None for an output without class scores."""
     topk_overlap: float | None
     """Mean part of the best few classes that is the same."""
@@ -96,7 +96,7 @@ class NoiseReport(msgspec.Struct, kw_only=True):
     requests: int
     floor: float
     """Its largest difference in parts of what is tolerated, 1 at least: only what is larger is a disagreement of the shadow's."""
-    beyond: Share
+    beyond: Rate
     """Requests in which it differs from itself in other ways."""
 
 
@@ -109,14 +109,14 @@ class ComparisonReport(msgspec.Struct, kw_only=True):
     shadow_digest: str
     verdict: str
     requests: int
-    disagreements: Share
+    disagreements: Rate
     """Requests in which the shadow differs by more than is tolerated, and by more than the primary does from itself."""
     beyond_noise: list[float]
     """How much larger that share is than the primary's own: from and to, with 95 % confidence."""
     noise: NoiseReport
-    measures: dict[str, Share]
+    measures: dict[str, Rate]
     """Requests that differ, by measure."""
-    noise_measures: dict[str, Share]
+    noise_measures: dict[str, Rate]
     outputs: list[OutputReport]
     latency_s: LatencyReport
     waited_s: Spread
@@ -138,9 +138,11 @@ class ShadowReport(msgspec.Struct, kw_only=True):
     busy_s: float
     """Time of a thread that it took."""
     ends: dict[str, int]
-    failed: Share
+    failed: Rate
     """Requests that the shadow refused, failed at or did not end in time, of those that it was asked."""
     last_error: str
+    hangs_since: float | None
+    """When a run began, in seconds since the epoch, that was told to end and has not."""
     comparisons: list[ComparisonReport]
 
 
@@ -173,13 +175,14 @@ def _shadow(queue: ShadowQueue, sample: float | None) -> ShadowReport:
         ends=dict(ends),
         failed=_failed(ends),
         last_error=queue.last_error,
+        hangs_since=queue.hangs_since,
         comparisons=[_comparison(comparison) for comparison in reversed(queue.comparisons)],
     )
 
 
-def _failed(ends: Counter[str]) -> Share:
+def _failed(ends: Counter[str]) -> Rate:
     failed = sum(ends[end] for end in (ShadowEnd.REFUSED, ShadowEnd.FAILED, ShadowEnd.TIMEOUT))
-    return _share(failed, failed + ends[ShadowEnd.COMPARED])
+    return _rate(failed, failed + ends[ShadowEnd.COMPARED])
 
 
 def _comparison(comparison: Comparison) -> ComparisonReport:
@@ -192,7 +195,7 @@ def _comparison(comparison: Comparison) -> ComparisonReport:
             shadow_digest=comparison.shadow.digest,
             verdict=str(comparison.verdict),
             requests=beside.tally.requests,
-            disagreements=_share(comparison.disagreements, beside.tally.requests),
+            disagreements=_rate(comparison.disagreements, beside.tally.requests),
             beyond_noise=list(_rounded(comparison.beyond_noise)),
             noise=_noise(comparison),
             measures=_measures(beside),
@@ -206,12 +209,12 @@ def _comparison(comparison: Comparison) -> ComparisonReport:
 
 def _noise(comparison: Comparison) -> NoiseReport:
     requests = comparison.noise.tally.requests
-    return NoiseReport(requests=requests, floor=comparison.floor, beyond=_share(comparison.noisy, requests))
+    return NoiseReport(requests=requests, floor=comparison.floor, beyond=_rate(comparison.noisy, requests))
 
 
-def _measures(side: Side) -> dict[str, Share]:
+def _measures(side: Side) -> dict[str, Rate]:
     compared, mismatched = side.tally.counts
-    return {str(measure): _share(mismatched[measure], count) for measure, count in compared.items()}
+    return {str(measure): _rate(mismatched[measure], count) for measure, count in compared.items()}
 
 
 def _latency(beside: Side, noise: Side) -> LatencyReport:
@@ -224,14 +227,14 @@ def _output(name: str, tally: OutputTally) -> OutputReport:
         name=name,
         requests=tally.requests,
         elements=tally.elements,
-        outside=_share(tally.outside, tally.elements),
+        outside=_rate(tally.outside, tally.elements),
         mean_difference=tally.total / tally.elements if tally.elements else 0.0,
         difference=_spread(tally.largest),
         relative=_spread(tally.relative),
         nan_primary=tally.nan_primary,
         nan_shadow=tally.nan_shadow,
         misfits={str(kind): count for kind, count in tally.misfits.items()},
-        flipped=_share(tally.flipped, tally.rows) if tally.rows else None,
+        flipped=_rate(tally.flipped, tally.rows) if tally.rows else None,
         topk_overlap=round(tally.overlap.mean, 6) if len(tally.overlap) else None,
         distance=_spread(tally.distance) if len(tally.distance) else None,
     )
@@ -255,9 +258,9 @@ def _examples(examples: Iterable[Example]) -> list[ExampleReport]:
     ]
 
 
-def _share(count: int, of: int) -> Share:
+def _rate(count: int, of: int) -> Rate:
     low, high = _rounded(wilson(count, of))
-    return Share(count=count, of=of, rate=round(count / of, 8) if of else None, low=low, high=high)
+    return Rate(count=count, of=of, rate=round(count / of, 8) if of else None, low=low, high=high)
 
 
 def _rounded(interval: Interval) -> Interval:

@@ -1,6 +1,7 @@
 """What the server tells about its models, as the protocol's messages: gRPC sends them, HTTP renders them as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from penstock.domain.errors import NotFound, Unavailable
@@ -35,10 +36,13 @@ _STATES: Final = {
 }
 _CONFIG_TYPES: Final = {"BYTES": "TYPE_STRING"}
 
+NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
+"""Of a server that tells nothing of them."""
 
-def server_metadata(version: str) -> pb.ServerMetadataResponse:
-    """Return name, version and extensions."""
-    return pb.ServerMetadataResponse(name="penstock", version=version, extensions=EXTENSIONS)
+
+def server_metadata(version: str, limits: Mapping[str, int]) -> pb.ServerMetadataResponse:
+    """Return name, version and extensions, and as parameters the limits in force."""
+    return pb.ServerMetadataResponse(name="penstock", version=version, extensions=EXTENSIONS, parameters=limits)
 
 
 def model_metadata(catalog: Catalog, name: str, reference: str = "") -> pb.ModelMetadataResponse:
@@ -59,14 +63,13 @@ def is_ready(catalog: Catalog, name: str, reference: str = "") -> bool:
     """Tell whether the version that would answer is ready; raises `NotFound` or `InvalidInput` for what can never be."""
     model = catalog.model(name)
     try:
-        model.find(reference)
+        return not model.find(reference).ailment
     except Unavailable:
         return False
     except NotFound:
         if reference:
             raise
         return False
-    return True
 
 
 def model_config(catalog: Catalog, name: str, reference: str = "") -> pb.ModelConfig:

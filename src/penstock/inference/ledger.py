@@ -71,6 +71,8 @@ class Ledger:
             request.arrived_ns = self._clock()
         account = self._accounts.get((request.protocol, request.model)) or self._account(request)
         account.received += 1
+        if (caller := request.caller) is not None:
+            caller.tenant.in_flight += 1
         ticket = Ticket(request, reply, account.book, self._clock)
         self._open.add(ticket)
         return ticket
@@ -113,6 +115,8 @@ class Ledger:
 
     def _book(self, account: Account, ticket: Ticket) -> None:
         self._open.discard(ticket)
+        if (caller := ticket.request.caller) is not None:
+            caller.tenant.in_flight -= 1
         if ticket.outcome is not ANSWERED:
             self._book_failure(account, ticket)
             return

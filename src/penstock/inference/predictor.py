@@ -38,6 +38,8 @@ class Predictor:
         """
         ticket = self._ledger.open(request, reply)  # from here on exactly one end
         try:
+            if (caller := request.caller) is not None:
+                caller.admit(request.model, request.arrived_ns)  # what it may ask for, and how much
             self._admission.admit(request)  # draining: refused here, at once
             version = self.catalog.lease(request, ticket)  # released by the ticket's end
             version.schema.check(request)  # names, types, shapes

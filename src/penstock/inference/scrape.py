@@ -1,26 +1,31 @@
 """What a scrape of the metrics reads from the house."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from penstock.batching.batcher import Batcher
 from penstock.batching.lane_kind import LaneKind
 from penstock.domain.clock import NS_PER_S
+from penstock.inference.drift import Drift, Watched
 from penstock.inference.ledger import Ledger
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
+from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.drifting import DriftView, SideView
+from penstock.telemetry.memory import MemoryView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
 
 
-def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int) -> ServerView:
+def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped)
+    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:
@@ -33,9 +38,29 @@ def shadow_views(shadows: Shadows) -> Iterator[ShadowView]:
     return map(_shadow, shadows.books)
 
 
-def payload_view(recorder: Recorder) -> PayloadView:
-    """Return what is counted of recorded payloads."""
-    return PayloadView(recorder.sink.name, recorder.written, recorder.dropped, recorder.intake.size_bytes)
+def payload_views(recorder: Recorder) -> Iterator[PayloadView]:
+    """Yield what is counted of recorded payloads, for each sink."""
+    for name, writer in recorder.writers.items():
+        backlog = writer.backlog
+        view = PayloadView(name, writer.intake.accepted, writer.written, writer.dropped, writer.waiting, writer.intake.size_bytes)
+        yield view if backlog is None else replace(view, is_up=backlog.is_up, buffer_bytes=backlog.size_bytes)
+
+
+def drift_views(drift: Drift) -> Iterator[DriftView]:
+    """Yield what is known of each version that is watched for drift."""
+    return (_drift(watched) for watched in drift if watched.watch.is_on)
+
+
+def _drift(watched: Watched) -> DriftView:
+    identity, most = watched.version.identity, watched.version.readiness.options.monitoring.exported_features
+    sides: list[SideView] = []
+    for name, side in reversed(watched.watch.sides.items()):  # outputs first
+        figures = {}
+        for arm, windows in side.arms.items():
+            figures = {feature.name: feature.figures for feature in windows.latest[:most]}
+            sides.append(SideView(name, arm, windows.features, len(windows.drifting), windows.windows, windows.rows, figures))
+        most -= len(figures)
+    return DriftView(identity.name, identity.version, watched.watch.dropped, tuple(sides))
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:
@@ -68,6 +93,7 @@ def _view(version: ServedVersion) -> VersionView:
         provider=",".join(version.readiness.options.devices),
         digest=identity.digest,
         scheduling=_scheduling(version.batcher, version.readiness.options.devices),
+        workers=worker_views(version),
     )
 
 

@@ -6,6 +6,7 @@ A shadow never changes or delays a prediction. It begins when its request has be
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from time import thread_time_ns
@@ -36,6 +37,8 @@ _MOST_PAIRS: Final = 64
 _RECENT_NS: Final = 200 * NS_PER_MS
 """The time over which the event loop's load is looked at."""
 _NOISE_SALT: Final = 1
+_MERCY_NS: Final = NS_PER_S
+"""What a run gets to end in, once it was told to: an operator is never ended in its middle."""
 
 
 class _Place(NamedTuple):
@@ -107,6 +110,7 @@ class Shadows:
         self.close()
         for turn in self._turns:
             turn.abandoned = True
+            turn.courtesy.end()
             turn.version.release()
         self._turns.clear()
 
@@ -149,13 +153,27 @@ class Shadows:
 
     def _end_turns(self, now_ns: int) -> None:
         """End what takes too long, and what keeps a version that is to be unloaded."""
-        latest_ns = now_ns - int(self._options.run_limit_s * NS_PER_S)
         for turn in self._turns:
-            if 0 < turn.runs.began_ns < latest_ns:
-                turn.overdue = True
-                turn.queue.last_error = f"a run was ended after {self._options.run_limit_s:g} s"
+            if began_ns := turn.runs.began_ns:  # read once: the turn's thread writes it
+                self._watch_run(turn, now_ns - began_ns)
             if turn.overdue or not turn.version.ready:
                 turn.runs.halt.ask()
+
+    def _watch_run(self, turn: ShadowTurn, ran_ns: int) -> None:
+        """Give a run up that has taken too long, and tell of one that does not end for all that."""
+        limit_s, queue = self._options.run_limit_s, turn.queue
+        over_ns = ran_ns - int(limit_s * NS_PER_S)
+        if over_ns > 0 and not turn.overdue:
+            turn.overdue = True
+            turn.courtesy.end()  # which would last as long as the run, and that may be for ever
+            queue.last_error = f"a run was ended after {limit_s:g} s"
+        elif over_ns > _MERCY_NS and queue.hangs_since is None:
+            queue.hangs_since = time.time() - ran_ns / NS_PER_S  # noqa: TID251 - shown to people
+            since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(queue.hangs_since))
+            queue.last_error = (
+                f"a run hangs since {since}: it was told to end after {limit_s:g} s, and its device runs no shadow until it does"
+            )
+            _log.warning("shadow %s of %s: %s", queue.reference, queue.model, queue.last_error)
 
     def _begin(self, queue: ShadowQueue, now_ns: int) -> None:
         """Give a queue the device of its version, if it is to be had."""
@@ -186,9 +204,15 @@ class Shadows:
         tenant = version.batcher.scheduler.kinds[0].tenant
         assert tenant is not None, "every version that was loaded has a claim on its device"  # noqa: S101
         if tenant.device not in self._places:
+            self._forget_places()
             pool = DevicePool(f"shadows-{len(self._places)}", 1)
             self._places[tenant.device] = _Place(SpareTime(tenant.device, self._options.device_share), pool)
         return self._places[tenant.device]
+
+    def _forget_places(self) -> None:
+        """Let go of devices that no version has a claim on any more: those in worker processes have one each."""
+        for share in [share for share, place in self._places.items() if not share.tenants and not place.spare.taken]:
+            self._places.pop(share).pool.retire()
 
     def _work(self, turn: ShadowTurn, place: _Place, loop: asyncio.AbstractEventLoop) -> None:
         turn.work()

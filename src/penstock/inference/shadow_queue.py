@@ -67,6 +67,8 @@ class ShadowQueue:
         """Time that its turns took, comparisons included."""
         self.size_bytes = 0
         self.last_error = ""
+        self.hangs_since: float | None = None
+        """When the run began, in seconds since the epoch, that was told to end and has not; None if there is none."""
         self.comparisons: Final[list[Comparison]] = []
         """The latest, by the versions that were compared."""
         self._held = held

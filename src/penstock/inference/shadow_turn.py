@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from penstock.domain.clock import monotonic
+from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import InvalidInput, PenstockError
 from penstock.domain.model import ModelVersion
-from penstock.execution.courtesy import courteous
+from penstock.execution.courtesy import Courtesy
 from penstock.inference.shadow_pair import ShadowPair
 from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
 from penstock.inference.shadow_runs import Shadowed, ShadowRuns
@@ -36,6 +36,7 @@ class ShadowTurn:
         self.pairs: Final = pairs
         self.version: Final = version
         self.runs: Final = runs
+        self.courtesy: Final = Courtesy()
         self.overdue = False
         """Whether a run was ended because it took too long."""
         self.abandoned = False
@@ -50,7 +51,7 @@ class ShadowTurn:
         """Run and compare; whatever happens is swallowed, for no caller may hear of it."""
         started_ns = monotonic()
         try:
-            with courteous():
+            with self.courtesy:
                 self._compare()
         except Exception as error:
             _log.exception("a shadow's turn failed for a reason of ours")
@@ -72,6 +73,9 @@ class ShadowTurn:
         for counts in self.counts:
             queue.count(counts)
         queue.last_error = self.last_error or queue.last_error
+        if queue.hangs_since is not None:
+            queue.hangs_since = None
+            queue.last_error = f"a run hung for {self.took_ns / NS_PER_S:.0f} s before it ended"
         return [pair for pair in left if pair not in self.ends]
 
     def _compare(self) -> None:

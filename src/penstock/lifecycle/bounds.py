@@ -9,6 +9,7 @@ from penstock.lifecycle.options import ModelOptions
 
 _ELEMENTS_PER_ROW: Final = 512
 _AUTO_SLO_MS: Final = 100.0
+_AUTO_SLAB_BYTES: Final = 256 * 1024 * 1024
 _AUTO_QUEUE_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -30,6 +31,11 @@ def limits_of(options: ModelOptions, schema: ModelSchema) -> BatchLimits:
         adaptive=options.batching == "adaptive",
         spill=options.spill,
     )
+
+
+def slab_bytes_of(options: ModelOptions) -> int:
+    """Return the most bytes that a session keeps between runs for their inputs and outputs."""
+    return _AUTO_SLAB_BYTES if options.slab_bytes == "auto" else options.slab_bytes
 
 
 def slo_ms_of(options: ModelOptions, single_ns: int) -> float:

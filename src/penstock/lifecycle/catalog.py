@@ -134,7 +134,8 @@ class ServedModel:
         if request.route or split is None:
             arm = self._named_arm(request.route)
         else:
-            key = split.key(request) if split.is_sticky else None
+            read_key = split.key
+            key = None if read_key is None else read_key(request)
             arm = plan(split, key, random() if key is None else 0.0)
         if arm is not None and arm.name != STABLE:
             version = self.ready(arm.version)

@@ -52,7 +52,7 @@ def conditions(version: ModelVersion, options: ModelOptions, device: Device) -> 
         engine=str(ort.__version__),
         hardware=hardware_name(device),
         cores=usable_cores(),
-        settings=_hash([options.session_options, options.provider_options.get(device.kind, {})]),
+        settings=_hash([options.session_options, options.provider_options.get(device.kind, {}), *_isolation(options)]),
     )
 
 
@@ -62,6 +62,11 @@ def shapes_of(schema: ModelSchema) -> str:
     # The scheduler counts elements in place of rows then, so that the tables cannot be compared.
     padded = schema.padding is not None and schema.padding.follows is not None
     return "; ".join([*texts, *["padded"] * padded])
+
+
+def _isolation(options: ModelOptions) -> list[Mapping[str, Any]]:
+    """Return what tells apart where runs cost a way to another process."""
+    return [] if options.isolation == "thread" else [{"isolation": options.isolation}]
 
 
 def _hash(value: list[Mapping[str, Any]]) -> str:

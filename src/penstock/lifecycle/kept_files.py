@@ -15,9 +15,10 @@ _T = TypeVar("_T")
 class KeptFiles(Generic[_T]):
     """JSON files of one kind in one directory. Blocks; several processes may share it, the last writer wins."""
 
-    def __init__(self, directory: Path, kind: type[_T], most: int) -> None:
-        """`most` files are kept, the oldest go first."""
+    def __init__(self, directory: Path, kind: type[_T], most: int, most_bytes: int = _MOST_BYTES) -> None:
+        """`most` files are kept, the oldest go first; a file beyond `most_bytes` is not read."""
         self.directory: Final = directory
+        self._most_bytes = most_bytes
         self._kind = kind
         self._most = most
 
@@ -28,9 +29,9 @@ class KeptFiles(Generic[_T]):
         """
         try:
             with (self.directory / name).open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-            if len(content) > _MOST_BYTES:
-                raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+                content = file.read(self._most_bytes + 1)
+            if len(content) > self._most_bytes:
+                raise ValueError(f"it has more than {self._most_bytes} bytes")
             return msgspec.json.decode(content, type=self._kind)
         except FileNotFoundError:
             return None

@@ -1,11 +1,12 @@
 """From a listing in the registry to a version that can answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -14,7 +15,6 @@ from penstock.batching.lane_kind import LaneKind
 from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
 from penstock.batching.place import RunPlace
-from penstock.batching.share import DeviceShare
 from penstock.domain.batch import Batch, Rows
 from penstock.domain.errors import BadArtifact, LoadRefused
 from penstock.domain.model import ModelArtifact
@@ -22,21 +22,25 @@ from penstock.domain.schema import ModelSchema
 from penstock.domain.session import Session
 from penstock.execution.cores import usable_cores
 from penstock.execution.devices import Device, parse_device
+from penstock.execution.isolated_session import IsolatedSession
 from penstock.execution.lane import SessionLanes
-from penstock.execution.memory import thrifty
+from penstock.execution.memory import machine_bytes, thrifty
 from penstock.execution.pool import DevicePool
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.synthetic import PADDED_LENGTH, synthetic_inputs
 from penstock.execution.warmup import sizes
+from penstock.execution.worker_process import WorkerOrder
 from penstock.lifecycle.beside import beside
-from penstock.lifecycle.bounds import largest_run, limits_of, slo_ms_of
+from penstock.lifecycle.bounds import largest_run, limits_of, slab_bytes_of, slo_ms_of
 from penstock.lifecycle.declared import apply_declared
 from penstock.lifecycle.latency_store import LatencyStore
 from penstock.lifecycle.layout import layout_of
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.padding import apply_padding
+from penstock.lifecycle.places import Place, Places
 from penstock.lifecycle.plan_store import PlanStore
 from penstock.lifecycle.proof import proven, unproven
+from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.settings import resolve_options
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.table_memory import TableMemory, Warmth
@@ -86,18 +90,6 @@ class _Warmed:
     """An input of one row that the model can run."""
 
 
-class _Worker(NamedTuple):
-    """One device: its threads, and how they are shared."""
-
-    pool: DevicePool
-    share: DeviceShare
-
-    @property
-    def hop_ns(self) -> int:
-        """What a run on one of the threads costs beside itself; 0 for a device of its own, where every run goes to a thread."""
-        return self.pool.hop_ns
-
-
 class Loader:
     """Builds versions: verifies files, opens sessions, probes, warms, and puts a batcher in front."""
 
@@ -116,7 +108,8 @@ class Loader:
         self._open_session = open_session
         self._tables = LatencyStore(state_dir) if state_dir else None
         self._plans = PlanStore(state_dir) if state_dir else None
-        self._workers: dict[Device, _Worker] = {}
+        self._places = Places()
+        self._references = ReferenceStore(state_dir)
         self._turns = asyncio.Semaphore(max(2, usable_cores() // 2))
 
     def options(self, model: ModelListing, version: VersionListing | None = None) -> ModelOptions:
@@ -158,8 +151,12 @@ class Loader:
         batcher = await self._batcher(opened, warmed, version)
         remember = partial(warmed.memory.keep, warmed.latency_ns, batcher.scheduler.kinds)
         await beside(remember)
-        notes = (*warmed.notes, *(f"{key} = {value} (tuned)" for key, value in opened.tuned.items()))
-        return Readiness(opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, remember)
+        references = await beside(lambda: self._references.known(opened.artifact))
+        tuned = tuple(f"{key} = {value} (tuned)" for key, value in opened.tuned.items())
+        notes = (*warmed.notes, *tuned, *filter(None, [references.problem]))
+        return Readiness(
+            opened.artifact, opened.options, warmed.schema, opened.sessions, batcher, notes, opened.tuned, references, remember
+        )
 
     def examine(self, model: ModelListing, listing: VersionListing) -> tuple[ModelArtifact, ModelOptions, ModelSchema]:
         """Return a version's files, options, and schema as far as probes bear it out, without keeping its sessions; blocks.
@@ -177,16 +174,24 @@ class Loader:
 
     def session(self, artifact: ModelArtifact, options: ModelOptions, device: Device, model: ModelListing) -> Session:
         """Return a session with the options' threads; blocks. Raises `BadArtifact` or `LoadRefused`."""
-        settings = SessionSettings(device, layout_of(options, device).threads, options.session_options, options.provider_options)
+        settings = SessionSettings(
+            device, layout_of(options, device).threads, options.session_options, options.provider_options, slab_bytes_of(options)
+        )
         declared = model.triton.max_batch_size if model.triton else None
-        session = self._open_session(artifact.path, settings, declared)
-        _check_placement(session, options)
+        if options.isolation == "process":
+            session: Session = IsolatedSession(_order(artifact, settings, declared, options))
+        else:
+            session = self._open_session(artifact.path, settings, declared)
+        try:
+            _check_placement(session, options)
+        except LoadRefused:
+            session.close()
+            raise
         return session
 
     def close(self) -> None:
         """End the worker threads; blocks until their last run is done."""
-        for worker in self._workers.values():
-            worker.pool.close()
+        self._places.close()
 
     def _open(self, model: ModelListing, listing: VersionListing) -> _Opened:
         artifact = self._registry.open(model, listing)
@@ -201,9 +206,12 @@ class Loader:
         options = self.options(model, listing)
         tuned = self._plans.settings(artifact.version, options, self._said(model, listing)) if self._plans else {}
         options = msgspec.structs.replace(options, **tuned)
-        sessions = tuple(self.session(artifact, options, parse_device(name), model) for name in options.devices)
-        schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
-        return _Opened(artifact, options, schema, sessions, tuned)
+        with contextlib.ExitStack() as opened:  # closed again unless all goes well
+            devices = map(parse_device, options.devices)
+            sessions = [opened.enter_context(contextlib.closing(self.session(artifact, options, each, model))) for each in devices]
+            schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
+            opened.pop_all()
+        return _Opened(artifact, options, schema, tuple(sessions), tuned)
 
     def _said(self, model: ModelListing, version: VersionListing | None) -> tuple[Mapping[str, object], ...]:
         """Return what is said about the model beyond [defaults], the stronger word later."""
@@ -211,31 +219,28 @@ class Loader:
 
     async def _batcher(self, opened: _Opened, warmed: _Warmed, version: ServedVersion) -> Batcher:
         limits = limits_of(opened.options, warmed.schema)
-        kinds, places = [], []
+        kinds, runs, places = list[LaneKind](), list[tuple[Session, DevicePool]](), list[Place]()
         measured = zip(warmed.latency_ns, warmed.prior_ns, strict=True)
         for name, session, (idle_ns, prior_ns) in zip(opened.options.devices, opened.sessions, measured, strict=True):
-            device = parse_device(name)
-            worker, table = await self._worker(device), _by_cost(idle_ns, limits)
+            device, table = parse_device(name), _by_cost(idle_ns, limits)
             count = layout_of(opened.options, device).lanes
-            kind = _lane_kind(device, count, LatencyModel(prior_ns or table), RunPlace(worker.hop_ns, table), limits.max_rows)
+            place = await self._places.of(session, device, count)
+            kind = _lane_kind(device, count, LatencyModel(prior_ns or table), RunPlace(place.hop_ns, table), limits.max_rows)
             kinds.append(kind)
-            places += [(session, worker.pool)] * kind.count
-        lanes = SessionLanes(places, warmed.stored)
+            places.append(place)
+            runs += [(session, place.pool)] * kind.count
+        lanes = SessionLanes(runs, warmed.stored)
         batcher = Batcher(
             warmed.schema, limits, kinds, lanes, version.statistics, slo_ms=slo_ms_of(opened.options, warmed.latency_ns[0].get(1, 0))
         )
-        for name, kind in zip(opened.options.devices, kinds, strict=True):
-            kind.tenant = self._workers[parse_device(name)].share.join(batcher.decide_soon)
+        for kind, place in zip(kinds, places, strict=True):
+            kind.tenant = place.share.join(batcher.decide_soon)
         return batcher
 
-    async def _worker(self, device: Device) -> _Worker:
-        if device not in self._workers:
-            # A GPU runs one batch at a time while the next one is copied to it.
-            slots = max(2, usable_cores()) if device.kind == "cpu" else 2
-            self._workers[device] = _Worker(DevicePool(str(device), slots), DeviceShare(slots))
-            if device.kind == "cpu":
-                await self._workers[device].pool.measure_hop()
-        return self._workers[device]
+
+def _order(artifact: ModelArtifact, settings: SessionSettings, max_batch_size: int | None, options: ModelOptions) -> WorkerOrder:
+    memory = machine_bytes() if options.memory_bytes == "auto" else options.memory_bytes
+    return WorkerOrder(artifact.path, settings, max_batch_size, options.hang_s, memory)
 
 
 def _check_placement(session: Session, options: ModelOptions) -> None:

@@ -18,6 +18,7 @@ from penstock.lifecycle.promotions import Promotions
 from penstock.lifecycle.reconciler import Reconciler, Recorded
 from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Shadowed
+from penstock.lifecycle.version import Watched
 from penstock.registry.source import ModelListing, Registry, RegistryUnreachable
 
 _log = logging.getLogger(__name__)
@@ -47,17 +48,19 @@ class Manager:
         state_dir: Path | None = None,
         shadowed: Shadowed = lambda _, __: None,
         recorded: Recorded = lambda _, __: None,
+        watched: Watched = lambda _: None,
     ) -> None:
         """Without a state directory no route outlives the process.
 
-        `shadowed` hears of the shadows of each route that is put in force, `recorded` of what is to be recorded of a model.
+        `shadowed` hears of the shadows of each route that is put in force, `recorded` of what is to be recorded of a model, `watched` of
+        each version that becomes ready.
         """
         self.catalog: Final = catalog
         named: Mapping[str, str | None] = dict(only)
         self._loader = loader
         self._poll_s = poll_s
         store = None if state_dir is None else RouteStore(state_dir)
-        self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed, recorded=recorded)
+        self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed, recorded=recorded, watched=watched)
         self.routes: Final = self._reconciler.routes
         self._looks = Looks(registry, catalog, self._reconciler.listings, named)
         self.aliases: Final = AliasMoves(registry, catalog, self._reconciler, self._looks)

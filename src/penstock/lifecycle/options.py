@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from penstock.domain.route import Route
+from penstock.monitoring.options import MonitoringOptions
 from penstock.payloads.options import RecordingOptions
 
 
@@ -73,14 +74,32 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     queue_bytes: int | Literal["auto"] = "auto"
     """The most bytes of input that may wait; "auto" is 256 MiB."""
 
+    slab_bytes: int | Literal["auto"] = "auto"
+    """The most memory that is kept between runs for their inputs and outputs: on a GPU, and between the server and a worker process. What
+    a run needs beyond it is freed after the run. "auto" is 256 MiB."""
+
     warmup: Literal["auto", "off"] = "auto"
     """Whether the batch sizes run once before the version is ready."""
 
     payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
     """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
 
+    monitoring: MonitoringOptions = msgspec.field(default_factory=MonitoringOptions)
+    """What is watched for drift: {drift = "live", window_rows = 1000, inputs = ["*"]}. A version that was published with a reference,
+    unless it is set."""
+
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""
+
+    isolation: Literal["thread", "process"] = "thread"
+    """Where the model runs: on threads of the server, or in a worker process of its own, whose crash, hang or hunger for memory takes
+    down that process and nothing else. It costs about 30 MiB of memory beside the model, and some 0.1 ms for each run."""
+
+    hang_s: float = 60.0
+    """With `isolation = "process"`: the most seconds of one run. It is told to end then, and a second later its process is."""
+
+    memory_bytes: int | Literal["auto"] = "auto"
+    """With `isolation = "process"`: the most memory that the model's process may take, weights included. "auto": what the machine has."""
 
     session_options: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
     """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys."""

@@ -36,9 +36,7 @@ class Promotions:
         route = self._route(name)
         chosen = _chosen(name, route, canary)
         number = self._ready(model, chosen.version)
-        before = self._stable(model, route)
         await self._make_stable(model, _without(route, chosen.name), number, f"the canary {chosen.name!r} is promoted", chosen.name)
-        await self._routes.remember_stable(name, before)
         return model
 
     async def rollback(self, name: str) -> ServedModel:
@@ -53,10 +51,8 @@ class Promotions:
             await self._routes.put(name, route, who=_WHO, why="rolled back: the stable version answers everybody")
             return model
         route = Route(stable=CHAMPION) if active is None else active.route
-        before = self._stable(model, route)
-        target = self._before(model, route)
-        await self._make_stable(model, None if active is None else route, target, f"rolled back from version {before}")
-        await self._routes.remember_stable(name, before)
+        why = f"rolled back from version {self._stable(model, route)}"
+        await self._make_stable(model, None if active is None else route, self._before(model, route), why)
         return model
 
     def _route(self, name: str) -> Route:
@@ -75,7 +71,7 @@ class Promotions:
         return number
 
     async def _make_stable(self, model: ServedModel, route: Route | None, number: int, why: str, promoted: str = "") -> None:
-        """Let a version answer as the stable one, and drop the canary that it was.
+        """Let a version answer as the stable one, drop the canary that it was, and remember the one before.
 
         The alias moves first: where that fails, the route is as it was. A move may take its time, so the route is then read again: what
         somebody has changed meanwhile stays.
@@ -83,17 +79,22 @@ class Promotions:
         if route is not None and is_version_number(route.stable):
             await self._renumber(model, route, number, why)
             return
-        await self._aliases.put(model.name, CHAMPION if route is None else route.stable, number, force=False)
+        stable = CHAMPION if route is None else route.stable
+        before = self._stable(model, Route(stable=stable))
+        await self._aliases.put(model.name, stable, number, force=False)
         active = self._routes.of(model.name)
         if active is not None and (left := _without(active.route, promoted)) != active.route:
-            await self._routes.put(model.name, left, who=_WHO, why=why)
+            await self._routes.put(model.name, left, who=_WHO, why=why, before=before)
+        else:
+            await self._routes.remember_stable(model.name, before)
 
     async def _renumber(self, model: ServedModel, route: Route, number: int, why: str) -> None:
         """Let the route name another number; the version that it leaves stays loaded for a while, as one that an alias leaves."""
         before = int(route.stable)
         async with self._aliases.holding(model, number):
             self._ready(model, str(number))
-            await self._routes.put(model.name, msgspec.structs.replace(route, stable=str(number)), who=_WHO, why=why)
+            renumbered = msgspec.structs.replace(route, stable=str(number))
+            await self._routes.put(model.name, renumbered, who=_WHO, why=why, before=self._stable(model, route))
         if before != number and model.is_ready(before):
             self._reconciler.keep_warm(model, _STABLE_OF_ROUTE, before)
 

@@ -23,7 +23,8 @@ from penstock.lifecycle.routes import Routes, Shadowed
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.timers import Timers
-from penstock.lifecycle.version import ServedVersion
+from penstock.lifecycle.version import ServedVersion, Watched
+from penstock.lifecycle.worker_watch import watch_workers
 from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
@@ -51,6 +52,7 @@ class Reconciler:
         store: RouteStore | None = None,
         shadowed: Shadowed = lambda _, __: None,
         recorded: Recorded = lambda _, __: None,
+        watched: Watched = lambda _: None,
     ) -> None:
         """`only` are the models to serve, with the version or alias where one is asked for; all, if there are none."""
         self.listings = Listings()
@@ -58,9 +60,8 @@ class Reconciler:
         self._loader = loader
         self.check_floor: Final = loader.check_floor
         self.routes: Final = Routes(catalog, store, self._configured_route, shadowed)
-        self._catalog = catalog
-        self._only = only
-        self._recorded = recorded
+        self._catalog, self._only = catalog, only
+        self._recorded, self._watched = recorded, watched
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._wishes: dict[str, Counter[int]] = {}
@@ -245,6 +246,8 @@ class Reconciler:
         version.load_s = time.monotonic() - started
         self._recorded(model.name, readiness.options.payloads)
         version.become_ready(readiness)
+        watch_workers(version, model.events)
+        self._watched(version)
         model.versions[found.number] = version
         model.forget()
         model.events.add("server", f"version {found.number}", VersionState.LOADING, version.state, "; ".join(readiness.notes))

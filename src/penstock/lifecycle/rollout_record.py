@@ -58,12 +58,14 @@ class RolloutStore:
         self.directory: Final = state_dir / "rollouts"
         self._files: KeptFiles[Record] = KeptFiles(self.directory, Record, _MOST_FILES)
 
-    def keep(self, record: Record) -> None:
-        """Replace a model's record, so that not even a crash of the machine loses it once this returns; never raises."""
+    def keep(self, record: Record) -> bool:
+        """Replace a model's record, so that not even a crash of the machine loses it; returns whether that could be done, never raises."""
         try:
             self._files.write(f"{record.model}.json", record, durable=True)
         except OSError as error:
             _log.error("the rollout of %s could not be kept, a restart would not find it: %s", record.model, error)
+            return False
+        return True
 
     def forget(self, model: str) -> None:
         """Remove a model's record: its rollout has not begun."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -13,6 +13,7 @@ from penstock.lifecycle.arm_counts import ArmCounts
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import ServedModel
 from penstock.lifecycle.metric_pairs import MetricPairs
+from penstock.lifecycle.promotions import Promotions
 from penstock.lifecycle.rollout_record import Record, RolloutStore, now_s
 from penstock.lifecycle.routes import Routes
 from penstock.lifecycle.version import ServedVersion
@@ -26,11 +27,21 @@ from penstock.traffic.span import Pair, Span
 
 _log = logging.getLogger(__name__)
 _NUMBERS_EVERY: Final = 10
-"""A look at metrics and drift comes with every so many looks at the arms."""
+"""A look at metrics comes with every so many looks at the arms."""
 
 
 Disagreement = Callable[[str, str, str], Share]
 """Tells how many answers of a model's canary a shadow's comparison with its stable version has found to differ, of all so far."""
+
+
+class OutputDrift(Protocol):
+    """Compares what two versions of a model answer at the same time."""
+
+    def obstacle(self, model: str, canary: str, stable: str) -> str:
+        """Return why the outputs of two versions, by their numbers, cannot be compared; "" if they can."""
+
+    def between(self, model: str, canary: tuple[str, str], stable: tuple[str, str]) -> float | None:
+        """Return how far the outputs of two arms lie apart, each a version and the arm's name; None if nothing new is known."""
 
 
 class Surroundings(NamedTuple):
@@ -39,12 +50,11 @@ class Surroundings(NamedTuple):
     routes: Routes
     store: RolloutStore
     readings: Readings
-    promote: Callable[[str, str], Awaitable[object]]
-    """Makes the canary of a model's route, by its arm, the stable version; raises `PenstockError` where that cannot be."""
+    promotions: Promotions
     disagreement: Disagreement | None = None
     """None on a server that compares no shadows."""
-    drift: Callable[[str, str], float | None] | None = None
-    """How far the outputs of a model's version have drifted, None where it is not known yet; None on a server that does not watch them."""
+    drift: OutputDrift | None = None
+    """None on a server that does not watch outputs."""
 
 
 class Rollout:
@@ -60,8 +70,10 @@ class Rollout:
         self._canary, self._stable = ArmCounts(record.arm), ArmCounts("stable")
         self._metrics = MetricPairs(around.readings, tuple(gate.name for gate in gates.metrics))
         self._looks = 0
-        self._obstacle = ""
+        self.obstacle = ""
         """Why what is pending cannot be done."""
+        self._kept: Record | None = None
+        """What is on the disk, as far as this process knows."""
         self._compared = self._all_compared()
         for counts, number in ((self._canary, record.version), (self._stable, record.stable)):
             if (version := self._version(number)) is not None:
@@ -98,9 +110,10 @@ class Rollout:
             await self._keep()
 
     async def order(self, order: Order) -> None:
-        """Do what somebody asks; returns once it is done."""
+        """Do what somebody asks; returns once it is done. A route that somebody has changed meanwhile is theirs, whatever is asked."""
         async with self._turn:
-            await self._step(View(order=order))
+            await self._do_pending()
+            await self._step(View(order=order, foreign=self._foreign()))
             await self._keep()
 
     async def begin(self) -> None:
@@ -132,12 +145,12 @@ class Rollout:
         return Share() if disagreement is None else disagreement(self._model.name, self.record.version, self.record.stable)
 
     def _numbers(self) -> dict[str, Pair]:
-        if self._looks % _NUMBERS_EVERY:
-            return {}
         arms = (self.record.version, self.record.arm), (self.record.stable, "stable")
-        numbers = self._metrics.since(self._model.name, *arms)
-        drift = self._around.drift and self._around.drift(self._model.name, self.record.version)
-        return numbers if drift is None else {**numbers, "drift": Pair(drift)}
+        numbers = {} if self._looks % _NUMBERS_EVERY else self._metrics.since(self._model.name, *arms)
+        if self._around.drift is not None and self.state.plan.gates.drift is not None:
+            drift = self._around.drift.between(self._model.name, *arms)
+            numbers |= {} if drift is None else {"drift": Pair(drift)}
+        return numbers
 
     def _view(self, passed_s: float) -> View:
         state = self.state
@@ -210,11 +223,11 @@ class Rollout:
         try:
             refused = await self._do(action)
         except PenstockError as error:
-            if error.message != self._obstacle:  # once, not at every look
+            if error.message != self.obstacle:  # once, not at every look
                 _log.warning("rollout of %s: %s has to wait: %s", self._model.name, action, error.message)
-            self._obstacle = error.message
+            self.obstacle = error.message
             return
-        self._obstacle = ""
+        self.obstacle = ""
         self.record = msgspec.structs.replace(self.record, pending=None)
         if action is Action.PROMOTE:
             await self._step(View(refused=refused) if refused else View(promoted=True))
@@ -227,32 +240,35 @@ class Rollout:
             await (self._put(self._route()) if action is Action.SET_WEIGHT else self._leave())
         return ""
 
-    async def _leave(self) -> None:
-        """Take the canary out of the route; a model that had no route has none again."""
+    async def _leave(self, before: str | None = None) -> None:
+        """Take the canary out of the route; a model that had no route has none again.
+
+        After a promotion `before` is the version that was stable, which the route remembers for the way back.
+        """
         active = self._around.routes.of(self._model.name)
         if active is not None and not self.record.keeps_route:
-            await self._around.routes.remove(self._model.name, who="rollout", why=self.state.why)
+            await self._around.routes.remove(self._model.name, who="rollout", why=self.state.why, before=before)
         elif active is not None:
             others = tuple(canary for canary in active.route.canaries if canary.name != self.record.arm)
             if others != active.route.canaries:
-                await self._put(msgspec.structs.replace(active.route, canaries=others))
+                await self._put(msgspec.structs.replace(active.route, canaries=others), before)
 
     async def _promote(self) -> str:
         try:
             half_done = self._stable_number() == self.record.version  # the server died before it could keep that
             if not half_done:
-                await self._around.promote(self._model.name, self.record.arm)
+                await self._around.promotions.promote(self._model.name, self.record.arm)
             if half_done or not self.record.keeps_route:
-                await self._leave()
+                await self._leave(self.record.stable)
         except PenstockError as error:
             return error.message
         return ""
 
-    async def _put(self, route: Route) -> None:
+    async def _put(self, route: Route, before: str | None = None) -> None:
         why = self.state.why or "the rollout has begun"
         # Whoever changes the route while this one waits its turn has the last word.
         revision = self._around.routes.revision(self._model.name)
-        await self._around.routes.put(self._model.name, route, who="rollout", why=why, if_match=revision)
+        await self._around.routes.put(self._model.name, route, who="rollout", why=why, if_match=revision, before=before)
         self.record = msgspec.structs.replace(self.record, put=route)
 
     def _route(self) -> Route:
@@ -264,8 +280,10 @@ class Rollout:
         return version if version is not None and version.ready else None
 
     async def _keep(self) -> None:
+        """Write the record if it has changed: a rollout that is paused for a week leaves the disk alone."""
         record = self.record
-        await beside(lambda: self._around.store.keep(record))
+        if record != self._kept and await beside(lambda: self._around.store.keep(record)):
+            self._kept = record
 
 
 _BAD: Final = frozenset({Phase.ROLLED_BACK, Phase.STOPPED})

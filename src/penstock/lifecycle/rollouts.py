@@ -11,12 +11,12 @@ import msgspec
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.domain.errors import Conflict, NotFound, Unavailable
 from penstock.domain.names import check_model_name, shown
-from penstock.domain.route import PINNED, STABLE, Route
+from penstock.domain.route import RESERVED_ARMS, Route
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import CHAMPION, Catalog, ServedModel
 from penstock.lifecycle.manager import Manager
 from penstock.lifecycle.rollout_record import Record, RolloutStore, now_s
-from penstock.lifecycle.rollout_run import Disagreement, Rollout, Surroundings
+from penstock.lifecycle.rollout_run import Disagreement, OutputDrift, Rollout, Surroundings
 from penstock.telemetry.readings import Readings
 from penstock.traffic.plan import RolloutPlan
 from penstock.traffic.plan_checks import plan_of
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 _ARM: Final = "canary"
 """The canary's arm where the plan does not give it a name that an arm may have."""
-_NO_ARMS: Final = {STABLE, PINNED, "shadow"}
 _WHOLE: Final = 100.0
 
 
@@ -40,21 +39,33 @@ class Rollouts:
         self._clock = clock
         self._rollouts: dict[str, Rollout] = {}
         self._starting: set[str] = set()
+        self._resumed_all = False
         self._watcher: asyncio.Task[None] | None = None
 
     @classmethod
-    def over(cls, manager: Manager, readings: Readings, state_dir: Path, disagreement: Disagreement | None = None) -> Self:
+    def over(
+        cls,
+        manager: Manager,
+        readings: Readings,
+        state_dir: Path,
+        disagreement: Disagreement | None = None,
+        drift: OutputDrift | None = None,
+    ) -> Self:
         """Return the rollouts of a manager's models; call `start` once it has started, and `aclose` before it is closed."""
-        store, promote = RolloutStore(state_dir), manager.promotions.promote
-        return cls(manager.catalog, Surroundings(manager.routes, store, readings, promote, disagreement))
+        around = Surroundings(manager.routes, RolloutStore(state_dir), readings, manager.promotions, disagreement, drift)
+        return cls(manager.catalog, around)
 
     async def start(self) -> None:
-        """Take up what an earlier process has left: in the same phase and step, with the hold time that was served."""
+        """Take up what an earlier process has left: in the same phase and step, with the hold time that was served.
+
+        Until then everything that is asked raises `Unavailable`: nobody may begin or end what has not been read yet.
+        """
         for record in await beside(self._around.store.all):
             if record.model in self._catalog:
                 self._rollouts[record.model] = self._resumed(record)
             else:
                 _log.warning("the rollout of %s is not resumed: there is no such model now", record.model)
+        self._resumed_all = True
         self._watch()
 
     async def aclose(self) -> None:
@@ -65,6 +76,7 @@ class Rollouts:
 
     def of(self, name: str) -> Rollout:
         """Return the model's rollout, the running or the last one; raises `NotFound` if there was none."""
+        self._require_resumed()
         self._catalog.model(name)
         rollout = self._rollouts.get(name)
         if rollout is None:
@@ -77,6 +89,7 @@ class Rollouts:
         Raises `InvalidInput` with every problem of the plan, `NotFound` for a canary that there is not, and `Conflict` while another
         rollout of the model is under way or where the route leaves no room.
         """
+        self._require_resumed()
         model = self._catalog.model(check_model_name(name))
         plan = plan_of(document, self._around.readings.names.__contains__)
         if name in self._starting or (name in self._rollouts and not self._rollouts[name].state.over):
@@ -105,6 +118,50 @@ class Rollouts:
             raise Conflict(f"the rollout of {name!r} is {phase}; it cannot {order} now")
         return rollout
 
+    async def promote(self, name: str, canary: str = "") -> ServedModel:
+        """Return the model once a canary is the stable version; that of a rollout by an order to it, so that it ends PROMOTED.
+
+        Raises as `Promotions.promote` does; where it refuses a rollout's canary, the rollout pauses and says why.
+        """
+        rollout = self._under_way(name)
+        if rollout is None or canary not in ("", rollout.record.arm):
+            return await self._around.promotions.promote(name, canary)
+        await rollout.order(Order.PROMOTE)
+        phase = rollout.state.phase
+        if phase is Phase.STOPPED:  # the route is somebody's own by now, and so is its canary
+            return await self._around.promotions.promote(name, canary)
+        if phase is not Phase.PROMOTED:
+            raise Conflict(f"the canary is not promoted, the rollout is {phase}: {rollout.state.why}")
+        return self._catalog.model(name)
+
+    async def rollback(self, name: str) -> ServedModel:
+        """Return the model once all canaries are gone, which ends a rollout as ABORTED, or else its stable version is the one before.
+
+        Raises as `Promotions.rollback` does.
+        """
+        rollout = self._under_way(name)
+        if rollout is None:
+            return await self._around.promotions.rollback(name)
+        await rollout.order(Order.ROLL_BACK)
+        if rollout.record.pending is not None:
+            raise Unavailable(f"the canary cannot be taken back now, which is tried again every second: {rollout.obstacle}")
+        active = self._around.routes.of(name)
+        if rollout.state.phase in _LEAVES_ROUTE or (active is not None and active.route.canaries):
+            return await self._around.promotions.rollback(name)
+        return self._catalog.model(name)
+
+    def _under_way(self, name: str) -> Rollout | None:
+        """Return the rollout that has the say over the model's canary, None if none has."""
+        self._require_resumed()
+        if name in self._starting:
+            raise Conflict(f"a rollout of {shown(name)} is just beginning; ask again once it has")
+        rollout = self._rollouts.get(name)
+        return rollout if rollout is not None and rollout.is_under_way else None
+
+    def _require_resumed(self) -> None:
+        if not self._resumed_all:
+            raise Unavailable("the server is starting, and has not taken up its rollouts yet; try again soon")
+
     def _planned(self, model: ServedModel, plan: RolloutPlan) -> Record:
         active = self._around.routes.of(model.name)
         before = None if active is None else active.route
@@ -114,13 +171,14 @@ class Rollouts:
         _require_room(base, plan)
         version = _ready_number(model, plan.canary if canary is None else canary.version)
         stable = _ready_number(model, base.stable)
-        self._require_sources(base, plan, model, version)
         if version == stable:
             raise Conflict(f"{shown(plan.canary)} is version {version}, which is the stable version already")
+        self._require_sources(base, plan, model, version)
+        self._require_outputs(plan, model.name, version, stable)
         return Record(
             model=model.name,
             state=State(plan=plan),
-            arm=_ARM if plan.canary.isdecimal() or plan.canary in _NO_ARMS else plan.canary,
+            arm=_ARM if plan.canary.isdecimal() or plan.canary in RESERVED_ARMS else plan.canary,
             version=version,
             stable=stable,
             base=base,
@@ -131,8 +189,6 @@ class Rollouts:
 
     def _require_sources(self, base: Route, plan: RolloutPlan, model: ServedModel, version: str) -> None:
         """Refuse gates that could never be passed."""
-        if plan.gates.drift is not None and self._around.drift is None:
-            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
         if plan.gates.disagreement is None:
             return
         if self._around.disagreement is None:
@@ -141,6 +197,14 @@ class Rollouts:
             raise Conflict(
                 f"the gate disagreement needs a shadow of version {version} in the route, which is compared with the stable version"
             )
+
+    def _require_outputs(self, plan: RolloutPlan, model: str, version: str, stable: str) -> None:
+        if plan.gates.drift is None:
+            return
+        if self._around.drift is None:
+            raise Conflict("the gate drift needs a server that watches the outputs; leave it out")
+        if obstacle := self._around.drift.obstacle(model, version, stable):
+            raise Conflict(f"the gate drift cannot compare versions {version} and {stable}: {obstacle}; leave it out")
 
     def _resumed(self, record: Record) -> Rollout:
         model = self._catalog.model(record.model)
@@ -171,6 +235,8 @@ class Rollouts:
 
 _DONE_ALREADY: Final = {Order.PAUSE: {Phase.PAUSED}, Order.RESUME: {Phase.HOLDING, Phase.WAITING}, Order.ABORT: set[Phase]()}
 """Phases in which an order changes nothing and is right all the same."""
+_LEAVES_ROUTE: Final = {Phase.STOPPED, Phase.PROMOTED}
+"""Ends after which the way back is the route's own, not the rollout's."""
 
 
 def _default_stable(model: ServedModel) -> str:

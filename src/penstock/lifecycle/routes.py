@@ -89,35 +89,38 @@ class Routes:
             except PenstockError as error:  # settings that cannot be read, or a state directory that cannot be written, change nothing
                 _log.warning("the route of %s stays as it is: %s", name, error.message)
 
-    async def put(self, name: str, route: Route, *, who: Who, why: str = "", if_match: int | None = None) -> ActiveRoute:
-        """Return the route, which is in force now.
+    async def put(
+        self, name: str, route: Route, *, who: Who, why: str = "", if_match: int | None = None, before: str | None = None
+    ) -> ActiveRoute:
+        """Return the route, which is in force now. `before` is the number of the version that was stable before, where that has changed.
 
         Raises `InvalidInput` with everything that makes no sense in it, `NotFound` for an unknown model, `PreconditionFailed` if the
-        present revision is not the one that `if_match` names, and `Conflict` if a version is not ready. Nothing has changed then.
+        present revision is not the one that `if_match` names, and `Conflict` if a version is not ready, unless all that changes is that
+        canaries go: the way back is never refused. Nothing has changed then.
         """
         model = self._catalog.model(check_model_name(name))
         if problems := list(route_problems(route)):
             raise InvalidInput(f"the route is not valid: {'; '.join(problems)}")
         async with self._lock(name):
             self._check_revision(name, if_match)
-            if problem := self._obstacle(model, route):
+            if not self._only_leaves(model, route) and (problem := self._obstacle(model, route)):
                 raise Conflict(f"the route stays as it is: {problem}")
-            await self._change(model, route, who, why)
+            await self._change(model, route, who, why, before)
         return ActiveRoute(route, self.revision(name), _ORIGIN_OF.get(who, "admin"))
 
-    async def remove(self, name: str, *, who: Who, why: str = "", if_match: int | None = None) -> None:
-        """Take a model's route away: its champion, or its highest version, answers everybody. No route is no error."""
+    async def remove(self, name: str, *, who: Who, why: str = "", if_match: int | None = None, before: str | None = None) -> None:
+        """Take a model's route away: its champion, or its highest version, answers all; `before` as in `put`. No route is no error."""
         model = self._catalog.model(check_model_name(name))
         async with self._lock(name):
             self._check_revision(name, if_match)
             if self.of(name) is not None:
-                await self._change(model, None, who, why)
+                await self._change(model, None, who, why, before)
 
     async def remember_stable(self, name: str, number: str) -> None:
-        """Keep which version was stable before a promotion, for the way back."""
+        """Keep which version was stable before a promotion that has left the route as it is, for the way back."""
         async with self._lock(name):
-            before = self._kept.get(name) or KeptRoute(None, 0, "admin", self._of_settings(name))
-            await self._keep(name, msgspec.structs.replace(before, previous=number))
+            kept = self._kept.get(name) or KeptRoute(None, 0, "admin", self._of_settings(name))
+            await self._keep(name, msgspec.structs.replace(kept, previous=number))
 
     def refresh(self, model: ServedModel) -> None:
         """Put a route in force once its versions are ready; say so when one of them is gone."""
@@ -142,6 +145,14 @@ class Routes:
                 f"the route of {name!r} has changed: it is revision {self.revision(name)}, the request expects {if_match}; look at it again"
             )
 
+    def _only_leaves(self, model: ServedModel, route: Route) -> bool:
+        """Tell whether a route is the one in force without some of its canaries: nobody gets a version that he could not get before."""
+        active = self.of(model.name)
+        if active is None or not is_in_force(model, active):
+            return False
+        others = msgspec.structs.replace(active.route, canaries=route.canaries) == route
+        return others and set(route.canaries) < set(active.route.canaries)
+
     def _obstacle(self, model: ServedModel, route: Route) -> str:
         """Return why a route cannot be in force now, "" if it can."""
         for reference in route.versions:
@@ -156,14 +167,13 @@ class Routes:
                 )
         return misfit(model, route)
 
-    async def _change(self, model: ServedModel, route: Route | None, who: Who, why: str) -> None:
-        before = self.of(model.name)
-        kept = KeptRoute(
-            route, self.revision(model.name) + 1, _ORIGIN_OF.get(who, "admin"), self._of_settings(model.name), self.previous(model.name)
-        )
-        await self._keep(model.name, kept)
+    async def _change(self, model: ServedModel, route: Route | None, who: Who, why: str, before: str | None) -> None:
+        was, previous = self.of(model.name), self.previous(model.name) if before is None else before
+        origin = _ORIGIN_OF.get(who, "admin")
+        # One write: a crash keeps the route of before, or this one and the way back from it.
+        await self._keep(model.name, KeptRoute(route, self.revision(model.name) + 1, origin, self._of_settings(model.name), previous))
         self._enforce(model, route)
-        model.events.add(who, "route", _told(None if before is None else before.route), _told(route), why)
+        model.events.add(who, "route", _told(None if was is None else was.route), _told(route), why)
         _log.info("route of %s: %s (%s%s)", model.name, _told(route), who, f", {why}" if why else "")
 
     def _of_settings(self, name: str) -> Route | None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.domain.names import is_alias, is_version_number
 from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
+from penstock.monitoring.options import monitoring_problems
 from penstock.payloads.options import recording_problems
 
 DAY_S: Final = 86_400
@@ -44,6 +45,7 @@ COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
 _NUMBER: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _MILLISECONDS: Final = Rule("a number of milliseconds above 0, up to a day", lambda value: 0 < value <= DAY_S * 1000)
 _SECONDS: Final = Rule("a number of seconds from 0, up to a day", lambda value: 0 <= value <= DAY_S)
+_HANG: Final = Rule("a number of seconds above 0, up to a day", lambda value: 0 < value <= DAY_S)
 _SHARE: Final = Rule("a share from 0 to 1", lambda value: 0 <= value <= 1)
 _VERSIONS: Final = Rule('"latest:N" with N from 1, "all", or a list of version numbers and aliases', _are_references)
 _ROUTE: Final = Rule(
@@ -55,6 +57,11 @@ _PAYLOADS: Final = Rule(
     'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, and each rule of redact "keep", "drop", '
     '"hash", "truncate:N" or "bucket:W"',
     lambda value: not any(recording_problems(value)),
+)
+_MONITORING: Final = Rule(
+    "a table that makes sense: reference_rows and window_rows from 100 to 100000, window_s above 0, up to a day, exported_features "
+    "from 0 to 256, and limits above 0",
+    lambda value: not any(monitoring_problems(value)),
 )
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
@@ -71,7 +78,11 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "threads": or_auto(COUNT),
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
+    "slab_bytes": or_auto(COUNT),
+    "hang_s": _HANG,
+    "memory_bytes": or_auto(COUNT),
     "payloads": _PAYLOADS,
+    "monitoring": _MONITORING,
     "require_placement": _SHARE,
 }
 """The rule of each option that has one; for a table of free keys it holds for each value in it."""

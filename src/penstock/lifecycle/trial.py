@@ -3,16 +3,19 @@
 import multiprocessing
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 
 from penstock.domain.errors import LoadRefused, PenstockError
-from penstock.domain.tensor import TensorSpec
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import Array, TensorSpec
 from penstock.execution.devices import parse_device
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.warmup import warm_up
@@ -26,6 +29,7 @@ from penstock.registry.source import ModelListing
 from penstock.registry.triton import TritonSettings
 
 _ONE_RUN_S: Final = 30.0
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,19 @@ def try_out(graph: Path, model: ModelListing, options: ModelOptions, limit_s: fl
     Blocks, for no longer than the limit. The process that loads it may take no more memory than the machine has. Raises `BadArtifact` or
     `LoadRefused` with the reason.
     """
+    return _apart(partial(_tried, _Subject(graph, options, model.triton)), limit_s)
+
+
+def answers(graph: Path, model: ModelListing, options: ModelOptions, inputs: Mapping[str, Array], limit_s: float) -> dict[str, Array]:
+    """Return the outputs of a model of rows by name, one row for each row of the inputs; raises as `try_out` does, and `ModelFailed`."""
+    return _apart(partial(_answered, _Subject(graph, options, model.triton), inputs), limit_s)
+
+
+def _apart(work: Callable[[], _T], limit_s: float) -> _T:
+    """Return what the work returns in a process of its own, which ends with it."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, _Subject(graph, options, model.triton)), daemon=True)
+    process = context.Process(target=_child, args=(sender, work), daemon=True)
     process.start()
     sender.close()
     try:
@@ -79,35 +93,47 @@ def try_out(graph: Path, model: ModelListing, options: ModelOptions, limit_s: fl
         process.join()
     if isinstance(result, PenstockError):
         raise result
-    return result
+    found: _T = result
+    return found
 
 
-def _result(receiver: Connection, limit_s: float) -> Trial | PenstockError:
+def _result(receiver: Connection, limit_s: float) -> Any:  # noqa: ANN401 - whatever the work returns
     if not receiver.poll(limit_s):
         return LoadRefused(f"the model was not loaded and run within {limit_s:g} s; allow more with --timeout if it is that large")
     try:
-        result: Trial | PenstockError = receiver.recv()
+        return receiver.recv()
     except EOFError:
         return LoadRefused("the process that tried the model died; it needs more memory than there is, or makes the engine crash")
-    return result
 
 
-def _child(sender: Connection, subject: _Subject) -> None:
+def _child(sender: Connection, work: Callable[[], object]) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        sender.send(_tried(subject))
+        sender.send(work())
     except PenstockError as error:
         sender.send(error)
 
 
 def _tried(subject: _Subject) -> Trial:
-    options, triton, cpu = subject.options, subject.triton, parse_device("cpu")
-    settings = SessionSettings(cpu, layout_of(options, cpu).threads, options.session_options)
-    session = OrtSession(subject.graph, settings, triton.max_batch_size if triton else None)
-    schema = apply_padding(apply_declared(session.schema, triton), options.pad)
-    schema, note = proven(session, schema, options)
+    session, schema, note = _opened(subject)
     table, remark = warm_up(session, schema, 1, _ONE_RUN_S, only=[1])
     notes = (*schema.notes, *dict.fromkeys(text for text in (note, remark) if text))
     return Trial(session.schema.inputs, session.schema.outputs, schema.batched, table.get(1), notes)
+
+
+def _answered(subject: _Subject, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    session, schema, _ = _opened(subject)
+    step, rows = subject.options.max_batch_rows if schema.batched else 1, len(next(iter(inputs.values())))
+    parts = [{name: array[start : start + step] for name, array in inputs.items()} for start in range(0, rows, step)]
+    runs = [session.run(session.prepare(part), schema.output_names) for part in parts]
+    return {name: np.concatenate(pieces) for name, pieces in zip(schema.output_names, zip(*runs, strict=True), strict=True)}
+
+
+def _opened(subject: _Subject) -> tuple[OrtSession, ModelSchema, str | None]:
+    options, triton, cpu = subject.options, subject.triton, parse_device("cpu")
+    settings = SessionSettings(cpu, layout_of(options, cpu).threads, options.session_options)
+    session = OrtSession(subject.graph, settings, triton.max_batch_size if triton else None)
+    schema, note = proven(session, apply_padding(apply_declared(session.schema, triton), options.pad), options)
+    return session, schema, note

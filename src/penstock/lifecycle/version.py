@@ -13,6 +13,7 @@ from penstock.domain.session import Session
 from penstock.execution.memory import thrifty
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.options import ModelOptions
+from penstock.lifecycle.reference_store import References
 from penstock.lifecycle.states import VersionState, advance
 from penstock.telemetry.statistics import VersionStatistics
 
@@ -33,6 +34,8 @@ class Readiness:
     notes: tuple[str, ...] = ()
     tuned: Mapping[str, object] = field(default_factory=dict)
     """The options that a plan of `penstock tune` decided."""
+    references: References = field(default_factory=References)
+    """What inputs and outputs are compared with."""
     remember: Callable[[], None] = _nothing
     """Keeps what serving has taught of the version's speed; blocks, never raises."""
 
@@ -59,6 +62,8 @@ class ServedVersion:
         """Whether the version takes requests."""
         self.reason = ""
         """Why the version is not ready."""
+        self.ailment = ""
+        """What is wrong with a ready version at the moment, such as a worker process that is being restarted; "" if nothing is."""
         self.passing = False
         """Whether the reason may pass by itself, so that the next look tries again."""
         self.since = time.time()  # noqa: TID251 - shown to people
@@ -120,3 +125,7 @@ class ServedVersion:
         del self.schema, self.batcher
         await beside(readiness.close)
         self.enter(VersionState.UNLOADED, "unloaded")
+
+
+Watched = Callable[[ServedVersion], None]
+"""Hears of a version that takes requests from now on."""

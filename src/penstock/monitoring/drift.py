@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.monitoring.options import Limits
 from penstock.monitoring.reference import BINS, Reference
 from penstock.monitoring.sketch import Counts, Tally
 
@@ -19,23 +20,6 @@ MEASURES: Final = ("psi", "js", "ks", "missing", "out_of_range")
 _SMOOTHING: Final = 0.5
 _LN2: Final = math.log(2)
 _Figures = NDArray[np.float64]
-
-
-class Limits(NamedTuple):
-    """What a difference must be to matter, however sure one is of it; and how often a window may be wrong."""
-
-    psi: float = 0.1
-    """Population stability index: by convention, below is stable and 0.2 asks for action."""
-    js: float = 0.1
-    """Jensen-Shannon distance, the root of the divergence in bits: 0 equal, 1 disjoint."""
-    ks: float = 0.05
-    """Kolmogorov-Smirnov: the largest difference of the shares below a value."""
-    missing: float = 0.01
-    """Difference of the shares of rows without a value."""
-    out_of_range: float = 0.01
-    """Share of values outside of what the reference has seen."""
-    alpha: float = 0.001
-    """Probability of a false alarm in a window."""
 
 
 class FeatureDrift(NamedTuple):
@@ -86,11 +70,9 @@ class DriftJudge:
             "out_of_range": outside / seen,
         }
         thresholds = self._thresholds(tally, live_rows, (mine + live > 0).sum(axis=0) - 1, outside)
-        return [self._feature(column, figures, thresholds, empty=not live_rows[column]) for column in range(len(self._names))]
-
-    def _feature(self, column: int, figures: dict[str, _Figures], thresholds: dict[str, _Figures], *, empty: bool) -> FeatureDrift:
-        values = {measure: 0.0 if empty and measure != "missing" else float(figures[measure][column]) for measure in MEASURES}
-        return FeatureDrift(self._names[column], values, {measure: float(thresholds[measure][column]) for measure in MEASURES})
+        for measure in ("psi", "js", "ks", "out_of_range"):
+            figures[measure] = np.where(live_rows > 0, figures[measure], 0.0)
+        return [FeatureDrift(*told) for told in zip(self._names, _by_feature(figures), _by_feature(thresholds), strict=True)]
 
     def _thresholds(self, tally: Tally, live_rows: Counts, freedom: Counts, outside: Counts) -> dict[str, _Figures]:
         limits, level = self._limits, self._level
@@ -108,6 +90,10 @@ class DriftJudge:
                 limits.out_of_range, level, _Marked(outside, live_rows), _Marked(np.zeros_like(outside), self._rows)
             ),
         }
+
+
+def _by_feature(figures: dict[str, _Figures]) -> list[dict[str, float]]:
+    return [dict(zip(MEASURES, column, strict=True)) for column in zip(*(figures[measure].tolist() for measure in MEASURES), strict=True)]
 
 
 def _bins(above: Counts, rows: Counts) -> _Figures:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
-from penstock.monitoring.drift import DriftJudge, FeatureDrift, Limits
+from penstock.monitoring.drift import DriftJudge, FeatureDrift
+from penstock.monitoring.options import Limits
 from penstock.monitoring.reference import Reference
 from penstock.monitoring.sketch import DriftSketch
 
@@ -38,6 +39,8 @@ class DriftWatch:
         least_rows: int = 200,
         clock: Clock = monotonic,
     ) -> None:
+        self.features: Final = len(reference.features)
+        """How many are watched."""
         self._sketch: Final = DriftSketch(reference)
         self._judge: Final = DriftJudge(reference, limits)
         self._window_rows: Final = window_rows
@@ -45,6 +48,8 @@ class DriftWatch:
         self._least_rows: Final = min(least_rows, window_rows)
         self._clock: Final = clock
         self._began_ns = clock()
+        self.rows = 0
+        """Rows counted, of all windows."""
         self.windows = 0
         """Windows judged."""
         self.latest: list[FeatureDrift] = []
@@ -52,9 +57,15 @@ class DriftWatch:
         self.drifting: dict[str, tuple[str, ...]] = {}
         """By feature that drifts: the measures above their thresholds."""
 
+    @property
+    def window_rows(self) -> int:
+        """Rows of the window that has not ended."""
+        return self._sketch.rows
+
     def add(self, rows: NDArray[np.floating]) -> list[Crossing]:
         """Count rows of shape (rows, features); returns what the windows that they filled have shown."""
         crossings: list[Crossing] = []
+        self.rows += len(rows)
         while len(rows):
             head, rows = np.split(rows, [self._window_rows - self._sketch.rows])
             self._sketch.add(head)

@@ -9,6 +9,9 @@ from typing import Any, Final
 import duckdb
 import orjson
 
+from penstock.domain.tensor import Array
+from penstock.payloads.layout import NO_VERSION, PARQUET
+
 _CELLS: Final = "STRUCT(name VARCHAR, datatype VARCHAR, shape BIGINT[], data JSON, b64 VARCHAR)[]"
 COLUMNS: Final = {
     "schema_version": "INTEGER",
@@ -36,6 +39,8 @@ COLUMNS: Final = {
 """The view `payloads`: its columns and their types. Timestamps are UTC."""
 _LARGEST_LINE: Final = 256 * 1024 * 1024
 _BIGGEST_INT: Final = 2**63
+_LISTS: Final = ("bool", "int", "int64", "uint", "uint64", "text")
+"""Fields of a tensor in Parquet that hold what JSON can say; see `parquet_batch`, which is not imported: it needs another extra."""
 
 Error = duckdb.Error
 """What a query that DuckDB refuses raises."""
@@ -48,13 +53,59 @@ def opened(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     if not files:
         database.execute(f"CREATE TABLE payloads ({columns})")
         return database
+    tables = [path for path in files if path.suffix == PARQUET]
+    lines = [path for path in files if path.suffix != PARQUET]
+    parts = [read(names) for read, names in ((_lines, lines), (_tables, tables)) if names]
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute(f"CREATE VIEW payloads AS {' UNION ALL BY NAME '.join(parts)}")
+    return database
+
+
+def _lines(files: Sequence[Path]) -> str:
     kinds = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in COLUMNS.items())
-    names = ", ".join(_quoted(str(path)) for path in files)
-    database.execute(
-        f"CREATE VIEW payloads AS SELECT * FROM read_json([{names}], format = 'newline_delimited', compression = 'none', "  # noqa: S608 - quoted
+    return (
+        f"SELECT * FROM read_json({_named(files)}, format = 'newline_delimited', compression = 'none', "  # noqa: S608 - quoted
         f"hive_partitioning = false, maximum_object_size = {_LARGEST_LINE}, columns = {{{kinds}}})"
     )
-    return database
+
+
+def _tables(files: Sequence[Path]) -> str:
+    """Return the query that gives rows of Parquet the columns of the others; numbers that JSON lacks are null in `data`."""
+    columns = {name: f'"{name}"::{kind}' for name, kind in COLUMNS.items()} | {
+        "version": f"CASE version WHEN {_quoted(NO_VERSION)} THEN '' ELSE version END",
+        "inputs": _cells("inputs"),
+        "outputs": _cells("outputs"),
+    }
+    return (
+        f"SELECT {', '.join(f'{said} AS {name}' for name, said in columns.items())} "  # noqa: S608 - quoted
+        f"FROM read_parquet({_named(files)}, union_by_name = true, hive_partitioning = true, "
+        "hive_types = {'model': VARCHAR, 'version': VARCHAR, 'date': VARCHAR, 'hour': VARCHAR})"
+    )
+
+
+def _cells(side: str) -> str:
+    lists = ", ".join(f'to_json(c."{name}")' for name in _LISTS)
+    finite = ", ".join(f"to_json(list_transform(c.{name}, lambda v: CASE WHEN isfinite(v) THEN v END))" for name in ("fp32", "fp64"))
+    return (
+        f"list_transform({side}, lambda c: {{'name': c.name, 'datatype': c.datatype, 'shape': c.shape, "
+        f"'data': coalesce({lists}, {finite}), 'b64': base64(c.raw)}})"
+    )
+
+
+def _named(files: Sequence[Path]) -> str:
+    return f"[{', '.join(_quoted(str(path)) for path in files)}]"
+
+
+def read_table(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Return the columns of a Parquet or CSV file that have one of these names; what is NULL is masked. Raises `Error`."""
+    read = "read_parquet" if path.suffix == ".parquet" else "read_csv"
+    with duckdb.connect() as database:
+        there = [row[0] for row in database.execute(f"DESCRIBE SELECT * FROM {read}({_quoted(str(path))})").fetchall()]  # noqa: S608 - quoted
+        wanted = ", ".join(_column(name) for name in there if name in set(names))
+        if not wanted:
+            return {}
+        columns: dict[str, Array] = database.execute(f"SELECT {wanted} FROM {read}({_quoted(str(path))})").fetchnumpy()  # noqa: S608 - quoted
+    return columns
 
 
 def write_table(rows: Iterable[dict[str, Any]], path: Path, form: str) -> dict[str, str]:
@@ -100,6 +151,10 @@ def _kind(value: object) -> str:
 def _said(value: object) -> object:
     """Return the value as JSON has it, numbers that it lacks as the text that DuckDB takes for them."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

@@ -14,7 +14,10 @@ OPEN: Final = ".inprogress"
 """The end of the name of a file that is being written, or that its writer has left; it begins with a dot."""
 BAD: Final = ".quarantined"
 """The end of the name of a file that is not what it should be; it begins with a dot too."""
-SUFFIX: Final = ".jsonl"
+JSON_LINES: Final = ".jsonl"
+PARQUET: Final = ".parquet"
+SUFFIXES: Final = (JSON_LINES, PARQUET)
+"""The ends of the names of files that readers see."""
 NO_VERSION: Final = "none"
 """Stands in paths for predictions that no version had a part in."""
 _US_PER_HOUR: Final = 3_600_000_000
@@ -46,9 +49,9 @@ def host() -> str:
     return _UNSAFE.sub("_", socket.gethostname()) or "host"
 
 
-def new_name() -> str:
+def new_name(suffix: str) -> str:
     """Return the name that a file begun now will have once it is sealed: no other file of this machine has it."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{host()}-{os.getpid()}-{next(_sequence):06d}{SUFFIX}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{host()}-{os.getpid()}-{next(_sequence):06d}{suffix}"
 
 
 def open_path(path: Path) -> Path:

@@ -5,54 +5,62 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
+from penstock.payloads.form import Form
 from penstock.payloads.layout import OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
+from penstock.payloads.reading import row_count
 
 _log = logging.getLogger(__name__)
 
 
-def repair(root: Path, abandoned_s: float) -> None:
-    """Seal what writers have left below a directory, without the half line that a kill may leave; quarantine what is no JSON.
+def repair(root: Path, form: Form, abandoned_s: float, heard: Callable[[Path, int], object] = lambda _path, _rows: None) -> None:
+    """Seal what writers have left below a directory, without the torn end that a kill may leave; quarantine what is not of the form.
 
     A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for `abandoned_s`.
-    Blocks; what cannot be repaired now is told in the log and tried again at the next start.
+    Blocks; what cannot be repaired now is told in the log and tried again at the next start. `heard` is told of each file and its rows.
     """
-    for path in sorted(root.glob(f"model=*/version=*/date=*/hour=*/.*{OPEN}")):
+    for path in sorted(root.glob(f"model=*/version=*/date=*/hour=*/.*{form.suffix}{OPEN}")):
         try:
-            _repair(path, abandoned_s)
-        except OSError as error:
-            _log.warning("the recorded payloads in %s cannot be repaired: %s", path, error.strerror)
+            if _repaired(path, form, abandoned_s):
+                heard(sealed_path(path), row_count(sealed_path(path)))
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            _log.warning("the recorded payloads in %s cannot be repaired: %s", path, reason)
 
 
-def _repair(path: Path, abandoned_s: float) -> None:
+def _repaired(path: Path, form: Form, abandoned_s: float) -> bool:
     if writer_host(path) != host() and time.time() - path.stat().st_mtime < abandoned_s:  # noqa: TID251 - compared with a file's
-        return
+        return False
     with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _finish(path, file)
+        return _finished(path, file, form)
+    return False
 
 
-def _finish(path: Path, file: BinaryIO) -> None:
-    size = whole_bytes(file)
+def _finished(path: Path, file: BinaryIO, form: Form) -> bool:
+    size = form.whole_bytes(file)
     if size is None:
         path.replace(bad_path(path))
-        _log.warning("%s holds lines that are no JSON; it is kept as %s", path, bad_path(path).name)
-    elif not size:
+        _log.warning("%s holds what is no row; it is kept as %s", path, bad_path(path).name)
+        return False
+    if size <= len(form.head):
         path.unlink()
-    else:
-        file.truncate(size)
-        os.fsync(file.fileno())
-        path.replace(sealed_path(path))
-        sync_directory(path.parent)
-        _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
+        return False
+    file.truncate(size)
+    os.fsync(file.fileno())
+    form.show(path, sealed_path(path))
+    sync_directory(path.parent)
+    _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
+    return True
 
 
-def whole_bytes(file: BinaryIO) -> int | None:
+def whole_lines(file: BinaryIO) -> int | None:
     """Return the bytes of the whole lines that a file begins with, None if one of them is no JSON object."""
     size = 0
     file.seek(0)

@@ -6,38 +6,43 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
+from penstock.payloads.form import Form
 from penstock.payloads.layout import bad_path, open_path
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
 
 class OpenFile:
-    """Takes lines and is sealed once. Blocks; every method may raise `OSError`."""
+    """Takes rows and is sealed once. Blocks; every method may raise `OSError`."""
 
-    def __init__(self, path: Path, descriptor: int, begun_ns: int) -> None:
+    def __init__(self, path: Path, descriptor: int, begun_ns: int, form: Form) -> None:
         self.path: Final = path
         """Where it will be."""
         self.size_bytes = 0
+        self.rows = 0
         self.begun_ns: Final = begun_ns
+        self.is_open = True
+        self._form = form
         self._descriptor = descriptor
         self._torn = False
 
     @classmethod
-    def create(cls, path: Path, begun_ns: int) -> Self:
+    def create(cls, path: Path, begun_ns: int, form: Form) -> Self:
         """Return a new file (mode 0600, its directories 0700), locked for as long as its writer lives."""
         make_private(path.parent)
         descriptor = os.open(open_path(path), _NEW, 0o600)
         with contextlib.suppress(OSError):  # a file system without locks: others tell by the age
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return cls(path, descriptor, begun_ns)
+        return cls(path, descriptor, begun_ns, form)
 
     @property
     def is_lost(self) -> bool:
         """Whether nothing more may be written: somebody has removed it, so that it would reach nobody, or its end is a half line."""
         return self._torn or os.fstat(self._descriptor).st_nlink == 0
 
-    def append(self, data: bytes) -> None:
-        """Write lines, all of them or none: a crash of the process does not lose them."""
+    def append(self, data: bytes, rows: int) -> None:
+        """Write rows, all of them or none: a crash of the process does not lose them."""
+        data = data if self.size_bytes else self._form.head + data
         written = 0
         try:
             while written < len(data):
@@ -46,30 +51,32 @@ class OpenFile:
             self._cut()
             raise
         self.size_bytes += len(data)
+        self.rows += rows
 
     def seal(self) -> None:
-        """Show the file under its name, on the disk for good. After a failure it is hidden, and bad.
+        """Show the file under its name, on the disk for good. If its form cannot be shown now, it is still open, and may be sealed later.
 
-        What a disk could not keep once it may drop silently: the file is not asked again (Rebello et al., "Can Applications Recover from
-        fsync Failures?", USENIX ATC 2020).
+        A file that cannot be synced is bad, and closed. What a disk could not keep once it may drop silently: it is not asked again
+        (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
         """
         hidden = open_path(self.path)
-        if not self.size_bytes:
+        if not self.rows:
             self.abandon()
             hidden.unlink()
             return
         try:
             os.fsync(self._descriptor)
         except OSError:
+            self.abandon()
             hidden.replace(bad_path(self.path))
             raise
-        finally:
-            os.close(self._descriptor)
-        hidden.replace(self.path)
+        self._form.show(hidden, self.path)
+        self.abandon()  # not before: nobody else may take it for a leftover
         sync_directory(self.path.parent)
 
     def abandon(self) -> None:
         """Let go of the file as it is; the next start finishes it if it is there."""
+        self.is_open = False
         os.close(self._descriptor)
 
     def _cut(self) -> None:

@@ -28,6 +28,9 @@ class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     (numbers, down to a multiple of W). The name "*" stands for all that have no rule of their own: {"*" = "drop", age = "keep"} records
     the age and nothing else."""
 
+    sink: Literal["", "jsonl", "parquet", "cloudevents", "kafka", "object_store"] = ""
+    """Where the rows go; "": where `payloads.sink` says."""
+
     @property
     def records(self) -> bool:
         """Whether anything is recorded at all."""
@@ -45,17 +48,74 @@ def recording_problems(options: RecordingOptions) -> Iterator[str]:
             yield f"redact.{name}: {problem}"
 
 
+class BucketOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `payloads.object_store`: files in a bucket."""
+
+    url: str = ""
+    """Where the files go: s3://bucket/prefix, also gs and az. Credentials, region and endpoint come from the usual variables of the
+    environment."""
+
+    format: Literal["jsonl", "parquet"] = "jsonl"
+    """What the files are."""
+
+    keep_uploaded: bool = False
+    """Whether files stay here too once they are in the bucket, in `payloads.dir`, as long as `keep_days` and `keep_bytes` say."""
+
+
+class KafkaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `payloads.kafka`: rows as messages, each a line of JSON, its request id the key."""
+
+    url: str = ""
+    """The brokers and the topic: kafka://host:port,host:port/topic."""
+
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    """Further options of the client, by librdkafka's names, such as {"compression.type" = "zstd"}."""
+
+
+class EventOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `payloads.cloudevents`: the request and the answer of each prediction as events."""
+
+    url: str = ""
+    """The collector: http(s)://host/path."""
+
+    source: str = ""
+    """The attribute `source`; "": //host/penstock."""
+
+    namespace: str = "default"
+    """The attribute `namespace`."""
+
+    mode: Literal["all", "request", "response"] = "all"
+    """Which events are sent of a prediction: both, only the request, or only the response."""
+
+
 class PayloadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The section `[payloads]`: where recorded payloads go, and what they may use."""
 
     dir: str = ""
-    """Where the files are; "": the folder `payloads` in `server.state_dir`."""
+    """Where the files are, and what waits for a sink elsewhere; "": the folder `payloads` in `server.state_dir`."""
 
-    sink: Literal["jsonl"] = "jsonl"
-    """How rows are written: "jsonl", lines of JSON."""
+    sink: Literal["jsonl", "parquet", "cloudevents", "kafka", "object_store"] = "jsonl"
+    """Where rows go unless a model's table `payloads` says otherwise: "jsonl", files with lines of JSON; "parquet", files of Parquet (extra
+    `parquet`); "object_store", files in a bucket (extra `s3`); "kafka", messages of a topic (extra `kafka`); "cloudevents", events over
+    HTTP as KServe's logger sends them (extra `events`)."""
+
+    object_store: BucketOptions = msgspec.field(default_factory=BucketOptions)
+    """The bucket of the sink "object_store"."""
+
+    kafka: KafkaOptions = msgspec.field(default_factory=KafkaOptions)
+    """The topic of the sink "kafka"."""
+
+    cloudevents: EventOptions = msgspec.field(default_factory=EventOptions)
+    """The collector of the sink "cloudevents"."""
+
+    timeout_s: float = 10.0
+    """Seconds after which a call to a sink elsewhere is given up and tried again; the upload of a file has six times that."""
+
+    buffer_bytes: int = 1024**3
+    """What may wait on the disk for each sink elsewhere; beyond, the oldest rows are dropped, and counted."""
 
     max_bytes: int = 64 * 1024 * 1024
-    """The most bytes of inputs and answers that may wait to be written; predictions beyond are not recorded, and counted."""
+    """The most bytes of inputs and answers that may wait for one sink's writer; predictions beyond are not recorded, and counted."""
 
     flush_s: float = 1.0
     """Seconds that a row waits at most before it is written: what a crash may cost."""
@@ -67,7 +127,7 @@ class PayloadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The age at which a file is sealed; until then its name is hidden."""
 
     keep_days: float = 30.0
-    """Days after which a file is removed. What law or contract ask for comes first: set it."""
+    """Days after which a file is removed, and what waits for a sink elsewhere. What law or contract ask for comes first: set it."""
 
     keep_bytes: int = 10 * 1024**3
     """What all files together may take; beyond, the oldest go."""

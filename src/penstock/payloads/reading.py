@@ -2,15 +2,17 @@
 
 import base64
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import OPEN, SUFFIX
+from penstock.payloads.layout import OPEN, PARQUET, SUFFIXES
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -24,17 +26,43 @@ class UnreadableRow(ValueError):
 
 def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files whose writers have finished them, the oldest first."""
-    found = root.glob(f"model={model}/version={version}/date=*/hour=*/*{SUFFIX}")
+    found = _found(root, model, version, SUFFIXES)
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
 
 
 def open_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files that are being written, or that a writer has left."""
-    return sorted(root.glob(f"model={model}/version={version}/date=*/hour=*/.*{SUFFIX}{OPEN}"))
+    return sorted(_found(root, model, version, [f"{suffix}{OPEN}" for suffix in SUFFIXES]))
+
+
+def _found(root: Path, model: str, version: str, ends: Iterable[str]) -> Iterator[Path]:
+    for end in ends:
+        yield from root.glob(f"model={model}/version={version}/date=*/hour=*/*{end}")
+
+
+def _tables() -> ModuleType:
+    """Return what reads Parquet; raises `OSError` where that is not installed."""
+    try:
+        from penstock.payloads import parquet_rows  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise OSError("Parquet needs the extra `parquet`: pip install 'penstock[parquet]'") from error
+    return parquet_rows
+
+
+def row_count(path: Path) -> int:
+    """Return how many rows a sealed file has. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        rows: int = _tables().rows_in(path)
+        return rows
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(partial(file.read, _BLOCK), b""))
 
 
 def rows_of(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file; a last line that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
+    """Yield the rows of a file; a last one that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        yield from _tables().rows_of_parquet(path)
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
@@ -47,6 +75,9 @@ def rows_of(path: Path) -> Iterator[Row]:
 
 def last_rows(path: Path, most: int) -> list[Row]:
     """Return the last rows of a file without reading the others. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        last: list[Row] = _tables().last_rows_of_parquet(path, most)
+        return last
     with path.open("rb") as file:
         position, tail = file.seek(0, 2), b""
         while position and tail.count(b"\n") <= most:

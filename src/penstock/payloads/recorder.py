@@ -1,43 +1,32 @@
-"""Records predictions beside the server's work: offered on the event loop, encoded and written on a thread of its own.
-
-accepted = written + dropped + waiting, always: each prediction that was to be recorded is written or counted as dropped, with the reason.
-"""
+"""Which models are recorded, how, and by whom: each sink has a writer of its own."""
 
 import logging
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from penstock.domain.clock import monotonic
-from penstock.domain.records import PayloadRecord
 from penstock.domain.ticket import Ticket
-from penstock.payloads.intake import Intake
 from penstock.payloads.key import key_of
-from penstock.payloads.offer import Offer
 from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recording import Recording
 from penstock.payloads.redaction import Redaction
-from penstock.payloads.sink import Sink, SinkFailed
+from penstock.payloads.sink import Sink
+from penstock.payloads.writer import Writer
 
 _log = logging.getLogger(__name__)
-_BLOCK: Final = 256
-"""Rows that are encoded and written together."""
 _LAST_ROWS_S: Final = 5.0
-_QUIET_S: Final = 30.0
-"""How long a sink that fails is not told of again."""
 Attach = Callable[[str, Callable[[Ticket, str], None] | None], None]
 """Has a model's predictions offered to somebody at their end, or to nobody."""
 
 
 class Recorder:
-    """What is recorded, of which models. Lives on the event loop, but for `_work` and what it calls."""
+    """What is recorded, of which models. Lives on the event loop."""
 
     def __init__(
         self,
-        sink: Sink,
+        make: Callable[[str], Sink],
         options: PayloadOptions,
         state_dir: Path,
         attach: Attach,
@@ -45,30 +34,26 @@ class Recorder:
         alias_of: Callable[[Ticket], str],
         redacted: set[str],
     ) -> None:
-        """`redacted` is told the models of which something is kept back."""
-        self.intake: Final = Intake(options.max_bytes)
-        self.sink: Final = sink
-        self.written = 0
-        """Rows that the sink has taken; the writer's."""
-        self._lost: Counter[str] = Counter()
-        """Rows that were taken from the queue and not written, by reason; the writer's."""
+        """`make` returns the sink of a name; `redacted` is told the models of which something is kept back."""
+        self._make = make
         self._options = options
-        self._headers = tuple(name.lower() for name in options.headers)
         self._state_dir = state_dir
         self._attach = attach
         self._alias_of = alias_of
         self._redacted = redacted
         self._settings: dict[str, RecordingOptions] = {}
         self._in_force: dict[str, RecordingOptions] = {}
-        self._wake = threading.Event()
-        self._started = self._stopping = False
-        self._writer: threading.Thread | None = None
-        self._told_s = -_QUIET_S
+        self._writers: dict[str, Writer] = {}
+        self._started = False
 
     @property
-    def dropped(self) -> Mapping[str, int]:
-        """Predictions that were to be recorded and are not, by reason."""
-        return self.intake.dropped + Counter(dict(self._lost))  # a copy at once: the writer may find a new reason meanwhile
+    def writers(self) -> Mapping[str, Writer]:
+        """The writers of the sinks that have been asked for, by the sink's name."""
+        return self._writers
+
+    def sink_of(self, model: str) -> str:
+        """Return the name of the sink that a model's rows go to."""
+        return self.in_force(model).sink or self._options.sink
 
     def in_force(self, model: str) -> RecordingOptions:
         """Return what is recorded of a model."""
@@ -91,86 +76,30 @@ class Recorder:
         self._attach(model, None)
         if options.records:
             self._attach(model, self._recording(options))
-            if self._started:
-                self._begin()
 
     def start(self) -> None:
         """Begin to write as soon as anything is recorded."""
         self._started = True
-        if any(options.records for options in self._in_force.values()):
-            self._begin()
+        for writer in self._writers.values():
+            writer.start()
 
     def close(self, within_s: float = _LAST_ROWS_S) -> None:
-        """Write what waits and finish the files; what takes longer is given up, and told in the log. Blocks."""
-        self._stopping = True
-        self._wake.set()
-        if self._writer is not None:
-            self._writer.join(within_s)
-            if self._writer.is_alive():
-                _log.error("%d recorded predictions could not be written in time", len(self.intake))
+        """Write what waits and finish the files; what takes longer is given up, counted, and told in the log. Blocks."""
+        until_s = time.monotonic() + within_s
+        for writer in self._writers.values():
+            writer.stop()
+        for writer in self._writers.values():
+            writer.join(max(0.0, until_s - time.monotonic()))
 
     def _recording(self, options: RecordingOptions) -> Recording:
         key = key_of(self._state_dir) if "hash" in options.redact.values() else b""
-        return Recording(options, Redaction(options.redact, key), self.intake, self._hurry, self._alias_of)
+        writer = self._writer(options.sink or self._options.sink)
+        return Recording(options, Redaction(options.redact, key), writer.intake, writer.hurry, self._alias_of)
 
-    def _hurry(self) -> None:
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def _begin(self) -> None:
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._work, name="penstock-payloads", daemon=True)
-            self._writer.start()
-
-    def _work(self) -> None:
-        while not self._stopping:
-            self._wake.wait(self._options.flush_s)
-            self._wake.clear()
-            self._turn()
-        self._turn()
-        self._ask(self.sink.close)
-
-    def _turn(self) -> None:
-        """Write what waits by now: more may always come, and the sink has to be asked in between."""
-        for _ in range(0, len(self.intake), _BLOCK):
-            offers = self.intake.take(_BLOCK)
-            self._write(offers)
-            self.intake.give_back(offers)
-        self._ask(self.sink.flush)
-
-    def _write(self, offers: list[Offer]) -> None:
-        records = self._records(offers)
-        lost = self._ask(lambda: self.sink.write(records), len(records))
-        self._lost.update(lost)
-        self.written += len(records) - sum(lost.values())
-
-    def _records(self, offers: list[Offer]) -> list[PayloadRecord]:
-        """Return what may be written; what cannot be redacted is not."""
-        epoch_ns = time.time_ns() - monotonic()
-        records = []
-        for offer in offers:
-            try:
-                records.append(offer.record(epoch_ns, self._headers))
-            except Exception:
-                self._lost["redaction"] += 1
-                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.request.model)
-        return records
-
-    def _ask(self, act: Callable[[], None], rows: int = 0) -> Mapping[str, int]:
-        """Have the sink do something; returns what is lost by it, by reason."""
-        try:
-            act()
-        except SinkFailed as failure:
-            self._tell(failure)
-            return failure.lost
-        except Exception:
-            _log.exception("payloads cannot be recorded for a reason of ours")
-            return {"fault": rows}
-        return {}
-
-    def _tell(self, failure: SinkFailed) -> None:
-        """Say what is lost, not more often than anybody reads."""
-        now_s = time.monotonic()
-        if now_s - self._told_s >= _QUIET_S:
-            self._told_s = now_s
-            _log.warning("payloads are not recorded: %s; predictions go on, what is lost is counted", failure)
+    def _writer(self, sink: str) -> Writer:
+        writer = self._writers.get(sink)
+        if writer is None:
+            writer = self._writers[sink] = Writer(sink, partial(self._make, sink), self._options)
+        if self._started:
+            writer.start()
+        return writer

@@ -1,31 +1,45 @@
 """Where records go."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from penstock.domain.records import PayloadRecord
+from penstock.payloads.backlog import Backlog
 
 
 class SinkFailed(Exception):
-    """A sink could not do all that it was asked; whatever it does not name as lost is written."""
+    """A sink has lost records; the message says why, the tally how many."""
 
-    def __init__(self, message: str, lost: Mapping[str, int]) -> None:
-        super().__init__(message)
-        self.lost = lost
-        """Rows of this call that are not written and never will be, by reason."""
+
+class Tally:
+    """What has become of the records of one block, as far as the sink has come with them."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.lost: Final[Counter[str]] = Counter()
+        """By reason."""
 
 
 class Sink(Protocol):
-    """Writes records. Called on the writer's thread only, and may block."""
+    """Called on one thread, its writer's, and allowed to block it."""
 
-    name: str
-    """The label of metrics."""
+    @property
+    def name(self) -> str:
+        """The label of metrics."""
 
-    def write(self, records: Sequence[PayloadRecord]) -> None:
-        """Write records so that a crash of the process does not lose them; raises `SinkFailed` for those that it could not."""
+    @property
+    def backlog(self) -> Backlog | None:
+        """What is counted of rows that wait for a destination elsewhere; None where a row is written once `write` returns."""
+
+    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+        """Write records so that a crash of the process does not lose them, and count each as soon as its fate is known.
+
+        Raises `SinkFailed` where some are lost. After any other error, what is not in the tally counts as lost.
+        """
 
     def flush(self) -> None:
-        """Do what is due between writes; called every `flush_s`, also if nothing was written. Raises `SinkFailed`."""
+        """Do what is due by now, such as finishing files that are old enough. Called about every `flush_s`."""
 
     def close(self) -> None:
-        """Finish what is open; nothing is written afterwards. Raises `SinkFailed`."""
+        """Finish everything."""

@@ -11,7 +11,7 @@ from penstock.domain.model import ModelVersion
 from penstock.domain.names import shown
 from penstock.registry.content import Content
 from penstock.registry.file_name import both_file_and_folder, name_problem
-from penstock.registry.manifest import MANIFEST, SIGNATURE, FileDigest, Manifest
+from penstock.registry.manifest import MANIFEST, REFERENCE, SIGNATURE, FileDigest, Manifest
 from penstock.registry.model_folder import SETTINGS
 from penstock.registry.onnx_graph import OnnxGraph, scan
 from penstock.registry.source import SourceFile
@@ -23,8 +23,8 @@ KNOWN_DOMAINS: Final = frozenset(
 """Operator domains that ONNX Runtime implements itself; any other needs native code that Penstock does not load."""
 
 _SHOWN_DOMAINS: Final = 5
-_UNLISTED: Final = frozenset({MANIFEST, SIGNATURE, SETTINGS})
-"""What a manifest need not list: itself, its signature, and settings, which belong to who runs the model."""
+_UNLISTED: Final = frozenset({MANIFEST, SIGNATURE, SETTINGS, REFERENCE})
+"""What a manifest need not list: itself, its signature, and what belongs to who runs the model: settings, and a reference for drift."""
 _NATIVE: Final = re.compile(r"\.(so(\.[0-9]+)*|dll|dylib)$", re.IGNORECASE)
 
 

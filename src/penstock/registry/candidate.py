@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -11,13 +11,14 @@ from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.artifact import check_no_native, data_names
 from penstock.registry.digester import Digester
-from penstock.registry.manifest import MANIFEST, SIGNATURE, FileDigest
+from penstock.registry.manifest import MANIFEST, MAX_REFERENCE_BYTES, REFERENCE, SIGNATURE, FileDigest
 from penstock.registry.model_folder import MAX_SETTINGS_BYTES, SETTINGS, TRITON
 from penstock.registry.onnx_graph import OnnxGraph, scan
 from penstock.registry.plain_files import NotPlain, files_below, open_plain_file, plain_folder
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _MADE_ANEW: Final = frozenset({MANIFEST, SIGNATURE})
+_BESIDE: Final = frozenset({SETTINGS, TRITON, REFERENCE})
 
 Progress = Callable[[int], None]
 """Told how many more bytes are done."""
@@ -45,6 +46,11 @@ class Candidate:
     def size_bytes(self) -> int:
         """Bytes of all files."""
         return sum(digest.size for digest in self.digests.values())
+
+    def with_file(self, name: str, path: Path) -> "Candidate":
+        """Return the same with one small file more, or another one of that name; raises OSError."""
+        digests = {**self.digests, name: _digest(path, lambda _bytes: None)}
+        return replace(self, files=dict(sorted({**self.files, name: path}.items())), digests=digests)
 
     def chunks(self, name: str, progress: Progress) -> Iterator[bytes]:
         """Yield a file's content; raises `BadArtifact` if it cannot be read, and at its end if it is no longer what was checked."""
@@ -77,8 +83,8 @@ def candidate_of(path: Path, graph_name: str, watch: Watch) -> Candidate:
     named = {graph_name: graph} | {name: graph.parent / name for name in _external(graph, graph_name)}
     beside = _beside(path, set(named)) if path.is_dir() else {}
     texts = {name: _text(file) for name, file in beside.items()}
-    settings = {name: file for name, file in beside.items() if name == SETTINGS}
-    files = dict(sorted((named | settings).items()))
+    own = {name: file for name, file in beside.items() if name != TRITON}
+    files = dict(sorted((named | own).items()))
     with watch(sum(file.stat().st_size for file in files.values())) as progress:
         digests = {name: _digest(file, progress) for name, file in files.items()}
     return Candidate(graph, scan(graph), files, digests, texts.get(SETTINGS, ""), texts.get(TRITON, ""))
@@ -109,23 +115,24 @@ def _missing(folder: Path, name: str, least: int) -> str:
 
 
 def _beside(directory: Path, named: set[str]) -> dict[str, Path]:
-    """Return the settings files that lie beside the graph; anything else that is not hidden is refused, for no version may hold it."""
+    """Return the settings and the reference beside the graph; anything else that is not hidden is refused: no version may hold it."""
     try:
         with plain_folder(directory) as folder:
             found = {file.name for file in files_below(folder) if not file.name.startswith(".")}
     except NotPlain as error:
         raise BadArtifact(f"{directory.name!r} cannot be published: {error}") from error
-    if extra := sorted(found - named - _MADE_ANEW - {SETTINGS, TRITON}):
+    if extra := sorted(found - named - _MADE_ANEW - _BESIDE):
         raise BadArtifact(
             f"{directory.name!r} holds files that the model does not name: {', '.join(map(shown, extra[:5]))}; remove them, or publish the "
             "model file itself"
         )
-    return {name: directory / name for name in (SETTINGS, TRITON) if name in found}
+    return {name: directory / name for name in sorted(_BESIDE & found)}
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > MAX_SETTINGS_BYTES:
-        raise BadArtifact(f"{path.name} is larger than {MAX_SETTINGS_BYTES} bytes")
+    most = MAX_REFERENCE_BYTES if path.name == REFERENCE else MAX_SETTINGS_BYTES
+    if path.stat().st_size > most:
+        raise BadArtifact(f"{path.name} is larger than {most} bytes")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

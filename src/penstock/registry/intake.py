@@ -22,7 +22,7 @@ from penstock.registry.artifact import (
 )
 from penstock.registry.content import Content
 from penstock.registry.draft import FILES, Draft
-from penstock.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
+from penstock.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, MAX_REFERENCE_BYTES, REFERENCE, SIGNATURE, Manifest
 from penstock.registry.signing import MAX_SIGNATURE_BYTES, SignaturePolicy
 from penstock.registry.source import SourceFile
 
@@ -77,6 +77,7 @@ class Intake:
             check_names(papers.manifest, named)
             check_no_native(named)
             _copy_listed(draft, named, papers.manifest)
+        _copy_reference(draft, named)
         return self._facts(draft.directory / FILES, draft.content, papers)
 
     def examine(self, directory: Path, content: Content) -> Facts:
@@ -114,6 +115,13 @@ class Intake:
         check_data(needed, content)
         used = {graph, *needed}
         return Facts(papers, graph, model_digest(content, used), sum(content.files[name].size for name in used))
+
+
+def _copy_reference(draft: Draft, named: Mapping[str, SourceFile]) -> None:
+    """Take a reference that no manifest lists: it was added later. One that is too large keeps no version from being loaded."""
+    file = named.get(REFERENCE)
+    if file is not None and REFERENCE not in draft.content.files and (file.size or 0) <= MAX_REFERENCE_BYTES:
+        draft.copy(file, limit=MAX_REFERENCE_BYTES)
 
 
 def _copy_listed(draft: Draft, named: Mapping[str, SourceFile], manifest: Manifest) -> None:

@@ -14,6 +14,9 @@ from penstock.registry.file_name import both_file_and_folder, name_problem
 
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "model.sig"
+REFERENCE: Final = "reference.json"
+"""What the inputs and outputs of the version looked like, for whoever watches for drift."""
+MAX_REFERENCE_BYTES: Final = 2 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024
 """Room for some 30,000 files."""
 
@@ -37,7 +40,8 @@ class Manifest:
     """The content of a manifest; all but `files` may be empty, as in one that a person wrote."""
 
     files: Mapping[str, FileDigest]
-    """Every file of the version but the manifest, its signature and an operator's model.toml; by plain relative names."""
+    """Every file of the version but the manifest, its signature, an operator's model.toml, and a reference.json that was added later; by
+    plain relative names."""
     model: str = ""
     """The model that the version was published for: what is signed for one model is refused as another."""
     version: int | None = None

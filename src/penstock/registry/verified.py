@@ -11,6 +11,7 @@ from penstock.registry.cache import Cache, HeldCopy
 from penstock.registry.cache_index import Place
 from penstock.registry.draft import Draft
 from penstock.registry.intake import Facts, Intake
+from penstock.registry.manifest import REFERENCE
 from penstock.registry.options import RegistryOptions
 from penstock.registry.signing import SignaturePolicy
 from penstock.registry.source import ModelListing, RegistryUnreachable, Snapshot, Source, VersionListing
@@ -138,6 +139,7 @@ def _artifact(identity: ModelVersion, copy: HeldCopy, facts: Facts, version: Ver
         {**version.tags, **(manifest.tags if manifest else {})},
         {**version.lineage, **(manifest.lineage if manifest else {})},
         facts.papers.signer,
+        copy.directory / REFERENCE if REFERENCE in copy.content.files else None,
         copy.close,
     )
 

@@ -41,6 +41,16 @@ class AdminToken:
             )
 
 
+class KeyedManagement(AdminToken):
+    """Stands where the token would on a server that has keys: its doors have asked for a key that may manage before anybody asks here."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def require(self, header: str | None) -> None:
+        """Return: see `http/door.py` and `grpc/guard.py`."""
+
+
 def _write(path: Path, token: str) -> None:
     """Write by rename, so that two servers that start together agree on one token."""
     draft = path.with_suffix(f".{os.getpid()}")

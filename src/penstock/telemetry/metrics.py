@@ -22,7 +22,10 @@ from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
+from penstock.telemetry.drifting import DRIFT_FAMILIES, DriftView, drift_samples
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.isolation import ISOLATION_FAMILIES, WorkerView, isolation_samples
+from penstock.telemetry.memory import MEMORY_FAMILIES, NO_MEMORY, MemoryView, memory_samples
 from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
@@ -42,10 +45,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_batch_size", "histogram", MODEL, "Rows of a run."),
     Family("penstock_requests_waiting", "gauge", MODEL, "Requests in the queue."),
     Family("penstock_requests_running", "gauge", MODEL, "Runs under way."),
-    Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, deadline, shed, too_large."),
+    Family("penstock_rejected_total", "counter", ("model", "reason"), "Refused: queue_full, quota, deadline, shed, too_large."),
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
+    *ISOLATION_FAMILIES,
+    *MEMORY_FAMILIES,
+    *DRIFT_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -66,7 +72,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
 )  # fmt: skip
 """All families, in the order in which a scrape lists them."""
 
-_REASONS: Final = {"OVERLOADED": "queue_full", "DEADLINE_EXCEEDED": "deadline", "UNAVAILABLE": "shed", "TOO_LARGE": "too_large"}
+_REASONS: Final = {
+    "OVERLOADED": "queue_full",
+    "QUOTA_EXCEEDED": "quota",
+    "DEADLINE_EXCEEDED": "deadline",
+    "UNAVAILABLE": "shed",
+    "TOO_LARGE": "too_large",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,8 @@ class VersionView:
     digest: str = ""
     scheduling: SchedulingView | None = None
     """None for a version that has no queue."""
+    workers: Sequence[WorkerView] = ()
+    """Its worker processes, if it has any."""
 
     @property
     def labels(self) -> list[str]:
@@ -100,6 +114,7 @@ class ServerView:
     unversioned: Mapping[tuple[str, str, str], int]
     registry_age_s: float = 0.0
     log_lines_dropped: int = 0
+    memory: MemoryView = NO_MEMORY
 
 
 class Metrics(Collector):
@@ -111,9 +126,10 @@ class Metrics(Collector):
         versions: Callable[[], Iterable[VersionView]],
         provenance: Callable[[], Iterable[Provenance]] = tuple,
         shadows: Callable[[], Iterable[ShadowView]] = tuple,
-        payloads: Callable[[], PayloadView] = PayloadView,
+        payloads: Callable[[], Iterable[PayloadView]] = tuple,
         *,
         tracer: Tracer | None = None,
+        drift: Callable[[], Iterable[DriftView]] = tuple,
     ) -> None:
         self._server = server
         self._versions = versions
@@ -121,6 +137,7 @@ class Metrics(Collector):
         self._shadows = shadows
         self._payloads = payloads
         self._tracer = tracer
+        self._drift = drift
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -143,6 +160,9 @@ class Metrics(Collector):
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
+        samples |= isolation_samples([worker for view in versions for worker in view.workers])
+        samples |= memory_samples(server.memory)
+        samples |= drift_samples(self._drift())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

@@ -18,7 +18,7 @@ class Phase(StrEnum):
     PAUSED = "PAUSED"
     """Stays at its weight until it is resumed; gates are judged all the same."""
     PROMOTING = "PROMOTING"
-    """Every step is passed; the canary is becoming the stable version."""
+    """Every step is passed, or somebody would not wait for that; the canary is becoming the stable version."""
     PROMOTED = "PROMOTED"
     """The canary is the stable version."""
     ROLLED_BACK = "ROLLED_BACK"
@@ -33,7 +33,7 @@ _ENDS: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.STOPPED})
 NEXT: Final[dict[Phase, frozenset[Phase]]] = {
     Phase.HOLDING: frozenset({Phase.HOLDING, Phase.WAITING, Phase.PAUSED, Phase.PROMOTING}) | _ENDS,
     Phase.WAITING: frozenset({Phase.HOLDING, Phase.PAUSED, Phase.PROMOTING}) | _ENDS,
-    Phase.PAUSED: frozenset({Phase.HOLDING}) | _ENDS,
+    Phase.PAUSED: frozenset({Phase.HOLDING, Phase.PROMOTING}) | _ENDS,
     Phase.PROMOTING: frozenset({Phase.PROMOTED, Phase.PAUSED}) | _ENDS,
     Phase.PROMOTED: frozenset(),
     Phase.ROLLED_BACK: frozenset(),
@@ -49,6 +49,8 @@ class Order(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ABORT = "abort"
+    PROMOTE = "promote"
+    ROLL_BACK = "roll back"
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,17 +140,18 @@ def advance(state: State, view: View) -> tuple[State, tuple[Action, ...]]:
 
 
 _Stepped = tuple[State, tuple[Action, ...]]
+_ENDED_BY: Final[dict[Order | None, str]] = {Order.ABORT: "somebody ended it", Order.ROLL_BACK: "somebody asked for a rollback"}
 
 
 def _ended(state: State, view: View) -> _Stepped | None:
     if view.foreign:
         return entered(state, Phase.STOPPED, view.foreign), ()
     if view.promoted:
-        return entered(state, Phase.PROMOTED, "every step was passed"), ()
+        return entered(state, Phase.PROMOTED, state.why), ()
     if reason := view.broken or view.stranded:
         return entered(state, Phase.ROLLED_BACK, reason), (Action.BACK_TO_STABLE,)
-    if view.order is Order.ABORT:
-        return entered(state, Phase.ABORTED, "somebody ended it"), (Action.BACK_TO_STABLE,)
+    if view.order in _ENDED_BY:
+        return entered(state, Phase.ABORTED, _ENDED_BY[view.order]), (Action.BACK_TO_STABLE,)
     return None
 
 
@@ -157,6 +160,8 @@ def _ordered(state: State, view: View) -> _Stepped | None:
         return entered(state, Phase.PAUSED, "somebody paused it"), ()
     if view.order is Order.RESUME and state.phase is Phase.PAUSED:
         return entered(state, Phase.HOLDING, "somebody resumed it"), ()
+    if view.order is Order.PROMOTE and state.phase is not Phase.PROMOTING:
+        return entered(state, Phase.PROMOTING, f"somebody promoted it at {state.weight:g} %"), (Action.PROMOTE,)
     return None
 
 

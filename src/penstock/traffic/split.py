@@ -4,20 +4,32 @@ A canary takes a key if the key's `position` on that canary's own line lies belo
 have left. So when a weight changes, keys move to or from that canary alone, except where two canaries want the same one.
 """
 
-from collections.abc import Iterator
-from hashlib import sha256
-from typing import Final, NamedTuple
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
-from penstock.domain.request import InferenceRequest
 from penstock.domain.route import STABLE, Route
-from penstock.domain.tensor import Array
+from penstock.traffic.sticky_key import read_key
 
 _SLOTS: Final = 10_000
 """Weights are counted in hundredths of a percent."""
 _LINE_BITS: Final = 32
-_LONGEST_KEY: Final = 1024
 _BEYOND: Final = b"\xff" * 33
 """Above every digest."""
+
+
+def _own_sha256() -> Callable[[bytes], Any]:
+    """Return the interpreter's own SHA-256: for the few bytes of a key OpenSSL's, which `hashlib` prefers, takes half as long again."""
+    for module in ("_sha2", "_sha256"):  # since Python 3.12, and before; some builds have neither
+        with suppress(ImportError):
+            own: Callable[[bytes], Any] = import_module(module).sha256
+            return own
+    return hashlib.sha256
+
+
+_sha256: Final = _own_sha256()
 
 
 class Arm(NamedTuple):
@@ -28,7 +40,7 @@ class Arm(NamedTuple):
     """A number or an alias."""
 
 
-class Share(NamedTuple):
+class Slice(NamedTuple):
     """What a canary takes."""
 
     arm: Arm
@@ -46,47 +58,25 @@ class Split:
     def __init__(self, model: str, route: Route) -> None:
         self.route: Final = route
         self.stable: Final = Arm(STABLE, route.stable)
-        self.shares: Final = tuple(_shares(model, route))
+        self.slices: Final = tuple(_slices(model, route))
         """By the canaries' names: in which order a route lists them makes no difference."""
-        self.arms: Final = {arm.name: arm for arm in (self.stable, *(share.arm for share in self.shares))}
-        self.is_sticky: Final = route.sticky is not None
-        self._header: Final = "" if route.sticky is None else route.sticky.header.lower()
-        self._input: Final = "" if route.sticky is None else route.sticky.input
-
-    def key(self, request: InferenceRequest) -> bytes | None:
-        """Return the key that a request brings, None if it brings none or the route asks for none.
-
-        A header's bytes as they came; of an input the first element: a text in UTF-8, an integer in decimal digits. The first 1,024
-        bytes count.
-        """
-        if self._header:
-            value = None if request.headers is None else request.headers.get(self._header)
-            return value[:_LONGEST_KEY].encode("latin-1", "replace") if value else None
-        for tensor in request.inputs:
-            if tensor.name == self._input:
-                return _key_in(tensor.array) if tensor.array.size else None
-        return None
+        self.arms: Final = {arm.name: arm for arm in (self.stable, *(slice_.arm for slice_ in self.slices))}
+        self.key: Final = None if route.sticky is None else read_key(route.sticky)
+        """What reads a caller's key; None where each request is a draw."""
 
 
 def plan(split: Split, key: bytes | None, draw: float) -> Arm:
     """Return the arm for a caller's key; without one, for a draw from 0 to 1, 1 excluded."""
     if key is None:
-        for share in split.shares:
-            if draw < share.up_to:
-                return share.arm
+        for slice_ in split.slices:
+            if draw < slice_.up_to:
+                return slice_.arm
     else:
-        for share in split.shares:
+        for arm, line, edge, _ in split.slices:
             # What `position` compares as numbers: digests below four bytes are those whose first four are.
-            if sha256(share.line + key).digest() < share.edge:
-                return share.arm
+            if _sha256(line + key).digest() < edge:
+                return arm
     return split.stable
-
-
-def _key_in(array: Array) -> bytes | None:
-    first = array.item(0)
-    if type(first) is int:
-        return b"%d" % first
-    return first[:_LONGEST_KEY].encode()[:_LONGEST_KEY] if type(first) is str else None
 
 
 def line_of(model: str, canary: str) -> bytes:
@@ -99,14 +89,14 @@ def position(line: bytes, key: bytes) -> int:
 
     The first four bytes, big-endian, of the SHA-256 (FIPS 180-4) of line and key.
     """
-    return int.from_bytes(sha256(line + key).digest()[:4], "big")
+    return int.from_bytes(_sha256(line + key).digest()[:4], "big")
 
 
-def _shares(model: str, route: Route) -> Iterator[Share]:
+def _slices(model: str, route: Route) -> Iterator[Slice]:
     taken = 0
     for canary in sorted(route.canaries, key=lambda canary: canary.name):
         slots, left = round(canary.weight * 100), _SLOTS - taken
         taken += slots
         below = (slots << _LINE_BITS) // left if left else 0
         edge = below.to_bytes(4, "big") if below < 1 << _LINE_BITS else _BEYOND
-        yield Share(Arm(canary.name, canary.version), line_of(model, canary.name), edge, taken / _SLOTS)
+        yield Slice(Arm(canary.name, canary.version), line_of(model, canary.name), edge, taken / _SLOTS)

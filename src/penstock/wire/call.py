@@ -11,6 +11,7 @@ from penstock.domain.request import Timeline
 
 MODEL_VERSION: Final = "penstock-model-version"
 ARM: Final = "penstock-arm"
+AUTHORIZATION: Final = "authorization"
 REQUEST_ID: Final = "x-request-id"
 SERVER_TIMING: Final = "server-timing"
 TIMING_FORM: Final = "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"

@@ -864,12 +864,15 @@ class ServerMetadataResponse(Message):
     version: str
     @property
     def extensions(self) -> RepeatedScalarFieldContainer[str]: ...
+    @property
+    def parameters(self) -> ScalarMap[str, int]: ...
     def __init__(
         self,
         *,
         name: str = ...,
         version: str = ...,
         extensions: Iterable[str] | None = ...,
+        parameters: Mapping[str, int] | None = ...,
     ) -> None: ...
 
 @final

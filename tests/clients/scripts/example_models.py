@@ -72,8 +72,8 @@ def expected(model: Example, rows: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(model.outputs, answers, strict=True))
 
 
-def assert_same(model: Example, output: str, got: np.ndarray, wanted: np.ndarray) -> None:
-    """Check that an output is the same, to the last bit."""
+def assert_same(model: Example, output: str, got: np.ndarray, wanted: np.ndarray, *, together: bool = False) -> None:
+    """Check that an output is the same: to the last bit, unless requests may have been run together, which changes last bits."""
     about = f"{model.label} {output} of {len(wanted)} rows"
     assert got is not None, f"{about}: missing"
     assert got.shape == wanted.shape, f"{about}: {got.shape} for {wanted.shape}"
@@ -82,4 +82,5 @@ def assert_same(model: Example, output: str, got: np.ndarray, wanted: np.ndarray
         assert texts == list(wanted.ravel()), f"{about}: {texts} for {wanted.tolist()}"
     else:
         assert got.dtype == wanted.dtype, f"{about}: {got.dtype} for {wanted.dtype}"
-        assert got.tobytes() == wanted.tobytes(), f"{about}: {got.tolist()} for {wanted.tolist()}"
+        same = got.tobytes() == wanted.tobytes() or (together and np.allclose(got, wanted, rtol=1e-5, atol=1e-7))
+        assert same, f"{about}: {got.tolist()} for {wanted.tolist()}"

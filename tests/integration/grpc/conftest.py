@@ -1,6 +1,7 @@
 """A real grpc.aio server in this process, on a free port, over a small real catalog."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,6 +27,7 @@ from penstock.execution.session import OrtSession, SessionSettings
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
+from penstock.grpc.transport import NativeServer
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
@@ -38,7 +40,10 @@ from penstock.registry.directory import DirectorySource
 from penstock.registry.verified import VerifiedRegistry
 from penstock.wire import inference as pb
 
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, whatever pytest's import mode
+
 SERVICE: Final = "inference.GRPCInferenceService"
+TRANSPORTS: Final = {"grpcio": GrpcServer, "native": NativeServer}
 AUTHORIZED: Final = (("authorization", "Bearer secret"),)
 
 
@@ -118,7 +123,7 @@ class Served:
     admission: Admission
     manager: Manager
     log_settings: SomeLogSettings
-    server: GrpcServer
+    server: GrpcServer | NativeServer
     address: str
     channel: grpc.aio.Channel
 
@@ -172,8 +177,14 @@ def registry(tmp_path: Path, models: ModuleType) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=TRANSPORTS)
+def server_type(request: pytest.FixtureRequest) -> type[GrpcServer] | type[NativeServer]:
+    """Return the server of each transport in turn."""
+    return TRANSPORTS[request.param]
+
+
 @pytest.fixture
-def serve(registry: Path) -> Serve:
+def serve(registry: Path, server_type: type[GrpcServer] | type[NativeServer]) -> Serve:
     """Return a function that serves the registry for as long as its context lasts."""
 
     @asynccontextmanager
@@ -197,7 +208,7 @@ def serve(registry: Path) -> Serve:
         log_settings = SomeLogSettings()
         predictor = Predictor(ledger, admission, catalog)
         service = InferenceService(predictor, manager, lambda: manager.ready and not admission.draining, OneToken(), log_settings)
-        server = GrpcServer(service, options or GrpcOptions())
+        server = server_type(service, options or GrpcOptions())
         address = f"127.0.0.1:{await server.start('127.0.0.1', 0)}"
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         try:

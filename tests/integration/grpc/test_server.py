@@ -18,7 +18,6 @@ from penstock.domain.errors import Overloaded
 from penstock.domain.outcome import Outcome
 from penstock.grpc.call import CallInfo, CallReply, Service
 from penstock.grpc.options import GrpcOptions
-from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.lifecycle.options import ModelOptions
 from penstock.wire import inference as pb
@@ -94,7 +93,7 @@ async def test_deadline_of_the_call_is_the_request_s(gated: Any, monkeypatch: py
     assert unbounded is None
 
 
-async def test_handler_sees_the_text_of_the_metadata() -> None:
+async def test_handler_sees_the_text_of_the_metadata(server_type: Any) -> None:
     """Names are lower-case; binary values, which tracing libraries send, are left out."""
     seen: list[CallInfo] = []
 
@@ -102,7 +101,7 @@ async def test_handler_sees_the_text_of_the_metadata() -> None:
         seen.append(call)
         reply.answer(b"")
 
-    async with serving(handler) as channel:
+    async with serving(server_type, handler) as channel:
         probe = channel.unary_unary("/inference.GRPCInferenceService/Probe")
         await probe(b"", metadata=(("x-request-id", "mine"), ("trace-bin", b"\xff\0")), timeout=20)
 
@@ -151,16 +150,16 @@ async def test_full_queue_pushes_back(serve: Any, gate: Any) -> None:
     assert served.outcomes()["scores", Outcome.SHED] == 1
 
 
-async def test_taken_port_is_an_os_error(served: Any) -> None:
+async def test_taken_port_is_an_os_error(served: Any, server_type: Any) -> None:
     """Two servers never share a port."""
     port = int(served.address.rpartition(":")[2])
-    other = GrpcServer(a_service(None), GrpcOptions())
+    other = server_type(a_service(None), GrpcOptions())
 
     with pytest.raises(OSError, match=f"127.0.0.1:{port}: the port is taken"):
         await other.start("127.0.0.1", port)
 
 
-async def test_port_that_another_program_listens_on_is_an_os_error() -> None:
+async def test_port_that_another_program_listens_on_is_an_os_error(server_type: Any) -> None:
     """Not even one that allows sharing."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -168,7 +167,7 @@ async def test_port_that_another_program_listens_on_is_an_os_error() -> None:
         listener.listen()
 
         with pytest.raises(OSError, match="port is taken"):
-            await GrpcServer(a_service(None), GrpcOptions()).start("127.0.0.1", listener.getsockname()[1])
+            await server_type(a_service(None), GrpcOptions()).start("127.0.0.1", listener.getsockname()[1])
 
 
 async def test_calls_under_way_are_answered_before_the_server_stops(gated: Any, gate: Any) -> None:
@@ -201,18 +200,18 @@ async def test_calls_that_outlast_the_grace_are_cancelled(gated: Any, gate: Any)
     assert gated.outcomes() == {("scores", Outcome.CANCELLED): 1}
 
 
-async def test_stop_without_start_does_nothing() -> None:
+async def test_stop_without_start_does_nothing(server_type: Any) -> None:
     """A start that failed elsewhere can still be cleaned up."""
-    await GrpcServer(a_service(None), GrpcOptions()).stop(1)
+    await server_type(a_service(None), GrpcOptions()).stop(1)
 
 
-async def test_handler_that_raises_is_internal(caplog: pytest.LogCaptureFixture) -> None:
+async def test_handler_that_raises_is_internal(server_type: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The caller hears that it happened, the log how."""
 
     def handler(_data: bytes, _call: CallInfo, _reply: CallReply) -> None:
         raise RuntimeError("secret detail")
 
-    async with serving(handler) as channel:
+    async with serving(server_type, handler) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await channel.unary_unary("/inference.GRPCInferenceService/Probe")(b"", timeout=20)
 
@@ -221,13 +220,13 @@ async def test_handler_that_raises_is_internal(caplog: pytest.LogCaptureFixture)
     assert "secret detail" in caplog.text
 
 
-async def test_stream_that_raises_is_internal(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stream_that_raises_is_internal(server_type: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The same for calls whose messages stream."""
 
     async def handler(*_: Any) -> Any:
         raise RuntimeError("secret detail")
 
-    async with serving(stream=handler) as channel:
+    async with serving(server_type, stream=handler) as channel:
         call = channel.stream_stream("/inference.GRPCInferenceService/ProbeStream")([b""], timeout=20)
 
         assert await call.code() is grpc.StatusCode.INTERNAL
@@ -235,13 +234,13 @@ async def test_stream_that_raises_is_internal(caplog: pytest.LogCaptureFixture) 
     assert "secret detail" in caplog.text
 
 
-async def test_details_of_any_text_arrive() -> None:
+async def test_details_of_any_text_arrive(server_type: Any) -> None:
     """Text beyond ASCII, line ends and a message longer than a trailer are no problem."""
 
     def handler(_data: bytes, _call: CallInfo, reply: CallReply) -> None:
         reply.fail(Overloaded("zu viel: ü\r\nx-forged: 1 %s {} " + "日" * 5_000, retry_after_s=3))
 
-    async with serving(handler) as channel:
+    async with serving(server_type, handler) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await channel.unary_unary("/inference.GRPCInferenceService/Probe")(b"", timeout=20)
 
@@ -258,9 +257,9 @@ def a_service(handler: Any, stream: Any = None) -> InferenceService:
 
 
 @asynccontextmanager
-async def serving(handler: Any = None, stream: Any = None) -> AsyncIterator[grpc.aio.Channel]:
+async def serving(server_type: Any, handler: Any = None, stream: Any = None) -> AsyncIterator[grpc.aio.Channel]:
     """Serve one handler, and give a channel to it."""
-    server = GrpcServer(a_service(handler, stream), GrpcOptions())
+    server = server_type(a_service(handler, stream), GrpcOptions())
     port = await server.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

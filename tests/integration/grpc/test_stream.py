@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from penstock.domain.outcome import Outcome
+from penstock.domain.route import Canary, Route
 from penstock.grpc.stream import MAX_IN_FLIGHT
 from penstock.wire import inference as pb
 
@@ -93,6 +94,21 @@ async def test_failure_of_the_model_tells_which_and_that_nothing_follows(serve: 
     assert reply.infer_response.id == "x"
     assert (reply.infer_response.model_name, reply.infer_response.model_version) == ("boom", "1")
     assert reply.infer_response.parameters[FINAL].bool_param
+
+
+async def test_failure_of_a_canary_names_the_canarys_version(serve: Any, registry: Any, models: Any) -> None:
+    """Not the one that would answer who names none: a request that takes an arm leaves the version to the route."""
+    models.write_lookup(registry, "lookup")
+    tensor = pb.ModelInferRequest.InferInputTensor(name="I", datatype="INT64", shape=[1])
+    data = np.array([5], np.int64).tobytes()
+    message = pb.ModelInferRequest(model_name="lookup", inputs=[tensor], raw_input_contents=[data])
+
+    async with serve() as served:
+        await served.manager.routes.put("lookup", Route(canaries=(Canary("b", "challenger", 100),)), who="admin")
+        (reply,) = await answers(served, [message])
+
+    assert "the model failed" in reply.error_message
+    assert reply.infer_response.model_version == "2"
 
 
 async def test_true_status_ends_the_stream_at_the_first_error(served: Any) -> None:

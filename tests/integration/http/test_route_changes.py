@@ -1,17 +1,20 @@
 """Routes that change while requests come, over both wires."""
 
-import threading
+import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import pytest
 from serving import Serving
 
-ROW: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1.0, 2.0, 3.0, 4.0]}]}
-TRUE: Final = {("1", "stable"), ("2", "b"), ("3", "c"), ("2", "stable")}
+TRUE: Final = {"1 stable", "2 b", "3 c", "2 stable"}
 """Which versions may answer as which arm, whatever the route is at that moment."""
 
 
@@ -50,31 +53,39 @@ def change(serving: Serving, number: int) -> None:
     assert answer.status_code in (200, 204), answer.text
 
 
-def asked(serving: Serving, wire: str, stop: threading.Event) -> Counter[tuple[str, str]]:
-    """Ask until told to stop; returns which version has answered as which arm. Each request must be answered."""
-    seen: Counter[tuple[str, str]] = Counter()
-    while not stop.is_set():
-        answer = serving.transports[wire].infer("tagged", ROW, "", {"x-user-id": f"user-{seen.total() % 50}"})
-        assert answer.family == "OK", answer.text
-        seen[answer.headers["penstock-model-version"], answer.headers["penstock-arm"]] += 1
-    return seen
-
-
-@pytest.mark.parametrize("count", [50, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
-def test_no_request_fails_while_the_route_changes(serving: Serving, count: int) -> None:
-    """Each is answered, by a version of the arm that it is told."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        callers = [pool.submit(asked, serving, wire, stop) for wire in ("http", "grpc")]
+@contextmanager
+def callers(serving: Serving) -> Iterator[dict[str, Any]]:
+    """Have many callers ask over both wires meanwhile; afterwards the value says what they were told."""
+    told: dict[str, Any] = {}
+    command = [sys.executable, Path(__file__).with_name("callers.py"), serving.addresses["http"], serving.addresses["grpc"]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            for number in range(count):
-                change(serving, number)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "asking\n"
+            yield told
+            output, _ = process.communicate(timeout=60)
+            told.update(json.loads(output))
         finally:
-            stop.set()
-        seen: Counter[tuple[str, str]] = sum((caller.result() for caller in callers), Counter())
+            process.kill()
 
-    assert seen.keys() <= TRUE
-    assert {arm for _, arm in seen} == {"stable", "b", "c"}
+
+@pytest.mark.parametrize(
+    ("count", "within_s"), [(50, 0), pytest.param(1000, 60, marks=[pytest.mark.slow, pytest.mark.timeout(300)])], ids=["50", "1000"]
+)
+def test_no_request_fails_while_the_route_changes(serving: Serving, count: int, within_s: float) -> None:
+    """Each of some fifty callers at once is answered, by a version of the arm that it is told; the changes are spread over the time."""
+    began_s = time.monotonic()
+    with callers(serving) as told:
+        for number in range(count):
+            time.sleep(max(0.0, began_s + within_s * number / count - time.monotonic()))  # when it is due
+            change(serving, number)
+
+    answers = {wire: Counter(each["seen"]) for wire, each in told.items()}
+    took_s = time.monotonic() - began_s
+    print(f"{count} changes in {took_s:.0f} s; {', '.join(f'{seen.total()} answers over {wire}' for wire, seen in answers.items())}")
+    assert [each["wrong"] for each in told.values()] == [{}, {}]
+    assert all(seen and seen.keys() <= TRUE for seen in answers.values())
+    assert {answer.split()[1] for seen in answers.values() for answer in seen} == {"stable", "b", "c"}
     served = serving.admin.get("/admin/models/tagged", headers=serving.authorized).json()
     assert served["aliases"] == {"champion": "1", "challenger": "2"}
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -52,9 +51,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def secure(home: Path, registry: Path) -> Iterator[Serving]:
     """A server that speaks TLS."""
     serving = Serving(registry, home, tls=ssl.create_default_context(cafile=str(home / "certificate.pem")))
-    serving.command = [sys.executable, Path(__file__).with_name("tls_server.py")]
     try:
-        serving.start('models.slow.warmup="off"', "http.head_timeout_s=3", "http.body_timeout_s=3")
+        tls = ("certificate=certificate.pem", "key=key.pem", 'listeners=["http", "admin"]')
+        serving.start(
+            *(f"security.tls.{setting}" for setting in tls), 'models.slow.warmup="off"', "http.head_timeout_s=3", "http.body_timeout_s=3"
+        )
         yield serving
         serving.assert_balanced()
         serving.stop()

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, whatever pytest's import mode
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 
 from serving import Serving

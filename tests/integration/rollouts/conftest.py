@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the module beside this one, wh
 
 from rollout_site import Site
 
-MODELS = ("good", "bad", "held", "starved", "refused", "shown")
+MODELS = ("good", "bad", "held", "starved", "refused", "shown", "ordered")
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,23 @@ def test_somebody_who_changes_the_route_stops_the_rollout(site: Site) -> None:
     assert site.route("held")["canaries"] == theirs["canaries"]
 
 
+def test_promotion_and_rollback_on_request_are_orders_to_the_rollout(site: Site) -> None:
+    """It ends as they say, in its state and in its events."""
+    site.start("ordered", steps=[{"weight": 50, "hold_s": 600}])
+    back = site.admin.post("/admin/models/ordered/rollback").json()
+    aborted = site.state("ordered")
+    assert (back["stable_version"], back["route"]) == ("1", None)
+    assert (aborted["phase"], aborted["why"]) == ("ABORTED", "somebody asked for a rollback")
+
+    site.start("ordered", steps=[{"weight": 50, "hold_s": 600}])
+    promoted = site.admin.post("/admin/models/ordered/promote").json()
+
+    assert (promoted["stable_version"], promoted["route"]) == ("2", None)
+    assert site.state("ordered")["phase"] == "PROMOTED"
+    assert [event["after"] for event in site.events("ordered")][-2:] == ["PROMOTING at 50 %", "PROMOTED"]
+    assert site.admin.post("/admin/models/ordered/rollback").json()["stable_version"] == "1"
+
+
 def test_what_cannot_be_started_is_refused_with_the_reason(site: Site) -> None:
     """Nothing has changed then."""
     bad_plan = site.start("refused", steps=[{"weight": 200}, {"wait": 5}], gates={"latency": {"p99": 3}})
@@ -97,9 +114,9 @@ def test_what_cannot_be_started_is_refused_with_the_reason(site: Site) -> None:
     assert site.events("refused") == []
 
 
-def penstock(site: Site, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `penstock traffic rollout`."""
-    command = [sys.executable, "-m", "penstock", "traffic", "rollout", *arguments]
+def penstock(site: Site, *arguments: str, group: str = "rollout") -> "subprocess.CompletedProcess[str]":
+    """Run `penstock traffic rollout`, or another command of the group."""
+    command = [sys.executable, "-m", "penstock", "traffic", group, *arguments]
     command += ["--admin", f"http://{site.server.admin}", "--set", f"server.state_dir={site.server.log.parent / 'state'}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -113,6 +130,10 @@ def test_command_line_starts_shows_and_aborts(site: Site) -> None:
     shown = json.loads(penstock(site, "show", "shown", "--json").stdout)
     assert [step["weight"] for step in shown["plan"]["steps"]] == [5, 50]
     assert penstock(site, "start", "shown", "challenger").returncode == 1
+    watched = penstock(site, "shown", "--watch", "--count", "1", "--every", "0.1", group="show").stdout
+    for said in ("ARM ", "P99", "challenger  2  ", "HOLDING at 5 %, step 1 of 2", "gate ", "errors ", "rejections "):
+        assert said in watched, watched
+    assert json.loads(penstock(site, "shown", "--json", group="show").stdout)["rollout"]["phase"] == "HOLDING"
     assert "PAUSED" in penstock(site, "pause", "shown").stdout
     assert "HOLDING" in penstock(site, "resume", "shown").stdout
     assert "ABORTED" in penstock(site, "abort", "shown").stdout

@@ -1,7 +1,10 @@
 """What shadows may use, and what becomes of those that ask for more."""
 
 import asyncio
+import re
+import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 from inside import inside, until
 
+from penstock.cli.shadow_table import shadow_lines
 from penstock.domain.clock import NS_PER_S
 from penstock.domain.route import Shadow
 from penstock.inference import shadow_runs
@@ -137,15 +141,46 @@ async def test_drain_drops_what_waits_and_ends_what_runs(slow: Path) -> None:
         assert house.told["sampled"] == 5
 
 
+async def test_a_shadow_that_hangs_is_named_and_bounds_what_it_takes(slow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be ended, but the interpreter is everybody's again; and when it ends after all, the report says so."""
+    usual_s, let_go = sys.getswitchinterval(), threading.Event()
+    execute, seen_s = shadow_runs.execute, list[float]()
+
+    def hang(*given: Any) -> Any:
+        seen_s.append(sys.getswitchinterval())
+        let_go.wait(60)
+        return execute(*given)
+
+    monkeypatch.setattr(shadow_runs, "execute", hang)
+    async with inside(slow, "m", {"run_limit_s": 0.1}) as house:
+        began_s = time.time()
+        await house.ask()
+
+        await until(lambda: house.told["hangs_since"] is not None)
+
+        assert seen_s[0] < usual_s == sys.getswitchinterval()
+        assert house.told["last_error"].startswith("a run hangs since 2")
+        assert "told to end after 0.1 s" in house.told["last_error"]
+        assert began_s - 1 < house.told["hangs_since"] < time.time()
+        assert any("a run hangs since 2" in line for line in shadow_lines([house.told]))
+
+        let_go.set()
+        told = await house.settled(1)
+        assert (told["ends"], told["hangs_since"]) == ({"timeout": 1}, None)
+        assert re.fullmatch(r"a run hung for \d+ s before it ended", told["last_error"])
+        assert sys.getswitchinterval() == usual_s
+
+
 async def test_a_shadow_that_hangs_keeps_no_server(slow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in it can be ended; the house closes all the same."""
-    let_go = threading.Event()
+    """Nothing in it can be ended; the house closes all the same, and nothing is left of it."""
+    usual_s, let_go = sys.getswitchinterval(), threading.Event()
     monkeypatch.setattr(shadow_runs, "execute", lambda *_: let_go.wait(60))
     async with inside(slow, "m", {}) as house:
         await house.ask()
         await until(lambda: house.version(2).leases == 1)
         version = house.version(2)
     assert version.state is VersionState.UNLOADED
+    assert sys.getswitchinterval() == usual_s
     let_go.set()
 
 

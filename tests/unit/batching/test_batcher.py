@@ -13,7 +13,7 @@ from penstock.batching.limits import BatchLimits
 from penstock.batching.place import RunPlace
 from penstock.domain.batch import Batch, Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S
-from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError
+from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError, Unavailable
 from penstock.domain.model import ModelVersion
 from penstock.domain.outcome import Outcome
 from penstock.domain.request import InferenceRequest, InferenceResponse
@@ -214,6 +214,48 @@ async def test_requests_of_one_loop_turn_share_a_batch(make_desk: MakeDesk) -> N
     assert answers(tickets) == [rows(tag).tolist() for tag in (1, 2, 3)]
     assert [ticket.response.batch_rows for ticket in tickets if ticket.response] == [3, 3, 3]
     assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_outage_is_told_at_once(make_desk: MakeDesk) -> None:
+    """While nothing can run, nobody waits in the queue for it; when that is over, requests are taken in again."""
+    desk = make_desk()
+    desk.batcher.outage = lambda: Unavailable("the model rests", retry_after_s=7)
+
+    with pytest.raises(Unavailable, match="the model rests"):
+        desk.hand_in(rows(1))
+
+    desk.batcher.outage = None
+    ticket = desk.hand_in(rows(2))
+    await desk.lanes.finish_all()
+    assert answers([ticket]) == [rows(2).tolist()]
+    assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_run_that_could_not_be_started_looks_for_no_offender(make_desk: MakeDesk) -> None:
+    """All of its requests are told why; nothing is run again, and the lane is free for the next."""
+    desk = make_desk()
+    tickets = [desk.hand_in(rows(tag)) for tag in (1, 2, 3)]
+    await turn()
+
+    desk.lanes.finish(Run(error=Unavailable("the model rests")))
+    await turn()
+
+    assert [type(heard(ticket).error) for ticket in tickets] == [Unavailable] * 3
+    assert desk.lanes.sizes == [3]
+    assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_reruns_are_marked(make_desk: MakeDesk) -> None:
+    """A session hears which rows have failed before; those of a first run have not."""
+    desk = make_desk()
+    for tag in (1, POISON):
+        desk.hand_in(rows(tag))
+    await desk.lanes.finish_all()
+
+    assert [(batch.rows, batch.again) for _, batch in desk.lanes.started] == [(2, False), (1, True), (1, True)]
 
 
 @pytest.mark.asyncio

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.cli.rollout_view import headline, lines_of
+from penstock.cli.rollout_view import headline, lines_of, rollout_lines
 
 STEP = {"number": 2, "of": 3, "weight": 5, "hold_s": 60, "served_s": 48, "left_s": 12, "waited_s": 7, "next_weight": 50}
 SHARES = {"bad": 1, "of": 200, "low": 0.001, "high": 0.02}
@@ -27,6 +27,14 @@ REPORT: dict[str, Any] = {
     ],
     "plan": {"steps": [{"weight": 1}, {"weight": 5}, {"weight": 50}]},
 }
+
+
+def test_of_a_rollout_that_is_over_only_the_end_is_told_beside_the_route() -> None:
+    """Its gates say nothing about what answers now."""
+    running, over = list(rollout_lines(REPORT)), list(rollout_lines(REPORT | {"phase": "ROLLED_BACK", "why": "errors"}))
+
+    assert (len(running), running[0]) == (7, "rollout of fraud: version 2 beside 1, HOLDING at 5 %, step 2 of 3, 12 s left")
+    assert (len(over), over[1]) == (2, "because: errors")
 
 
 def test_state_steps_and_gates_are_shown() -> None:

@@ -302,6 +302,10 @@ def test_secrets_are_never_shown(loaded: Load, problems: Problems) -> None:
 
     assert ("registry.webhook_secret", "***") in [row[:2] for row in rows]
     assert ("registry.webhook_secret", "") in [row[:2] for row in effective(loaded(""))]
+    kafka = effective(loaded("[payloads.kafka.options]\n'sasl.password' = 'hunter2'\n'client.id' = 'me'"))
+    assert "***" in str(kafka)
+    assert "me" in str(kafka)
+    assert "hunter2" not in str(kafka) + str(problems("[payloads.kafka.options]\n'sasl.password' = ['hunter2']"))
     assert "hunter2" not in str(rows) + str(problems("[registry]\nwebhook_secret = ['hunter2']"))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from penstock.execution import memory
-from penstock.execution.memory import settle_heap, thrifty
+from penstock.execution.memory import machine_bytes, settle_heap, thrifty
 
 MIB = 1024**2
 
@@ -102,3 +102,21 @@ def test_what_a_thread_has_freed_comes_back() -> None:
 
     assert held - before > 200
     assert resident() - before < 30
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "limited"),
+    [
+        ("memory.max", "1048576\n", True),
+        ("memory.max", "max\n", False),
+        ("memory/memory.limit_in_bytes", "1048576", True),
+        ("other", "", False),
+    ],
+)
+def test_memory_of_the_machine_is_that_of_the_control_group_if_less(tmp_path: Path, name: str, text: str, *, limited: bool) -> None:
+    """Both generations of control groups are read; without a limit it is the machine's."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+
+    assert (machine_bytes(tmp_path) == 1048576) is limited
+    assert machine_bytes(tmp_path) >= 1048576

@@ -86,3 +86,19 @@ def test_array_that_is_not_contiguous_is_copied_right(session: OrtSession) -> No
     (got,) = session.run(session.prepare({"X": wide[:, ::2]}), names)[:1]
 
     assert np.array_equal(got, session.run({"X": np.ascontiguousarray(wide[:, ::2])}, names)[0])
+
+
+def test_buffers_of_ever_new_shapes_stay_within_the_budget() -> None:
+    """What ran longest ago is freed first; what is used stays."""
+    slabs = Slabs(CPU, most_bytes=40_000)
+    for rows in range(1, 200):
+        for shape in (rows, 7):
+            slabs.give_back(slabs.fill({"X": np.zeros((shape, 10), np.float32)}))
+
+    assert slabs.kept_bytes <= 40_000
+    assert slabs.kept_bytes > 20_000
+    assert ("X", (7, 10), "tensor(float)") in slabs._free
+    assert ("X", (1, 10), "tensor(float)") not in slabs._free
+    assert slabs.kept_bytes == sum(
+        value.to_numpy().nbytes if hasattr(value, "to_numpy") else value.numpy().nbytes for kept in slabs._free.values() for value in kept
+    )

@@ -43,5 +43,6 @@ def under() -> Callable[..., Conditions]:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Return a house whose rollouts end with the test."""
     house = House(tmp_path)
+    await house.rollouts.start()
     yield house
     await house.rollouts.aclose()

@@ -1,17 +1,20 @@
-"""A catalog made by hand with rollouts over it, whose routes, registry and disk can fail."""
+"""A catalog made by hand with rollouts over real routes, whose registry and disk can fail."""
 
+import asyncio
 from pathlib import Path
 
 from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.request import InferenceRequest
 from penstock.domain.route import Route
+from penstock.domain.schema import ModelSchema
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.catalog import Catalog
-from penstock.lifecycle.rollout_record import RolloutStore
+from penstock.lifecycle.rollout_record import Record, RolloutStore
 from penstock.lifecycle.rollout_run import Surroundings
 from penstock.lifecycle.rollouts import Rollouts
-from penstock.lifecycle.routes import ActiveRoute
+from penstock.lifecycle.route_store import KeptRoute, RouteStore
+from penstock.lifecycle.routes import Routes
 from penstock.lifecycle.version import ServedVersion
 from penstock.telemetry.readings import Readings
 from penstock.traffic.share import Share
@@ -24,45 +27,87 @@ PLAN = {
 BASE = Route(stable="champion")
 
 
-class Routes:
-    """Routes that can refuse."""
+class Disk(RouteStore):
+    """Keeps routes, unless it is full."""
+
+    full = False
+
+    def keep(self, model: str, kept: KeptRoute) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().keep(model, kept)
+
+
+class Records(RolloutStore):
+    """Keeps records, and counts how often it is asked to."""
+
+    asked = 0
+
+    def keep(self, record: Record) -> bool:
+        self.asked += 1
+        return super().keep(record)
+
+
+class Promotions:
+    """Moves an alias as the real ones do, unless the registry takes no changes."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+        self.refusal: PenstockError | None = None
+        self.quick = asyncio.Event()
+        """Set unless the registry and the disk take their time between the alias and the route."""
+        self.quick.set()
+        self.moved = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def promote(self, name: str, arm: str = "") -> None:
+        self.asked.append(f"promote {arm}")
+        if self.refusal is not None:
+            raise self.refusal
+        self._house.move("champion", 2)
+        self.moved.set()
+        await self.quick.wait()
+        await self._house.put(BASE, before="1")
+
+    async def rollback(self, name: str) -> None:
+        self.asked.append("rollback")
+        if (active := self._house.routes.of(name)) is not None and active.route.canaries:
+            await self._house.put(BASE)
+
+
+class Outputs:
+    """How far the canary's outputs lie from the stable version's."""
 
     def __init__(self) -> None:
-        self.routes: dict[str, Route] = {}
-        self.refusal: PenstockError | None = None
+        self.why = ""
+        self.distances: list[float | None] = []
+        self.asked: list[tuple[str, tuple[str, str], tuple[str, str]]] = []
 
-    def of(self, name: str) -> ActiveRoute | None:
-        route = self.routes.get(name)
-        return None if route is None else ActiveRoute(route, 1, "admin")
+    def obstacle(self, model: str, canary: str, stable: str) -> str:
+        return self.why
 
-    def revision(self, name: str) -> int:
-        return 1
-
-    async def put(self, name: str, route: Route, *, who: str, why: str, if_match: int | None = None) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-        self.routes[name] = route
-
-    async def remove(self, name: str, *, who: str, why: str) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-        del self.routes[name]
+    def between(self, model: str, canary: tuple[str, str], stable: tuple[str, str]) -> float | None:
+        self.asked.append((model, canary, stable))
+        return self.distances.pop(0) if self.distances else None
 
 
 class House:
-    """Two ready versions of one model, and rollouts of it."""
+    """Three ready versions of one model, and rollouts of it that an earlier process has left nothing of."""
 
     def __init__(self, state_dir: Path) -> None:
         self.catalog = Catalog()
         self.model = self.catalog.served("m")
         for number in (1, 2, 3):
             version = self.model.versions[number] = ServedVersion(ModelVersion("m", str(number)))
+            version.schema = ModelSchema((), (), batched=True)
             version.ready = True
         self.model.aliases.update(champion=1, challenger=2)
-        self.routes = Routes()
+        self.disk = Disk(state_dir)
+        self.routes = Routes(self.catalog, self.disk, lambda _: None)
         self.compared = Share(5, 50)
-        self.promotion: PenstockError | None = None
-        self.store = RolloutStore(state_dir)
+        self.outputs: Outputs | None = None
+        self.promotions = Promotions(self)
+        self.store = Records(state_dir)
         self.rollouts = self.restarted()
 
     def restarted(self) -> Rollouts:
@@ -71,17 +116,26 @@ class House:
             self.routes,
             self.store,
             Readings((), list),
-            self.promote,
-            lambda *_: self.compared,  # type: ignore[arg-type]
+            self.promotions,  # type: ignore[arg-type]
+            lambda *_: self.compared,
+            self.outputs,
         )
         return Rollouts(self.catalog, around, look_s=3600)
 
-    async def promote(self, name: str, arm: str) -> None:
-        if self.promotion is not None:
-            raise self.promotion
-        self.model.aliases["champion"] = 2
+    async def put(self, route: Route, before: str | None = None) -> None:
+        """Set the route as somebody with the token does."""
+        await self.routes.put("m", route, who="admin", before=before)
+
+    @property
+    def route(self) -> Route | None:
+        """The route of the model."""
+        active = self.routes.of("m")
+        return None if active is None else active.route
+
+    def move(self, alias: str, number: int) -> None:
+        """Let an alias name another version."""
+        self.model.aliases[alias] = number
         self.model.forget()
-        self.routes.routes[name] = BASE
 
     def serve(self, count: int, status: str = "CANCELLED") -> None:
         """Let predictions end in both arms; the canary's with a status."""
@@ -91,9 +145,10 @@ class House:
                 ticket.arm = arm
                 self.model.versions[number].statistics.failed(ticket, end)
 
-    def kept(self) -> object:
+    def kept(self) -> Record:
         (record,) = self.store.all()
         return record
 
     def weights(self) -> list[float]:
-        return [canary.weight for canary in self.routes.routes["m"].canaries]
+        assert self.route is not None
+        return [canary.weight for canary in self.route.canaries]

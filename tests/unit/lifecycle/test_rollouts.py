@@ -38,7 +38,7 @@ async def test_canary_goes_back_at_the_first_look_after_it_has_failed(house):
     await rollout.look(0.1)
 
     assert rollout.state.phase is Phase.ROLLED_BACK
-    assert house.routes.routes == {}
+    assert house.route is None
     assert house.model.events.latest()[-1].why == rollout.state.why
 
 
@@ -47,21 +47,21 @@ async def test_going_back_that_is_refused_is_tried_at_every_look_and_after_a_res
     """Nothing is forgotten: what was decided is on the disk before it is done."""
     rollout = await house.rollouts.begin("m", PLAN)
     house.serve(30, "MODEL_FAILED")
-    house.routes.refusal = Conflict("not now")
+    house.disk.full = True
     await rollout.look(1)
     assert (rollout.state.phase, house.kept().pending, house.weights()) == (Phase.ROLLED_BACK, Action.BACK_TO_STABLE, [10])
 
     await rollout.look(1)
-    assert caplog.text.count("back_to_stable has to wait: not now") == 1
+    assert caplog.text.count("back_to_stable has to wait: the route cannot be kept in the state directory") == 1
 
     restarted = house.restarted()
     await restarted.start()
     await restarted.of("m").look(1)
     assert house.weights() == [10]
-    house.routes.refusal = None
+    house.disk.full = False
     await restarted.of("m").look(1)
 
-    assert house.routes.routes == {}
+    assert house.route is None
     assert not restarted.of("m").is_under_way
     await restarted.aclose()
 
@@ -71,14 +71,14 @@ async def test_going_back_leaves_a_route_that_somebody_has_put_before_it_was_don
     """Theirs is the later word."""
     rollout = await house.rollouts.begin("m", PLAN)
     house.serve(30, "MODEL_FAILED")
-    house.routes.refusal = Conflict("not now")
+    house.disk.full = True
     await rollout.look(1)
-    house.routes.refusal, theirs = None, Route(stable="3")
-    house.routes.routes["m"] = theirs
+    house.disk.full, theirs = False, Route(stable="3")
+    await house.put(theirs)
 
     await rollout.look(1)
 
-    assert (house.routes.routes["m"], rollout.is_under_way) == (theirs, False)
+    assert (house.route, rollout.is_under_way) == (theirs, False)
 
 
 @pytest.mark.asyncio
@@ -86,12 +86,12 @@ async def test_weight_that_the_route_does_not_take_serves_no_hold_time(house):
     """The step has not begun for anybody."""
     rollout = await house.rollouts.begin("m", PLAN)
     house.serve(30)
-    house.routes.refusal = Conflict("not now")
+    house.disk.full = True
     await rollout.look(5)
     await rollout.look(100)
     assert (rollout.state.step, rollout.state.served_s, house.weights()) == (1, 0, [10])
 
-    house.routes.refusal = None
+    house.disk.full = False
     await rollout.look(1)
 
     assert (rollout.state.served_s, house.weights()) == (1, [50])
@@ -102,11 +102,11 @@ async def test_promotion_that_is_refused_pauses_with_the_reason_and_resumes(hous
     """As with a registry that takes no changes from here."""
     rollout = await house.rollouts.begin("m", PLAN | {"steps": [{"weight": 50, "hold_s": 0}]})
     house.serve(30)
-    house.promotion = Conflict("the registry is read-only")
+    house.promotions.refusal = Conflict("the registry is read-only")
     await rollout.look(1)
     assert (rollout.state.phase, rollout.state.why, house.weights()) == (Phase.PAUSED, "the registry is read-only", [50])
 
-    house.promotion = None
+    house.promotions.refusal = None
     await house.rollouts.order("m", Order.RESUME)
     await rollout.look(1)
 
@@ -118,35 +118,34 @@ async def test_promotion_that_was_half_done_when_the_server_died_is_finished(hou
     """The alias had moved, the route had not."""
     rollout = await house.rollouts.begin("m", PLAN | {"steps": [{"weight": 50, "hold_s": 0}]})
     house.serve(30)
-    house.promotion = Conflict("died here")
+    house.promotions.refusal = Conflict("died here")
     await rollout.look(1)
     house.store.keep(replace(rollout.record, state=replace(rollout.state, phase=Phase.PROMOTING), pending=Action.PROMOTE))
-    house.model.aliases["champion"] = 2
-    house.model.forget()
+    house.move("champion", 2)
 
     restarted = house.restarted()
     await restarted.start()
     await restarted.of("m").look(1)
 
     assert restarted.of("m").state.phase is Phase.PROMOTED
-    assert house.routes.routes == {}
+    assert (house.route, house.routes.previous("m")) == (None, "1")  # the way back is known
     await restarted.aclose()
 
 
 @pytest.mark.asyncio
 async def test_promotion_in_the_route_that_was_done_when_the_server_died_stays(house):
     """A route whose stable version is a number has changed already."""
-    house.routes.routes["m"] = Route(stable="1")
+    await house.put(Route(stable="1"))
     rollout = await house.rollouts.begin("m", PLAN | {"steps": [{"weight": 50, "hold_s": 0}]})
     house.store.keep(replace(rollout.record, state=replace(rollout.state, phase=Phase.PROMOTING), pending=Action.PROMOTE))
-    house.routes.routes["m"] = Route(stable="2")
+    await house.put(Route(stable="2"))
 
     restarted = house.restarted()
     await restarted.start()
     await restarted.of("m").look(1)
 
     assert restarted.of("m").state.phase is Phase.PROMOTED
-    assert house.routes.routes["m"] == Route(stable="2")
+    assert house.route == Route(stable="2")
     await restarted.aclose()
 
 
@@ -170,7 +169,7 @@ async def test_rollout_goes_back_when_one_of_its_versions_goes_away(house, chang
 
     assert rollout.state.phase is Phase.ROLLED_BACK
     assert why in rollout.state.why
-    assert house.routes.routes == {}
+    assert house.route is None
 
 
 @pytest.mark.asyncio
@@ -178,19 +177,19 @@ async def test_route_that_somebody_has_put_stays_although_the_canary_fails(house
     """The rollout is over and touches nothing."""
     rollout = await house.rollouts.begin("m", PLAN)
     theirs = Route(stable="champion", canaries=(Canary("theirs", "3", 40),))
-    house.routes.routes["m"] = theirs
+    await house.put(theirs)
     house.serve(30, "MODEL_FAILED")
 
     await rollout.look(1)
 
     assert rollout.state.phase is Phase.STOPPED
-    assert house.routes.routes["m"] == theirs
+    assert house.route == theirs
 
 
 @pytest.mark.asyncio
 async def test_disagreement_of_the_canary_as_a_shadow_breaks_its_gate(house):
     """What was compared before the rollout does not count."""
-    house.routes.routes["m"] = Route(stable="champion", shadows=(Shadow("challenger"),))
+    await house.put(Route(stable="champion", shadows=(Shadow("challenger"),)))
     rollout = await house.rollouts.begin("m", PLAN | {"gates": {"disagreement": {"max": 0.01}}})
     await rollout.look(1)
     assert "0 of 0 requests of the canary" in rollout.verdicts()[-1].why

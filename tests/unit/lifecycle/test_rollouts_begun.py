@@ -3,7 +3,7 @@
 import pytest
 from rollout_house import PLAN
 
-from penstock.domain.errors import Conflict, InvalidInput, NotFound
+from penstock.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from penstock.domain.route import Canary, Route
 from penstock.lifecycle.catalog import Catalog
 from penstock.traffic.rollout import Order, Phase
@@ -13,26 +13,25 @@ from penstock.traffic.rollout import Order, Phase
 async def test_model_without_champion_keeps_a_route_so_that_its_highest_version_does_not_answer(house):
     """Which may be the canary that has just failed."""
     house.model.aliases.clear()
-    house.routes.routes.clear()
     rollout = await house.rollouts.begin("m", PLAN | {"canary": "2"})
     assert (rollout.record.stable, rollout.record.arm) == ("3", "canary")
 
     await house.rollouts.order("m", Order.ABORT)
 
-    assert house.routes.routes["m"] == Route(stable="3")
+    assert house.route == Route(stable="3")
 
 
 @pytest.mark.asyncio
 async def test_other_canaries_of_the_route_stay_and_a_canary_of_the_route_is_taken_over(house):
     """By its name, with the version that it names."""
-    house.routes.routes["m"] = Route(stable="1", canaries=(Canary("b", "3", 20), Canary("new", "2", 3)))
+    await house.put(Route(stable="1", canaries=(Canary("b", "3", 20), Canary("new", "2", 3))))
 
     rollout = await house.rollouts.begin("m", PLAN | {"canary": "new"})
 
     assert (rollout.record.version, rollout.record.arm) == ("2", "new")
-    assert house.routes.routes["m"].canaries == (Canary("b", "3", 20), Canary("new", "2", 10))
+    assert house.route.canaries == (Canary("b", "3", 20), Canary("new", "2", 10))
     await house.rollouts.order("m", Order.ABORT)
-    assert house.routes.routes["m"].canaries == (Canary("b", "3", 20),)
+    assert house.route.canaries == (Canary("b", "3", 20),)
 
 
 @pytest.mark.asyncio
@@ -49,15 +48,15 @@ async def test_canary_that_cannot_be_one_is_refused(house, canary, error, why):
     with pytest.raises(error, match=why):
         await house.rollouts.begin("m", PLAN | {"canary": canary})
 
-    assert house.routes.routes == {}
+    assert house.route is None
     assert house.store.all() == []
 
 
 @pytest.mark.asyncio
 async def test_start_that_the_route_refuses_leaves_nothing_behind(house):
     """Not even on the disk."""
-    house.routes.refusal = Conflict("version 2 is not ready")
-    with pytest.raises(Conflict, match="not ready"):
+    house.disk.full = True
+    with pytest.raises(Unavailable, match="cannot be kept"):
         await house.rollouts.begin("m", PLAN)
 
     assert house.store.all() == []
@@ -76,7 +75,7 @@ async def test_gates_that_nobody_could_pass_are_refused(house):
 @pytest.mark.asyncio
 async def test_steps_that_leave_nothing_for_the_stable_arm_are_refused(house):
     """It is what the canary is compared with."""
-    house.routes.routes["m"] = Route(stable="champion", canaries=(Canary("b", "3", 50),))
+    await house.put(Route(stable="champion", canaries=(Canary("b", "3", 50),)))
 
     with pytest.raises(Conflict, match="leaves nothing for the stable arm"):
         await house.rollouts.begin("m", PLAN)

@@ -6,8 +6,9 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2, ks_2samp
 
 from penstock.domain.clock import NS_PER_S
-from penstock.monitoring.drift import MEASURES, DriftJudge, Limits, _chi_square_quantile
+from penstock.monitoring.drift import MEASURES, DriftJudge, _chi_square_quantile
 from penstock.monitoring.drift_watch import DriftWatch
+from penstock.monitoring.options import Limits
 from penstock.monitoring.reference import Reference, reference_of
 from penstock.monitoring.sketch import DriftSketch
 

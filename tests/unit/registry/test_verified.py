@@ -1,6 +1,7 @@
 """Any source, with every byte verified on a private copy."""
 
 import errno
+import hashlib
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ from penstock.domain.errors import LoadRefused, Unavailable
 from penstock.domain.model import ModelArtifact
 from penstock.registry.cache import Cache
 from penstock.registry.directory import DirectorySource
+from penstock.registry.manifest import MAX_REFERENCE_BYTES, FileDigest, Manifest
 from penstock.registry.options import RegistryOptions
 from penstock.registry.source import ModelListing, ReadOnlyRegistry, RegistryUnreachable, Snapshot, SourceFile, VersionListing
 from penstock.registry.verified import VerifiedRegistry
@@ -272,3 +274,32 @@ def test_alias_is_moved_where_the_models_come_from(source: Moody) -> None:
     """Whatever the source says of it is passed on."""
     with pytest.raises(ReadOnlyRegistry, match="not here"):
         registry_over(source).set_alias("tagged", "champion", 2)
+
+
+def test_reference_that_was_added_later_comes_along_whether_or_not_a_manifest_lists_it(source: Moody) -> None:
+    """It belongs to who runs the model, as settings do; a version that has none tells so."""
+    (source.root / "tagged/1/reference.json").write_text("{}")
+    before, after = opened(registry_over(source), 2), opened(registry_over(source), 1)
+    _publish_by_hand(source.root / "tagged/2")
+    (source.root / "tagged/2/reference.json").write_text("{}")
+
+    listed = opened(registry_over(source), 2)
+
+    assert before.reference is None
+    for artifact in (after, listed):
+        assert artifact.reference is not None
+        assert (artifact.reference.read_text(), artifact.reference.is_relative_to(source.root)) == ("{}", False)
+
+
+def test_reference_that_is_too_large_keeps_no_version_from_being_loaded(source: Moody) -> None:
+    """Nothing of it is copied."""
+    (source.root / "tagged/1/reference.json").write_bytes(b" " * (MAX_REFERENCE_BYTES + 1))
+
+    assert opened(registry_over(source)).reference is None
+
+
+def _publish_by_hand(version: Path) -> None:
+    """Write a manifest of the graph alone."""
+    graph = (version / "model.onnx").read_bytes()
+    entry = FileDigest(hashlib.sha256(graph).hexdigest(), len(graph))
+    (version / "manifest.json").write_bytes(Manifest(files={"model.onnx": entry}).encode())

@@ -98,8 +98,21 @@ def test_time_stands_still_while_paused():
 
 
 def test_an_abort_goes_back_to_stable():
-    """Also while paused."""
+    """Also while paused; a rollback is one, and says so."""
     assert advance(state(Phase.PAUSED), View(order=Order.ABORT))[1] == (Action.BACK_TO_STABLE,)
+
+    after, actions = advance(state(), View(order=Order.ROLL_BACK))
+    assert (after.phase, after.why, actions) == (Phase.ABORTED, "somebody asked for a rollback", (Action.BACK_TO_STABLE,))
+
+
+@pytest.mark.parametrize("phase", [Phase.HOLDING, Phase.WAITING, Phase.PAUSED])
+def test_an_order_promotes_from_every_phase(phase):
+    """Whatever is left of the step: the reason says at which weight, to the end."""
+    promoting, actions = advance(state(phase), View(order=Order.PROMOTE))
+    promoted, _ = advance(promoting, View(promoted=True))
+
+    assert (promoting.phase, actions) == (Phase.PROMOTING, (Action.PROMOTE,))
+    assert (promoted.phase, promoted.why) == (Phase.PROMOTED, "somebody promoted it at 1 %")
 
 
 @pytest.mark.parametrize("phase", [phase for phase, following in NEXT.items() if not following])
@@ -112,5 +125,5 @@ def test_what_is_over_stays_over(phase):
 
 def test_a_step_that_is_not_in_the_table_is_refused():
     """As for the life of a version."""
-    with pytest.raises(ValueError, match="cannot go from PAUSED to PROMOTING"):
-        entered(state(Phase.PAUSED), Phase.PROMOTING, "")
+    with pytest.raises(ValueError, match="cannot go from PAUSED to WAITING"):
+        entered(state(Phase.PAUSED), Phase.WAITING, "")

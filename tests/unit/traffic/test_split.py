@@ -1,5 +1,6 @@
 """Which arm a request takes."""
 
+import importlib
 import random
 from collections import Counter
 from hashlib import sha256
@@ -15,6 +16,7 @@ from scipy.stats import chisquare
 from penstock.domain.request import InferenceRequest
 from penstock.domain.route import Canary, Route, Sticky
 from penstock.domain.tensor import DATATYPES, Tensor
+from penstock.traffic import split as split_module
 from penstock.traffic.split import Split, line_of, plan, position
 
 KEYS = [f"user-{number}".encode() for number in range(100_000)]
@@ -36,6 +38,15 @@ def fits(names: list[str], **percents: float) -> bool:
     counts = Counter(names)
     expected = [len(names) * percent / 100 for percent in percents.values()]
     return bool(chisquare([counts[name] for name in percents], expected).pvalue > 0.001)
+
+
+def test_hash_is_the_same_where_the_interpreter_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some builds do; then OpenSSL's is taken."""
+    own = split_module._own_sha256()
+    monkeypatch.setattr(split_module, "import_module", lambda name: importlib.import_module(f"{name}_that_is_not_there"))
+
+    assert split_module._own_sha256() is sha256
+    assert own(b"key").digest() == sha256(b"key").digest()
 
 
 def test_keys_are_divided_by_the_weights() -> None:

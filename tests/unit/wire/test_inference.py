@@ -22,7 +22,7 @@ FIELDS: Final = {
     "ServerReadyResponse": "ready=1 bool",
     "ModelReadyRequest": "name=1 string; version=2 string",
     "ModelReadyResponse": "ready=1 bool",
-    "ServerMetadataResponse": "name=1 string; version=2 string; extensions=3 repeated string",
+    "ServerMetadataResponse": "name=1 string; version=2 string; extensions=3 repeated string; parameters=4 map<string,int64>",
     "ModelMetadataRequest": "name=1 string; version=2 string",
     "ModelMetadataResponse": "name=1 string; versions=2 repeated string; platform=3 string;"
     "inputs=4 repeated TensorMetadata; outputs=5 repeated TensorMetadata; properties=6 map<string,string>",

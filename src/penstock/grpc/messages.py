@@ -1,0 +1,97 @@
+"""Length-prefixed messages, as gRPC puts them into the bodies of HTTP/2 (gRPC over HTTP2, "Length-Prefixed-Message")."""
+
+import struct
+import zlib
+from typing import Final
+
+from penstock.domain.errors import InvalidInput, TooLarge
+
+_PREFIX: Final = struct.Struct(">BL")
+"""Whether the message is compressed, and its length."""
+PREFIX_BYTES: Final = _PREFIX.size
+WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
+"""How zlib is told of the encodings of messages; `identity` needs nothing."""
+
+
+def prefixed(message: bytes) -> bytes:
+    """Return the message behind its prefix, uncompressed."""
+    return _PREFIX.pack(0, len(message)) + message
+
+
+def whole(data: bytes, max_bytes: int) -> bytes | None:
+    """Return the message if the data are exactly one, uncompressed and not too large, as almost all are; else None."""
+    size = len(data) - PREFIX_BYTES
+    if 0 <= size <= max_bytes and _PREFIX.unpack_from(data) == (0, size):
+        return data[PREFIX_BYTES:]
+    return None
+
+
+class MessageReader:
+    """Takes the pieces of a body and gives its messages."""
+
+    __slots__ = ("_begun", "_compressed", "_encoding", "_left", "_max_bytes", "_parts")
+
+    def __init__(self, max_bytes: int, encoding: str) -> None:
+        self._max_bytes = max_bytes
+        self._encoding = encoding
+        self._begun = b""
+        """A prefix that is not whole yet."""
+        self._left: int | None = None
+        """Bytes that are still to come of a message; None between messages."""
+        self._compressed = 0
+        self._parts: list[bytes] = []
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the body may end here."""
+        return self._left is None and not self._begun
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the messages that are whole now; raises `TooLarge` as soon as a message says so, and `InvalidInput`."""
+        messages: list[bytes] = []
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+        at, end = 0, len(data)
+        while at < end:
+            if self._left is None:
+                if end - at < PREFIX_BYTES:
+                    self._begun = data[at:]
+                    break
+                self._left = self._begin(data, at)
+                at += PREFIX_BYTES
+            piece = data[at : at + self._left]
+            at += len(piece)
+            self._left -= len(piece)
+            self._parts.append(piece)
+            if self._left:
+                break
+            messages.append(self._finish())
+        return messages
+
+    def _begin(self, data: bytes, at: int) -> int:
+        self._compressed, size = _PREFIX.unpack_from(data, at)
+        if size > self._max_bytes:
+            raise TooLarge(f"a message of {size} bytes; at most {self._max_bytes} are taken, as grpc.max_message_bytes says")
+        if self._compressed > 1:
+            raise InvalidInput(f"the first byte of a message is {self._compressed}; it is 0, or 1 for a compressed message")
+        if self._compressed and self._encoding not in WINDOW_BITS:
+            raise InvalidInput("a message is compressed, and grpc-encoding does not say how")
+        return int(size)
+
+    def _finish(self) -> bytes:
+        message = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._left = [], None
+        return self._inflated(message) if self._compressed else message
+
+    def _inflated(self, message: bytes) -> bytes:
+        """Return what was compressed, never more than may be: what is beyond that is not even unpacked."""
+        stream = zlib.decompressobj(WINDOW_BITS[self._encoding])
+        try:
+            plain = stream.decompress(message, self._max_bytes + 1)
+        except zlib.error as error:
+            raise InvalidInput(f"a message cannot be unpacked: it is not valid {self._encoding}") from error
+        if len(plain) > self._max_bytes:
+            raise TooLarge(f"a message of more than {self._max_bytes} bytes once unpacked, which is what grpc.max_message_bytes allows")
+        if not stream.eof or stream.unused_data:
+            raise InvalidInput(f"a message cannot be unpacked: its {self._encoding} ends too early or too late")
+        return plain

@@ -1,0 +1,74 @@
+"""Bytes to frames: the preface, lengths, and what is left over of a frame that is not whole yet (RFC 9113, sections 3.4 and 4)."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from penstock.http2 import frames
+from penstock.http2.errors import Code, ConnectionFault
+
+_ID_BITS: Final = 0x7FFFFFFF
+
+
+class Frame(NamedTuple):
+    """A whole frame."""
+
+    kind: int
+    flags: int
+    stream_id: int
+    payload: bytes
+
+
+class FrameReader:
+    """Reads what one client sends."""
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self.greeted = False
+        """Whether the client's preface is here, its first SETTINGS included."""
+        self._max_frame_bytes = max_frame_bytes
+        self._held = b""
+        self._preface = frames.PREFACE
+
+    def frames(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that are whole now, each padded as it came; raises `ConnectionFault`."""
+        if self._held:
+            data = self._held + data
+        at = self._preface_bytes(data) if self._preface else 0
+        end = len(data)
+        while end - at >= frames.HEAD_BYTES:
+            high, low, kind, flags, stream_id = frames.HEAD.unpack_from(data, at)
+            size = high << 16 | low
+            if size > self._max_frame_bytes:
+                raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; at most {self._max_frame_bytes} are allowed")
+            start = at + frames.HEAD_BYTES
+            if start + size > end:
+                break
+            if not self.greeted:
+                self._check_first(kind, flags)
+            at = start + size
+            yield Frame(kind, flags, stream_id & _ID_BITS, data[start:at])
+        self._held = data[at:]
+
+    def _preface_bytes(self, data: bytes) -> int:
+        """Return how many bytes of the client's preface these are, and wait for the rest of it."""
+        size = min(len(data), len(self._preface))
+        if data[:size] != self._preface[:size]:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "the client does not begin with the preface of HTTP/2")
+        self._preface = self._preface[size:]
+        return size
+
+    def _check_first(self, kind: int, flags: int) -> None:
+        if kind != frames.SETTINGS or flags & frames.ACK:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "the client's preface goes on with another frame than SETTINGS")
+        self.greeted = True
+
+
+def unpadded(frame: Frame) -> bytes:
+    """Return the payload without its padding; raises `ConnectionFault` for more padding than payload."""
+    payload = frame.payload
+    if not frame.flags & frames.PADDED:
+        return payload
+    if not payload:
+        raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a padded frame is empty")
+    if payload[0] >= len(payload):
+        raise ConnectionFault(Code.PROTOCOL_ERROR, f"{payload[0]} bytes of padding in a frame of {len(payload)} bytes")
+    return payload[1 : len(payload) - payload[0]]

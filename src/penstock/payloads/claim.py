@@ -1,0 +1,60 @@
+"""A directory for one process alone, with what dead ones have left in theirs."""
+
+import fcntl
+import os
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from penstock.payloads.open_file import make_private
+
+_LOCK: Final = ".lock"
+
+
+class Claim:
+    """Holds a directory for as long as the process lives. Blocks; raises `OSError`."""
+
+    def __init__(self, root: Path) -> None:
+        """Claim the first directory below `root`, by number, that no living process holds, and move into it what the others hold."""
+        make_private(root)
+        for number in count(1):
+            path = root / str(number)
+            descriptor = _locked(path)
+            if descriptor is not None:
+                break
+        self.path: Final = path
+        self._descriptor = descriptor
+        for other in sorted(root.iterdir()):
+            if other != path and other.is_dir():
+                self._adopt(other)
+
+    def release(self) -> None:
+        """Let others have the directory."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _adopt(self, other: Path) -> None:
+        descriptor = _locked(other)
+        if descriptor is None:
+            return
+        try:
+            for path in sorted(other.rglob("*")):
+                if path.is_file() and path.name != _LOCK:
+                    target = self.path / path.relative_to(other)
+                    make_private(target.parent)
+                    path.rename(target)
+        finally:
+            os.close(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """Return the descriptor that holds a directory, None if another process does."""
+    make_private(path)
+    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

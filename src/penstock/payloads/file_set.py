@@ -1,0 +1,116 @@
+"""The files that one sink writes: one for each model, version and hour, sealed by size and age."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from penstock.domain.clock import NS_PER_S, Clock, monotonic
+from penstock.payloads.form import Form
+from penstock.payloads.layout import Partition, new_name
+from penstock.payloads.leftovers import repair
+from penstock.payloads.open_file import OpenFile, make_private
+from penstock.payloads.options import PayloadOptions
+from penstock.payloads.retention import forget
+
+_log = logging.getLogger(__name__)
+_CARE_NS: Final = 60 * NS_PER_S
+_ABANDONED: Final = 4
+"""A file that nobody has written to for so many times its longest age belongs to nobody."""
+Heard = Callable[[Path, int], object]
+"""Hears of the path of a file that is sealed and of its rows; of one that is gone, as there is nothing at its path."""
+
+
+class FileSet:
+    """Appends to files and seals them. Nothing is buffered: what was appended outlives the process. Blocks."""
+
+    def __init__(
+        self, root: Path, form: Form, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None
+    ) -> None:
+        self._root = root
+        self._form = form
+        self._options = options
+        self._clock = clock
+        self._heard = heard
+        self._open: dict[tuple[str, str], tuple[Partition, OpenFile]] = {}
+        self._unfinished: list[OpenFile] = []
+        """Files that could not be sealed and may be later."""
+        self._cared_ns: int | None = None
+
+    def append(self, partition: Partition, data: bytes, rows: int) -> None:
+        """Write rows, all of them or none; raises `OSError`."""
+        file = self._file(partition)
+        file.append(data, rows)
+        if file.size_bytes >= self._options.rotate_bytes:
+            self._seal((partition.model, partition.version))
+
+    def flush(self) -> None:
+        """Seal what is old enough; from time to time repair what earlier processes have left, and remove what is too old."""
+        now_ns = self._clock()
+        if self._cared_ns is None:
+            repair(self._root, self._form, _ABANDONED * self._options.rotate_s, self._heard)
+        for key, (_, file) in list(self._open.items()):
+            if now_ns - file.begun_ns >= self._options.rotate_s * NS_PER_S:
+                self._seal(key)
+        if self._cared_ns is None or now_ns - self._cared_ns >= _CARE_NS:
+            self._cared_ns = now_ns
+            self._finish_others()
+            forget(self._root, self._options.keep_days, self._options.keep_bytes)
+
+    def close(self) -> None:
+        """Seal every file."""
+        for key in list(self._open):
+            self._seal(key)
+        self._finish_others()
+        for file in self._unfinished:
+            file.abandon()
+
+    def _file(self, partition: Partition) -> OpenFile:
+        """Return the file of a partition; a new one where it has been removed, and for a new hour."""
+        key = partition.model, partition.version
+        there = self._open.get(key)
+        if there is not None and there[1].is_lost:
+            self._give_up(key)
+        elif there is not None and there[0] == partition:
+            return there[1]
+        elif there is not None:
+            self._seal(key)
+        path = partition.folder(self._root) / new_name(self._form.suffix)
+        file = OpenFile.create(path, self._clock(), self._form)
+        self._open[key] = partition, file
+        return file
+
+    def _give_up(self, key: tuple[str, str]) -> None:
+        _, file = self._open.pop(key)
+        file.abandon()
+        self._heard(file.path, file.rows)
+        _log.warning("%s was removed or torn while it was written; a new file is begun", file.path)
+
+    def _seal(self, key: tuple[str, str]) -> None:
+        _, file = self._open.pop(key)
+        self._finish(file)
+
+    def _finish_others(self) -> None:
+        unfinished, self._unfinished = self._unfinished, []
+        for file in unfinished:
+            self._finish(file)
+
+    def _finish(self, file: OpenFile) -> None:
+        """Seal a file; whatever happens, its rows are where they can be found again."""
+        try:
+            file.seal()
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            _log.error("%s cannot be finished: %s; it stays hidden", file.path, reason)
+            if file.is_open:
+                self._unfinished.append(file)
+                return
+        self._heard(file.path, file.rows)
+
+
+def try_directory(root: Path) -> None:
+    """Make a directory and try it; raises `OSError` if it cannot be written."""
+    make_private(root)
+    with tempfile.TemporaryFile(dir=root):
+        pass

@@ -1,0 +1,138 @@
+"""Files in a bucket: sealed on the disk first, each then put as a whole."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from penstock.domain.records import PayloadRecord
+from penstock.payloads.backlog import Backlog
+from penstock.payloads.claim import Claim
+from penstock.payloads.courier import Courier, Errand
+from penstock.payloads.layout import bad_path
+from penstock.payloads.open_file import make_private
+from penstock.payloads.options import PayloadOptions
+from penstock.payloads.reading import UnreadableRow, row_count, sealed_files
+from penstock.payloads.retention import forget
+from penstock.payloads.sink import Sink, Tally
+from penstock.payloads.waiting import OLD, Block, Limits, Waiting
+
+_log = logging.getLogger(__name__)
+_LAST_FILES_S: Final = 3.0
+_FOREVER: Final[dict[str, Any]] = {"keep_days": 36_500.0, "keep_bytes": 1 << 62}
+
+
+class ObjectStoreSink:
+    """Writes files into a claimed directory, and each that is sealed into the bucket under the same path; see `Sink`."""
+
+    name = "object_store"
+
+    def __init__(
+        self,
+        claim: Claim,
+        put: Callable[[str, Path], object],
+        files: Callable[..., Sink],
+        options: PayloadOptions,
+        *,
+        kept: Path,
+        courier: Callable[..., Courier] = Courier,
+    ) -> None:
+        """`put` may raise `NotDelivered`; `files` makes what writes the files; `kept` is where they go then, if they are kept at all."""
+        self.backlog: Final = Backlog()
+        self._claim = claim
+        self._kept = kept
+        self._options = options
+        self._put = put
+        self._waiting = Waiting(Limits.of(options), self.backlog)
+        self._recovering = True
+        self._files = files(claim.path, msgspec.structs.replace(options, **_FOREVER), heard=self._sealed)
+        self._recover()
+        self._recovering = False
+        self._block: Block | None = None
+        self._courier: Final = courier(self.name, self._carry, self._heard)
+
+    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+        """Write records into files; raises `SinkFailed` as these do."""
+        try:
+            self._files.write(records, tally)
+        finally:
+            self.backlog.taken += tally.written
+
+    def flush(self) -> None:
+        """Seal what is old enough, and have it sent; the oldest files give way where there is no room."""
+        self._files.flush()
+        self._waiting.make_room()
+        self._waiting.drop_old()
+        if self.backlog.size_bytes:
+            self._courier.hurry()
+
+    def close(self) -> None:
+        """Seal every file and send it, if that works at once; the rest stays on the disk for the next start."""
+        self._files.close()
+        self.flush()
+        self._courier.stop(_LAST_FILES_S)
+        self._claim.release()
+        if self.backlog.waiting:
+            _log.warning("%d recorded predictions wait in %s for the next start", self.backlog.waiting, self._claim.path)
+
+    def _recover(self) -> None:
+        """Have what earlier processes have left wait: what they sealed, and what is sealed for them now."""
+        for path in sealed_files(self._claim.path):
+            try:
+                self._sealed(path, row_count(path))
+            except UnreadableRow as error:
+                _log.warning("%s; it is kept as %s", error, bad_path(path).name)
+                path.replace(bad_path(path))
+        self._files.flush()
+        for folder in sorted(self._claim.path.glob("model=*/**/"), reverse=True):
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+    def _sealed(self, path: Path, rows: int) -> None:
+        """Hear of a file that is sealed, or gone."""
+        if self._recovering:
+            self.backlog.recovered += rows
+        try:
+            self._waiting.add(Block(path, rows, path.stat().st_size))
+        except OSError:
+            self.backlog.overflowed["io"] += rows
+
+    def _heard(self, is_up: bool) -> None:
+        self.backlog.is_up = is_up
+
+    def _carry(self, _probe: bool) -> Errand:
+        """Put the oldest file; raises `NotDelivered`."""
+        if self._block is None:
+            self._block = self._waiting.take()
+        if self._block is None:
+            return Errand.NOTHING
+        if self._waiting.is_old(self._block):
+            self.backlog.refused[OLD] += self._block.rows
+        else:
+            self._send(self._block)
+        self._waiting.done(self._block)
+        self._block = None
+        return Errand.DONE
+
+    def _send(self, block: Block) -> None:
+        try:
+            self._put(str(block.path.relative_to(self._claim.path)), block.path)
+        except FileNotFoundError:
+            self.backlog.refused["io"] += block.rows
+            _log.error("recorded predictions in %s are lost: it was removed", block.path)
+            return
+        self.backlog.written += block.rows
+        if self._options.object_store.keep_uploaded:
+            self._keep(block.path)
+
+    def _keep(self, path: Path) -> None:
+        target = self._kept / path.relative_to(self._claim.path)
+        try:
+            make_private(target.parent)
+            path.rename(target)
+        except OSError as error:
+            _log.warning("%s is in the bucket, and cannot be kept here too: %s", path, error.strerror)
+        forget(self._kept, self._options.keep_days, self._options.keep_bytes)

@@ -1,0 +1,67 @@
+"""Parquet in files by model, version and hour; comes with the extra `parquet`."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from penstock.domain.clock import Clock, monotonic
+from penstock.domain.records import PayloadRecord
+from penstock.payloads.file_set import FileSet, Heard
+from penstock.payloads.jsonl_sink import loss_of
+from penstock.payloads.layout import Partition
+from penstock.payloads.options import PayloadOptions
+from penstock.payloads.parquet_batch import batch_of
+from penstock.payloads.parquet_file import TABLES, frame_of
+from penstock.payloads.sink import SinkFailed, Tally
+
+_log = logging.getLogger(__name__)
+
+
+class ParquetSink:
+    """Appends each block as a batch; a file becomes Parquet when it is sealed. See `Sink`. What was written outlives the process."""
+
+    name = "parquet"
+    backlog = None
+
+    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None) -> None:
+        """`heard` is told of each file that is sealed, or gone."""
+        self._root = root
+        self._files = FileSet(root, TABLES, options, clock, heard)
+        self.flush = self._files.flush
+        self.close = self._files.close
+
+    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+        """Write records, those of each file at once; raises `SinkFailed` for what a file, or Arrow, did not take."""
+        reasons: set[str] = set()
+        for partition, batch in self._batches(records, tally.lost):
+            try:
+                self._files.append(partition, frame_of(batch), batch.num_rows)
+            except OSError as error:
+                tally.lost[loss_of(error)] += batch.num_rows
+                reasons.add(str(error.strerror))
+            else:
+                tally.written += batch.num_rows
+        if tally.lost:
+            raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or 'a record cannot be written as Parquet'}")
+
+    def _batches(self, records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[tuple[Partition, pa.RecordBatch]]:
+        parts: dict[Partition, list[PayloadRecord]] = {}
+        for record in records:
+            parts.setdefault(Partition.of(record), []).append(record)
+        for partition, part in parts.items():
+            try:
+                yield partition, batch_of(part)
+            except Exception:  # one record that cannot be written must not cost the others theirs
+                yield from ((partition, batch) for batch in _one_by_one(part, lost))
+
+
+def _one_by_one(records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[pa.RecordBatch]:
+    for record in records:
+        try:
+            yield batch_of([record])
+        except Exception:
+            lost["encode"] += 1
+            _log.exception("a record of model %s cannot be written as Parquet", record.model)

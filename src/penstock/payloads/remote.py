@@ -1,0 +1,184 @@
+"""A sink whose rows go elsewhere: kept on the disk until their destination has confirmed them."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple, Protocol
+
+from penstock.domain.records import PayloadRecord
+from penstock.payloads.backlog import Backlog
+from penstock.payloads.claim import Claim
+from penstock.payloads.courier import Courier, Errand, NotDelivered
+from penstock.payloads.json_rows import line_of
+from penstock.payloads.jsonl_sink import loss_of
+from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.spool import Spool, keep
+from penstock.payloads.waiting import OLD, Block, Limits
+
+_log = logging.getLogger(__name__)
+_TOGETHER: Final = 256
+"""Rows that are sent before their fates are asked for."""
+_PIECE_BYTES: Final = 1024 * 1024
+_LAST_ROWS_S: Final = 3.0
+
+
+class Fate(Enum):
+    """What became of a row that was sent."""
+
+    WRITTEN = auto()
+    REFUSED = auto()
+    """It will not be taken, however often it is sent."""
+    AGAIN = auto()
+    """It may be taken later; also where nobody knows."""
+
+
+class Delivery(NamedTuple):
+    """The fates of rows, in their order."""
+
+    fates: Sequence[Fate]
+    problem: str = ""
+    """Why some are to be sent again."""
+
+
+class Destination(Protocol):
+    """Where rows go. Called on the courier's thread only; every call ends by itself, in `timeout_s` and a little."""
+
+    def send(self, lines: Sequence[bytes]) -> Delivery:
+        """Send rows, each a line of JSON."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class RemoteSink:
+    """Writes rows into a buffer on the disk, from which a courier sends them; see `Sink`."""
+
+    def __init__(
+        self, name: str, claim: Claim, limits: Limits, connect: Callable[[], Destination], courier: Callable[..., Courier] = Courier
+    ) -> None:
+        """`connect` is called on the courier's thread, when there is something to send."""
+        self.name: Final = name
+        self.backlog: Final = Backlog()
+        self._claim = claim
+        self._spool: Final = Spool(claim.path, limits, self.backlog)
+        self._connect = connect
+        self._destination: Destination | None = None
+        self._block: Block | None = None
+        self._left: list[bytes] = []
+        self._courier: Final = courier(name, self._carry, self._heard)
+
+    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+        """Keep records; raises `SinkFailed` for what the disk, or JSON, did not take."""
+        reasons: set[str] = set()
+        for lines in _pieces(_encoded(records, tally.lost)):
+            try:
+                self._spool.put(lines)
+            except OSError as error:
+                tally.lost[loss_of(error)] += len(lines)
+                reasons.add(str(error.strerror))
+            else:
+                tally.written += len(lines)
+        self._courier.hurry()
+        if tally.lost:
+            raise SinkFailed(f"in {self._claim.path}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
+
+    def flush(self) -> None:
+        """Have what an earlier process has left sent too, and what has waited for too long dropped."""
+        self._spool.waiting.drop_old()
+        if self.backlog.waiting:
+            self._courier.hurry()
+
+    def close(self) -> None:
+        """Send what is left, if that works at once; the rest stays on the disk for the next start."""
+        if self._courier.stop(_LAST_ROWS_S):
+            self._put_aside()
+        self._claim.release()
+        if self.backlog.waiting:
+            _log.warning("%d recorded predictions wait in %s for the next start", self.backlog.waiting, self._claim.path)
+
+    def _put_aside(self) -> None:
+        """Leave of the block that is being sent only what has not arrived, so that the next start sends nothing twice."""
+        if self._destination is not None:
+            self._destination.close()
+        if self._block is not None:
+            try:
+                keep(self._block.path, self._left)
+            except OSError as error:
+                _log.warning("rows of %s may be sent twice, as it cannot be rewritten: %s", self._block.path, error.strerror)
+
+    def _heard(self, is_up: bool) -> None:
+        self.backlog.is_up = is_up
+
+    def _carry(self, probe: bool) -> Errand:
+        """Send the next rows of the oldest block; raises `NotDelivered`."""
+        if not self._left and not self._next_block():
+            return Errand.NOTHING
+        if self._block is not None and self._spool.waiting.is_old(self._block):
+            self.backlog.refused[OLD] += len(self._left)
+            self._left = []
+            self._finish_block()
+            return Errand.DONE
+        if self._destination is None:
+            self._destination = self._connect()
+        together = self._left[: 1 if probe else _TOGETHER]
+        delivery = self._destination.send(together)
+        again = [line for line, fate in zip(together, delivery.fates, strict=True) if fate is Fate.AGAIN]
+        self._left[: len(together)] = again
+        if refused := delivery.fates.count(Fate.REFUSED):
+            self.backlog.refused["refused"] += refused
+        self.backlog.written += delivery.fates.count(Fate.WRITTEN)
+        if not self._left:
+            self._finish_block()
+        if again:
+            raise NotDelivered(delivery.problem)
+        return Errand.DONE
+
+    def _next_block(self) -> bool:
+        """Read the oldest block that has rows; returns whether there is one."""
+        while (block := self._spool.waiting.take()) is not None:
+            self._block, self._left = block, _lines_of(block)
+            if lost := block.rows - len(self._left):
+                self.backlog.refused["io"] += lost
+            if self._left:
+                return True
+            self._finish_block()
+        return False
+
+    def _finish_block(self) -> None:
+        if self._block is not None:
+            self._spool.waiting.done(self._block)
+            self._block = None
+
+
+def _lines_of(block: Block) -> list[bytes]:
+    """Return the rows of a block, without an end that is torn."""
+    try:
+        return block.path.read_bytes().splitlines(keepends=True)[: block.rows]
+    except OSError as error:
+        if block.rows:
+            _log.error("recorded predictions in %s are lost: %s", block.path, error.strerror)
+        return []
+
+
+def _encoded(records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[bytes]:
+    for record in records:
+        try:
+            yield line_of(record)
+        except Exception:  # one record that cannot be written must not cost the others theirs
+            lost["encode"] += 1
+            _log.exception("a record of model %s cannot be written as JSON", record.model)
+
+
+def _pieces(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Yield lines in portions that may be held in memory again when they are sent."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > _PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield piece

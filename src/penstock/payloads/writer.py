@@ -1,0 +1,164 @@
+"""Has what is offered for one sink written, on a thread of its own: whatever that sink does, only its own rows wait, or are lost.
+
+accepted = written + dropped + waiting, always: each prediction that was to be recorded is written or counted as dropped, with the reason.
+What an earlier process has left for a sink elsewhere comes on top of what was accepted.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from penstock.domain.clock import monotonic
+from penstock.domain.records import PayloadRecord
+from penstock.domain.start import StartError
+from penstock.payloads.backlog import Backlog
+from penstock.payloads.intake import Intake
+from penstock.payloads.offer import Offer
+from penstock.payloads.options import PayloadOptions
+from penstock.payloads.sink import Sink, SinkFailed, Tally
+
+_log = logging.getLogger(__name__)
+_BLOCK: Final = 256
+"""Rows that are encoded and written together."""
+_QUIET_S: Final = 30.0
+"""How long a sink that fails is not told of again."""
+_NO_BACKLOG: Final = Backlog()
+
+
+class Writer:
+    """One sink, its queue and its thread. What is not said to be the thread's is the event loop's."""
+
+    def __init__(self, name: str, make: Callable[[], Sink], options: PayloadOptions) -> None:
+        """`make` is called on the thread, again while it fails."""
+        self.name: Final = name
+        self.intake: Final = Intake(options.max_bytes)
+        self._make = make
+        self._sink: Sink | None = None
+        self._taken = 0
+        """Rows that the sink has taken; the thread's."""
+        self._lost: Counter[str] = Counter()
+        """Rows that were taken from the queue and not written, by reason; the thread's."""
+        self._flush_s = options.flush_s
+        self._headers = tuple(name.lower() for name in options.headers)
+        self._wake = threading.Event()
+        self._stopping = self._given_up = False
+        self._thread: threading.Thread | None = None
+        self._told_s = -_QUIET_S
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """What the sink counts of rows that wait for a destination elsewhere."""
+        return None if self._sink is None else self._sink.backlog
+
+    @property
+    def written(self) -> int:
+        """Rows that are where they belong."""
+        backlog = self.backlog
+        return self._taken if backlog is None else backlog.written
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Predictions that were to be recorded and are not, by reason."""
+        lost = self._lost_here()
+        if self._given_up:
+            lost += Counter({"shutdown": self.intake.accepted - lost.total() - self._taken})
+        return lost + (self.backlog or _NO_BACKLOG).dropped
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are neither written nor dropped."""
+        here = 0 if self._given_up else self.intake.accepted - self._lost_here().total() - self._taken
+        return here + (self.backlog or _NO_BACKLOG).waiting
+
+    def _lost_here(self) -> Counter[str]:
+        return self.intake.dropped + Counter(dict(self._lost))  # a copy at once: the thread may find a new reason meanwhile
+
+    def start(self) -> None:
+        """Begin to write."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="penstock-payloads", daemon=True)
+            self._thread.start()
+
+    def hurry(self) -> None:
+        """Have what waits written now."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Take nothing more; write what waits, and finish."""
+        self._stopping = True
+        self._wake.set()
+
+    def join(self, within_s: float) -> None:
+        """Wait until it has finished; what takes longer is given up: counted as dropped, and told in the log. Blocks."""
+        if self._thread is not None:
+            self._thread.join(within_s)
+            self._given_up = self._thread.is_alive()
+        if left := self.dropped.get("shutdown", 0):
+            _log.error("%d recorded predictions could not be written to %s in time", left, self.name)
+
+    def _work(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._flush_s)
+            self._wake.clear()
+            self._turn()
+        self._turn()
+        if self._sink is not None:
+            self._ask(self._sink.close)
+
+    def _turn(self) -> None:
+        """Write what waits by now: more may always come, and the sink has to be asked in between."""
+        if self._sink is None:
+            self._ask(self._open)
+        for _ in range(0, len(self.intake), _BLOCK):
+            if self._given_up:
+                return
+            offers = self.intake.take(_BLOCK)
+            self._write(offers)
+            self.intake.give_back(offers)
+        if self._sink is not None:
+            self._ask(self._sink.flush)
+
+    def _open(self) -> None:
+        try:
+            self._sink = self._make()
+        except (StartError, OSError) as error:
+            raise SinkFailed(str(error)) from error
+
+    def _write(self, offers: list[Offer]) -> None:
+        records = self._records(offers)
+        tally, sink = Tally(), self._sink
+        if sink is None:
+            tally.lost["unusable"] = len(records)
+        else:
+            self._ask(lambda: sink.write(records, tally))
+        tally.lost["fault"] += len(records) - tally.written - tally.lost.total()
+        self._lost.update(+tally.lost)
+        self._taken += tally.written
+
+    def _records(self, offers: list[Offer]) -> list[PayloadRecord]:
+        """Return what may be written; what cannot be redacted is not."""
+        epoch_ns = time.time_ns() - monotonic()
+        records = []
+        for offer in offers:
+            try:
+                records.append(offer.record(epoch_ns, self._headers))
+            except Exception:
+                self._lost["redaction"] += 1
+                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.request.model)
+        return records
+
+    def _ask(self, act: Callable[[], None]) -> None:
+        """Have the sink do something; what goes wrong is told, not more often than anybody reads."""
+        try:
+            act()
+        except SinkFailed as failure:
+            now_s = time.monotonic()
+            if now_s - self._told_s >= _QUIET_S:
+                self._told_s = now_s
+                _log.warning("payloads are not recorded: %s; predictions go on, what is lost is counted", failure)
+        except Exception:
+            _log.exception("payloads cannot be recorded for a reason of ours")

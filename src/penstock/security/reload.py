@@ -1,0 +1,99 @@
+"""Files of keys and certificates, looked at again and again: what changes there comes into force while the server serves."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+_log = logging.getLogger(__name__)
+_PAUSE_S: Final = 0.25
+"""A key that is revoked is refused within a second."""
+
+T = TypeVar("T")
+Apply = Callable[[], None]
+
+
+class _Seen(NamedTuple):
+    changed_ns: int
+    touched_ns: int
+    """Moves whatever happens to the file, its rights included."""
+    inode: int
+    size: int
+
+
+class Watched(Generic[T]):
+    """One or more files and what is made of them. What cannot be used is logged and changes nothing: the last good content stays."""
+
+    def __init__(self, what: str, paths: Sequence[Path], read: Callable[[], T], apply: Callable[[T], None]) -> None:
+        """`read` runs on a thread and raises `OSError` or `ValueError`; `apply` runs on the event loop."""
+        self._what = what
+        self._paths = paths
+        self._read = read
+        self._apply = apply
+        self._seen = self._look()
+
+    def fresh(self) -> Apply | None:
+        """Return what brings changed files into force; None if they have not changed or cannot be used. May block."""
+        seen = self._look()
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        try:
+            content = self._read()
+        except (OSError, ValueError) as error:
+            _log.error("the %s changed and cannot be used; what was read before stays in force: %s", self._what, error)
+            return None
+        return lambda: self._apply_logged(content)
+
+    def _apply_logged(self, content: T) -> None:
+        self._apply(content)
+        _log.info("the %s changed and is in force", self._what)
+
+    def _look(self) -> tuple[_Seen | None, ...]:
+        return tuple(map(_seen, self._paths))
+
+
+class Reloader:
+    """Looks at files four times a second. Lives on the event loop."""
+
+    def __init__(self) -> None:
+        self.watched: Final[list[Watched[Any]]] = []
+        """The files that are looked at."""
+        self.each_time: Final[list[Callable[[], None]]] = []
+        """What else is done at each look."""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look, if there is anything to look at."""
+        if self.watched:
+            self._task = asyncio.create_task(self._run())
+
+    async def aclose(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE_S)
+            try:
+                for apply in await asyncio.to_thread(self._fresh):
+                    apply()
+                for action in self.each_time:
+                    action()
+            except Exception:
+                _log.exception("keys and certificates could not be looked at")
+
+    def _fresh(self) -> list[Apply]:
+        return [apply for watched in self.watched if (apply := watched.fresh()) is not None]
+
+
+def _seen(path: Path) -> _Seen | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, four times a second
+    except OSError:
+        return None
+    return _Seen(status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)

@@ -1,0 +1,78 @@
+"""`penstock keys`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+from penstock.security.keys import KeysFile, digest_of
+
+Penstock = Callable[..., Result]
+FILE = ("--keys-file", "keys.json")
+
+
+def test_key_is_printed_once_and_kept_as_its_digest(penstock: Penstock, tmp_path: Path) -> None:
+    """The key alone goes to stdout, so that it can go on from there; the file is the owner's alone."""
+    result = penstock("keys", "create", "shop", "--model", "digits", "--days", "30", *FILE)
+
+    secret = result.stdout.strip()
+    path = tmp_path / "keys.json"
+    assert result.exit_code == 0
+    assert secret not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    (key,) = KeysFile.read(path).keys
+    assert (key.name, key.sha256, key.models, sorted(key.scopes)) == ("shop", digest_of(secret), ["digits"], ["predict", "read"])
+    assert key.expires is not None
+    assert key.created is not None
+    assert (key.expires - key.created).days == 30
+    assert secret not in penstock("keys", "list", *FILE).output
+
+
+def test_keys_are_listed_for_people_and_for_machines(penstock: Penstock) -> None:
+    """By their ids."""
+    made = json.loads(penstock("keys", "create", "ops", "--scope", "manage", "--json", *FILE).stdout)
+
+    listed = json.loads(penstock("keys", "list", "--json", *FILE).output)
+
+    assert [key["id"] for key in listed] == [made["id"]]
+    assert listed[0]["scopes"] == ["manage"]
+    assert penstock("keys", "list", *FILE).output.splitlines()[1].split() == [made["id"], "ops", "manage", "all", "usual", "never"]
+
+
+def test_keys_are_revoked_by_id_or_all_of_a_name(penstock: Penstock, tmp_path: Path) -> None:
+    """Others stay, and so do the rights of the file, which was replaced at once."""
+    path = tmp_path / "keys.json"
+    ids = [json.loads(penstock("keys", "create", name, "--json", *FILE).stdout)["id"] for name in ("a", "a", "a", "b")]
+    path.chmod(0o640)
+    before = path.open()  # as long as it is open, no other file has its number
+
+    assert penstock("keys", "revoke", ids[0], *FILE).exit_code == 0
+    assert [key.id for key in KeysFile.read(path).keys] == ids[1:]
+    assert penstock("keys", "revoke", "a", *FILE).exit_code == 0
+
+    assert [key.id for key in KeysFile.read(path).keys] == ids[3:]
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_ino != os.fstat(before.fileno()).st_ino
+    assert [file.name for file in tmp_path.iterdir()] == ["keys.json"]
+    before.close()
+    assert penstock("keys", "revoke", "a", *FILE).exit_code == 1
+
+
+def test_settings_name_the_file(penstock: Penstock, tmp_path: Path) -> None:
+    """Without either, there is nothing to do."""
+    assert penstock("keys", "create", "a").exit_code == 2
+    assert penstock("keys", "create", "a", "--set", "security.keys_file=sub/k.json").exit_code == 0
+    assert len(KeysFile.read(tmp_path / "sub" / "k.json").keys) == 1
+
+
+def test_mistakes_change_nothing(penstock: Penstock, tmp_path: Path) -> None:
+    """Exit code 2, with the reason."""
+    (tmp_path / "keys.json").write_text("{")
+    (tmp_path / "keys.json").chmod(0o600)
+
+    for arguments in (("create", "a"), ("list",), ("revoke", "a"), ("create", "a b"), ("create", "a", "--model", "..")):
+        assert penstock("keys", *arguments, *FILE).exit_code == 2
+
+    assert (tmp_path / "keys.json").read_text() == "{"

@@ -1,0 +1,78 @@
+"""Rows as KServe's events, read by the official SDK."""
+
+import json
+
+import numpy as np
+import orjson
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from predictions import record, tensor
+
+from penstock.payloads.events import EventNames, events_of
+from penstock.payloads.json_rows import line_of
+
+NAMES = EventNames("//here/penstock", "shop")
+INPUT, OUTPUT = tensor("X", [[1.5, -2.0]]), tensor("Y", [3.25])
+
+
+def read(given, names=NAMES):
+    """Return the events of a record as the SDK reads them, and their bodies."""
+    events = list(events_of(orjson.loads(line_of(given)), names))
+    return [(from_http_event(HTTPMessage(event.headers, event.body)), event) for event in events]
+
+
+def test_a_prediction_is_a_pair_of_events_with_one_id():
+    """A prediction is a pair of events with one id."""
+    given = record([INPUT], [OUTPUT], request_id="r-1")._replace(metadata={"x-tenant": "t"}, client="mine", total_us=1500)
+    (request, _), (response, _) = read(given)
+    for event, kind, second in ((request, "request", "19.998500"), (response, "response", "20")):
+        assert event.get_id() == "r-1"
+        assert event.get_type() == f"org.kubeflow.serving.inference.{kind}"
+        assert event.get_source() == "//here/penstock"
+        assert event.get_time().isoformat().startswith(f"2023-11-14T22:13:{second}")
+        extensions = {name: event.get_extension(name) for name in ("inferenceservicename", "namespace", "component", "endpoint")}
+        assert extensions == {"inferenceservicename": "m", "namespace": "shop", "component": "predictor", "endpoint": "default"}
+        assert json.loads(event.get_extension("metadata")) == {"X-Tenant": ["t"]}
+    assert request.get_data() == {"id": "mine", "inputs": [{"name": "X", "shape": [1, 2], "datatype": "FP32", "data": [1.5, -2.0]}]}
+    assert response.get_data() == {
+        "model_name": "m",
+        "model_version": "1",
+        "id": "mine",
+        "outputs": [{"name": "Y", "shape": [1], "datatype": "FP32", "data": [3.25]}],
+    }
+
+
+def test_what_json_lacks_goes_by_the_binary_extension():
+    """As it would have on the wire."""
+    bad = np.array([1.0, np.nan], np.float32)
+    ((_, event),) = read(record([tensor("X", bad), OUTPUT, tensor("H", [0.5], "FP16")]), NAMES._replace(mode="request"))
+    length = int(event.headers["inference-header-content-length"])
+    heads = orjson.loads(event.body[:length])["inputs"]
+    assert [head.get("parameters") for head in heads] == [{"binary_data_size": 8}, None, {"binary_data_size": 2}]
+    assert event.body[length:] == bad.tobytes() + np.array([0.5], np.float16).tobytes()
+    assert event.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_prediction_without_an_answer_has_only_a_request():
+    """As KServe's have."""
+    assert [event.get_type().rpartition(".")[2] for event, _ in read(record([INPUT])._replace(status_code="MODEL_FAILED"))] == ["request"]
+
+
+@pytest.mark.parametrize(("mode", "kinds"), [("all", ["request", "response"]), ("request", ["request"]), ("response", ["response"])])
+def test_the_mode_says_which_events_there_are(mode, kinds):
+    """The mode says which events there are."""
+    found = read(record([INPUT], [OUTPUT]), NAMES._replace(mode=mode))
+    assert [event.get_type().rpartition(".")[2] for event, _ in found] == kinds
+
+
+def test_a_canary_is_told_and_the_callers_own_event_id_is_kept():
+    """The id of an event that the request itself was."""
+    ((event, _),) = read(record()._replace(route="b", metadata={"ce-id": "theirs"}), NAMES._replace(mode="request"))
+    assert (event.get_extension("endpoint"), event.get_id()) == ("canary", "theirs")
+
+
+def test_no_value_can_begin_a_header_of_its_own():
+    """Line breaks and what is no ASCII stand encoded."""
+    ((_, event),) = read(record(request_id="a\r\nce-source: evil\u20ac"), NAMES._replace(mode="request"))
+    assert event.headers["ce-id"] == "a%0D%0Ace-source: evil%E2%82%AC"
+    assert all(" " <= letter <= "~" for value in event.headers.values() for letter in value)
