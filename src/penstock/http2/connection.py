@@ -5,7 +5,7 @@ once in a second. Streams go by their numbers; what is said of a stream that is 
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Final
 
 from penstock.http2 import frames
 from penstock.http2.controlled import SMALL_BYTES, Controlled
@@ -55,7 +55,7 @@ class ServerConnection(Controlled[H]):
     def _take(self, frame: Frame) -> None:
         if self._gathered is not None and frame.kind != frames.CONTINUATION:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "a field block is interrupted by another frame")
-        take = self._TAKE.get(frame.kind)
+        take = _TAKE.get(frame.kind)
         if take is None:
             self._idle.spend()
         elif (frame.stream_id == 0) is (frame.kind in _OF_STREAMS) and frame.kind != frames.WINDOW_UPDATE:
@@ -63,7 +63,8 @@ class ServerConnection(Controlled[H]):
         else:
             take(self, frame)
 
-    def _take_data(self, frame: Frame) -> None:
+    def take_data(self, frame: Frame) -> None:
+        """Take a piece of a body (section 6.1)."""
         size, stream = len(frame.payload), self._streams.get(frame.stream_id)
         if not self._window.take(size):
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the window of the connection allows")
@@ -93,7 +94,8 @@ class ServerConnection(Controlled[H]):
                 raise StreamFault(stream.id, Code.PROTOCOL_ERROR, "the body has another length than content-length says")
         self._pass_on(stream, data, ended=ended)
 
-    def _take_headers(self, frame: Frame) -> None:
+    def take_headers(self, frame: Frame) -> None:
+        """Take the fields that begin a request, or end its body (section 6.2)."""
         block = unpadded(frame)
         if frame.flags & frames.HAS_PRIORITY:
             if len(block) < frames.PRIORITY_BYTES:
@@ -105,7 +107,8 @@ class ServerConnection(Controlled[H]):
         else:
             self._gathered = frame.stream_id, ended, bytearray(block)
 
-    def _take_continuation(self, frame: Frame) -> None:
+    def take_continuation(self, frame: Frame) -> None:
+        """Take more of such fields (section 6.10)."""
         if self._gathered is None or self._gathered[0] != frame.stream_id:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "CONTINUATION that continues nothing")
         stream_id, ended, gathered = self._gathered
@@ -191,20 +194,19 @@ class ServerConnection(Controlled[H]):
             self._outbox.parts.append(frames.reset(fault.stream_id, fault.code))
             self._ignore(fault.stream_id)
 
-    _TAKE: ClassVar[dict[int, Callable[[Any, Frame], None]]] = {
-        frames.DATA: _take_data,
-        frames.HEADERS: _take_headers,
-        frames.PRIORITY: Controlled.take_priority,
-        frames.RST_STREAM: Controlled.take_reset,
-        frames.SETTINGS: Controlled.take_settings,
-        frames.PUSH_PROMISE: Controlled.take_push,
-        frames.PING: Controlled.take_ping,
-        frames.GOAWAY: Controlled.take_goaway,
-        frames.WINDOW_UPDATE: Controlled.take_window_update,
-        frames.CONTINUATION: _take_continuation,
-    }
 
-
+_TAKE: Final[dict[int, Callable[[ServerConnection[Any], Frame], None]]] = {
+    frames.DATA: ServerConnection.take_data,
+    frames.HEADERS: ServerConnection.take_headers,
+    frames.PRIORITY: ServerConnection.take_priority,
+    frames.RST_STREAM: ServerConnection.take_reset,
+    frames.SETTINGS: ServerConnection.take_settings,
+    frames.PUSH_PROMISE: ServerConnection.take_push,
+    frames.PING: ServerConnection.take_ping,
+    frames.GOAWAY: ServerConnection.take_goaway,
+    frames.WINDOW_UPDATE: ServerConnection.take_window_update,
+    frames.CONTINUATION: ServerConnection.take_continuation,
+}
 _OF_STREAMS: Final = frozenset(
     {
         frames.DATA,
