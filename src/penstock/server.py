@@ -80,6 +80,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         house.shadows.abandon()
         await house.manager.aclose()
         house.recorder.close()
+        house.feedback.log.close()
         house.tracer.close()
         house.access_log.close()
         if ready_file is not None:

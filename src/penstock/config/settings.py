@@ -90,8 +90,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def records_payloads(self) -> bool:
-        """Whether the settings say anything of recording a model; a `model.toml` may say more."""
-        return self.defaults.payloads.records or any("payloads" in options for options in self.models.values())
+        """Whether the settings say anything of recording a model, or what is said of it; a `model.toml` may say more."""
+        said = any({"payloads", "feedback"} & options.keys() for options in self.models.values())
+        return said or self.defaults.payloads.records or self.defaults.feedback.enabled
 
 
 class WantedModel(NamedTuple):

@@ -6,16 +6,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
-from penstock.domain.records import PayloadRecord
-from penstock.payloads.json_rows import line_of
-from penstock.payloads.layout import Partition, new_name
+from penstock.payloads.layout import new_name
 from penstock.payloads.leftovers import repair
 from penstock.payloads.open_file import OpenFile, make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.retention import forget
+from penstock.payloads.row_form import PAYLOADS, Place, RowForm
 from penstock.payloads.sink import SinkFailed
 
 _log = logging.getLogger(__name__)
@@ -30,12 +29,15 @@ class JsonLinesSink:
 
     name = "jsonl"
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, *, check: bool = False) -> None:
+    def __init__(
+        self, root: Path, options: PayloadOptions, clock: Clock = monotonic, *, check: bool = False, form: RowForm = PAYLOADS
+    ) -> None:
         """With `check`, the directory is made and tried at once; raises `OSError` if it cannot be written."""
         self._root = root
+        self._form = form
         self._options = options
         self._clock = clock
-        self._open: dict[tuple[str, str], tuple[Partition, OpenFile]] = {}
+        self._open: dict[tuple[str, str], tuple[Place, OpenFile]] = {}
         self._repaired = False
         self._forgotten_ns: int | None = None
         if check:
@@ -43,7 +45,7 @@ class JsonLinesSink:
             with tempfile.TemporaryFile(dir=root):
                 pass
 
-    def write(self, records: Sequence[PayloadRecord]) -> None:
+    def write(self, records: Sequence[Any]) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""
         lost: Counter[str] = Counter()
         reasons: set[str] = set()
@@ -59,7 +61,7 @@ class JsonLinesSink:
     def flush(self) -> None:
         """Repair what an earlier process has left, seal what is old enough, remove what is too old."""
         if not self._repaired:
-            repair(self._root, _ABANDONED * self._options.rotate_s)
+            repair(self._root, _ABANDONED * self._options.rotate_s, self._form.folders)
             self._repaired = True
         now_ns = self._clock()
         for key, (_, file) in list(self._open.items()):
@@ -67,30 +69,30 @@ class JsonLinesSink:
                 self._seal(key)
         if self._forgotten_ns is None or now_ns - self._forgotten_ns >= _RETENTION_NS:
             self._forgotten_ns = now_ns
-            forget(self._root, self._options.keep_days, self._options.keep_bytes)
+            forget(self._root, self._options.keep_days, self._options.keep_bytes, self._form.folders)
 
     def close(self) -> None:
         """Seal every file."""
         for key in list(self._open):
             self._seal(key)
 
-    def _lines(self, records: Sequence[PayloadRecord], lost: Counter[str]) -> dict[Partition, list[bytes]]:
-        lines: dict[Partition, list[bytes]] = {}
+    def _lines(self, records: Sequence[Any], lost: Counter[str]) -> dict[Place, list[bytes]]:
+        lines: dict[Place, list[bytes]] = {}
         for record in records:
             try:
-                lines.setdefault(Partition.of(record), []).append(line_of(record))
+                lines.setdefault(self._form.place(record), []).append(self._form.line(record))
             except Exception:  # one record that cannot be written must not cost the others theirs
                 lost["encode"] += 1
                 _log.exception("a record of model %s cannot be written as JSON", record.model)
         return {partition: there for partition, there in lines.items() if there}
 
-    def _append(self, partition: Partition, lines: list[bytes]) -> None:
+    def _append(self, partition: Place, lines: list[bytes]) -> None:
         file = self._file(partition)
         file.append(b"".join(lines))
         if file.size_bytes >= self._options.rotate_bytes:
             self._seal((partition.model, partition.version))
 
-    def _file(self, partition: Partition) -> OpenFile:
+    def _file(self, partition: Place) -> OpenFile:
         """Return the file of a partition; a new one where it has been removed, and for a new hour."""
         key = partition.model, partition.version
         there = self._open.get(key)

@@ -15,6 +15,8 @@ OPEN: Final = ".inprogress"
 BAD: Final = ".quarantined"
 """The end of the name of a file that is not what it should be; it begins with a dot too."""
 SUFFIX: Final = ".jsonl"
+FOLDERS: Final = "model=*/version=*/date=*/hour=*"
+"""What lies between the directory and its files."""
 NO_VERSION: Final = "none"
 """Stands in paths for predictions that no version had a part in."""
 _US_PER_HOUR: Final = 3_600_000_000

@@ -10,19 +10,19 @@ from typing import BinaryIO
 
 import orjson
 
-from penstock.payloads.layout import OPEN, bad_path, host, sealed_path, writer_host
+from penstock.payloads.layout import FOLDERS, OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
 
 _log = logging.getLogger(__name__)
 
 
-def repair(root: Path, abandoned_s: float) -> None:
+def repair(root: Path, abandoned_s: float, folders: str = FOLDERS) -> None:
     """Seal what writers have left below a directory, without the half line that a kill may leave; quarantine what is no JSON.
 
     A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for `abandoned_s`.
     Blocks; what cannot be repaired now is told in the log and tried again at the next start.
     """
-    for path in sorted(root.glob(f"model=*/version=*/date=*/hour=*/.*{OPEN}")):
+    for path in sorted(root.glob(f"{folders}/.*{OPEN}")):
         try:
             _repair(path, abandoned_s)
         except OSError as error:

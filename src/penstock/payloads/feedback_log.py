@@ -1,0 +1,105 @@
+"""Writes what is said of predictions beside the payloads, on a thread of its own.
+
+Nothing that was taken is dropped for want of room: whoever brings a word is refused while the queue is full, and may come again.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from penstock.domain.errors import Overloaded
+from penstock.payloads.feedback_record import FeedbackRecord
+from penstock.payloads.jsonl_sink import JsonLinesSink
+from penstock.payloads.options import PayloadOptions
+from penstock.payloads.row_form import FEEDBACK
+from penstock.payloads.sink import SinkFailed
+
+_log = logging.getLogger(__name__)
+_BLOCK: Final = 256
+"""Rows that are encoded and written together."""
+_MOST_ROWS: Final = 65_536
+_OVERHEAD_BYTES: Final = 1024
+"""What a row takes beside the elements of its tensors."""
+_LAST_ROWS_S: Final = 5.0
+FOLDER: Final = "feedback"
+"""Below the directory of the payloads."""
+
+
+class FeedbackLog:
+    """Takes rows on the event loop; `_work` and what it calls run on the thread."""
+
+    def __init__(self, options: PayloadOptions, state_dir: Path) -> None:
+        self.written = 0
+        """Rows that are in files; the writer's."""
+        self.dropped: Mapping[str, int] = {}
+        """Rows that could not be written, by reason; the writer makes a new one each time."""
+        self._sink = JsonLinesSink(options.directory(state_dir) / FOLDER, options, form=FEEDBACK)
+        self._flush_s = options.flush_s
+        self._max_bytes = options.max_bytes
+        self._rows: deque[FeedbackRecord] = deque()
+        self._taken_bytes = self._given_bytes = 0
+        self._wake = threading.Event()
+        self._stopping = False
+        self._writer: threading.Thread | None = None
+
+    def check_room(self) -> None:
+        """Raise `Overloaded` while the writer is behind."""
+        if self._taken_bytes - self._given_bytes >= self._max_bytes or len(self._rows) >= _MOST_ROWS:
+            raise Overloaded("feedback comes faster than it is written; what was not taken may be sent again in a second", retry_after_s=1)
+
+    def put(self, record: FeedbackRecord) -> None:
+        """Have a row written soon; begins to write with the first one."""
+        self._taken_bytes += _size_of(record)
+        self._rows.append(record)
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._work, name="penstock-feedback", daemon=True)
+            self._writer.start()
+        if len(self._rows) >= _BLOCK and not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, within_s: float = _LAST_ROWS_S) -> None:
+        """Write what waits and finish the files; what takes longer is given up, and told in the log. Blocks."""
+        self._stopping = True
+        self._wake.set()
+        if self._writer is not None:
+            self._writer.join(within_s)
+            if self._writer.is_alive():
+                _log.error("%d rows of feedback could not be written in time", len(self._rows))
+
+    def _work(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._flush_s)
+            self._wake.clear()
+            self._turn()
+        self._turn()
+        self._ask(self._sink.close)
+
+    def _turn(self) -> None:
+        while self._rows:
+            records = [self._rows.popleft() for _ in range(min(_BLOCK, len(self._rows)))]
+            lost = self._ask(partial(self._sink.write, records), len(records))
+            self.written += len(records) - sum(lost.values())
+            self._given_bytes += sum(map(_size_of, records))
+        self._ask(self._sink.flush)
+
+    def _ask(self, act: Callable[[], None], rows: int = 0) -> Mapping[str, int]:
+        """Have the sink do something; returns what is lost by it, by reason."""
+        try:
+            act()
+        except SinkFailed as failure:
+            _log.warning("feedback is not recorded: %s; it counts all the same, and what is lost is counted", failure)
+            self.dropped = Counter(self.dropped) + Counter(failure.lost)
+            return failure.lost
+        except Exception:
+            _log.exception("feedback cannot be recorded for a reason of ours")
+            self.dropped = Counter(self.dropped) + Counter({"fault": rows})
+            return {"fault": rows}
+        return {}
+
+
+def _size_of(record: FeedbackRecord) -> int:
+    return _OVERHEAD_BYTES + sum([tensor.size_bytes for tensor in record.truth])
