@@ -41,6 +41,7 @@ _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lamb
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
 _LONG: Final = Rule("a number of seconds above 0, up to a year", lambda value: not any(feedback_problems(FeedbackOptions(keep_s=value))))
 _WINDOW: Final = Rule("a whole number from 1 to 1000000", lambda value: not any(feedback_problems(FeedbackOptions(window_rows=value))))
+_DIFFERENT: Final = Rule("a list of names that differ", lambda value: len(set(value)) == len(value))
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -103,6 +104,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "max_bytes": _COUNT_OR_NONE,
         "window_rows": _WINDOW,
         "window_s": _LONG,
+        "classes": _DIFFERENT,
     },
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,27 +34,55 @@ COLUMNS: Final = {
     "metadata": "MAP(VARCHAR, VARCHAR)",
 }
 """The view `payloads`: its columns and their types. Timestamps are UTC."""
+FEEDBACK_COLUMNS: Final = {
+    "schema_version": "INTEGER",
+    "request_id": "VARCHAR",
+    "timestamp": "TIMESTAMP",
+    "model": "VARCHAR",
+    "version": "VARCHAR",
+    "route": "VARCHAR",
+    "outcome": "VARCHAR",
+    "reward": "DOUBLE",
+    "truth": _CELLS,
+}
+"""The view `feedback`: the first word on each prediction, so that a join gives no row twice."""
 _LARGEST_LINE: Final = 256 * 1024 * 1024
+_BLOCK: Final = 1000
 _BIGGEST_INT: Final = 2**63
 
 Error = duckdb.Error
 """What a query that DuckDB refuses raises."""
 
 
-def opened(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
-    """Return a database in memory whose view `payloads` is the rows of these files."""
+def opened(files: Sequence[Path], feedback: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+    """Return a database in memory whose views `payloads` and `feedback` are the rows of these files."""
     database = duckdb.connect()
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
+    _create(database, "payloads", files, COLUMNS)
+    first = "QUALIFY row_number() OVER (PARTITION BY model, request_id ORDER BY timestamp) = 1"
+    _create(database, "feedback", feedback, FEEDBACK_COLUMNS, first)
+    return database
+
+
+def _create(database: duckdb.DuckDBPyConnection, view: str, files: Sequence[Path], columns: Mapping[str, str], which: str = "") -> None:
     if not files:
-        database.execute(f"CREATE TABLE payloads ({columns})")
-        return database
-    kinds = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in COLUMNS.items())
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        database.execute(f"CREATE TABLE {view} ({declared})")
+        return
+    kinds = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
     names = ", ".join(_quoted(str(path)) for path in files)
     database.execute(
-        f"CREATE VIEW payloads AS SELECT * FROM read_json([{names}], format = 'newline_delimited', compression = 'none', "  # noqa: S608 - quoted
-        f"hive_partitioning = false, maximum_object_size = {_LARGEST_LINE}, columns = {{{kinds}}})"
+        f"CREATE VIEW {view} AS SELECT * FROM read_json([{names}], format = 'newline_delimited', compression = 'none', "  # noqa: S608 - quoted
+        f"hive_partitioning = false, maximum_object_size = {_LARGEST_LINE}, columns = {{{kinds}}}) {which}"
     )
-    return database
+
+
+def table_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, by the names of its columns; raises `Error`."""
+    with duckdb.connect() as database:
+        answer = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
+        names = [column[0] for column in answer.description or []]
+        while block := answer.fetchmany(_BLOCK):
+            yield from (dict(zip(names, row, strict=True)) for row in block)
 
 
 def write_table(rows: Iterable[dict[str, Any]], path: Path, form: str) -> dict[str, str]:

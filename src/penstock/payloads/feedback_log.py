@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.domain.errors import Overloaded
-from penstock.payloads.feedback_record import FeedbackRecord
+from penstock.payloads.feedback_record import FOLDER, FeedbackRecord
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.row_form import FEEDBACK
@@ -25,8 +25,6 @@ _MOST_ROWS: Final = 65_536
 _OVERHEAD_BYTES: Final = 1024
 """What a row takes beside the elements of its tensors."""
 _LAST_ROWS_S: Final = 5.0
-FOLDER: Final = "feedback"
-"""Below the directory of the payloads."""
 
 
 class FeedbackLog:

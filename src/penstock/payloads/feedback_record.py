@@ -12,6 +12,8 @@ from penstock.payloads.json_rows import cells_of
 
 SCHEMA_VERSION: Final = 1
 """Grows when a column changes its meaning; a column that is added leaves it."""
+FOLDER: Final = "feedback"
+"""Below the directory of the payloads."""
 FOLDERS: Final = "model=*/date=*"
 """What lies between the directory and its files."""
 _US_PER_S: Final = 1_000_000

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
+from penstock.payloads.feedback_record import FOLDER
 from penstock.payloads.layout import OPEN, SUFFIX
 
 _LENGTH: Final = struct.Struct("<I")
@@ -25,6 +26,12 @@ class UnreadableRow(ValueError):
 def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files whose writers have finished them, the oldest first."""
     found = root.glob(f"model={model}/version={version}/date=*/hour=*/*{SUFFIX}")
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
+
+
+def feedback_files(root: Path, model: str = "*") -> list[Path]:
+    """Return the files of feedback below a directory of payloads whose writers have finished them, the oldest first."""
+    found = (root / FOLDER).glob(f"model={model}/date=*/*{SUFFIX}")
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
 
 

@@ -101,11 +101,11 @@ def test_text_labels_are_judged_by_the_classes_that_the_settings_name(serving: S
 def test_a_reward_needs_no_truth(serving: Serving, ask: Any) -> None:
     """It is averaged by version and arm, and shown as a metric."""
     for reward in (1, 0.5):
-        assert tell(serving, {"id": ask(version="1"), "reward": reward}).json()["outcome"] == "joined"
+        assert tell(serving, {"id": ask(version="2"), "reward": reward}).json()["outcome"] == "joined"
 
-    figures = next(one for one in quality(serving, "digits")["figures"] if (one["version"], one["arm"]) == ("1", "pinned"))
+    figures = next(one for one in quality(serving, "digits")["figures"] if (one["version"], one["arm"]) == ("2", "pinned"))
     assert figures["reward"] == 0.75
-    assert counted(serving, "penstock_quality_reward", model="digits", version="1") == 0.75
+    assert counted(serving, "penstock_quality_reward", model="digits", version="2") == 0.75
 
 
 def test_a_second_word_is_a_duplicate_and_changes_nothing(serving: Serving, ask: Any) -> None:
