@@ -15,7 +15,8 @@ def measure() -> list[Row]:
     costs: dict[str, list[Cost]] = {name: [] for name in _SETTINGS}
     with contextlib.ExitStack() as stack:
         servers = {
-            name: stack.enter_context(serving_mlp(cores()[0], f"defaults.feedback.enabled={value}")) for name, value in _SETTINGS.items()
+            name: stack.enter_context(serving_mlp(cores()[0], f"defaults.feedback.enabled={value}", "defaults.slo_ms=60000"))
+            for name, value in _SETTINGS.items()
         }
         askers = {name: Asker(server) for name, server in servers.items()}
         for name, server in [*servers.items()] * (ROUNDS + 1):

@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from io import BytesIO
+from itertools import islice
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -59,7 +61,9 @@ class FeedbackEndpoints:
         document = None if lines else _document(body)
         if isinstance(document, dict):
             return self._one(model, document)
-        return await self._many(model, list(_lines(body)) if document is None else [partial(_itself, entry) for entry in document])
+        return await self._many(
+            model, list(islice(_lines(body), MOST_WORDS + 1)) if document is None else [partial(_itself, entry) for entry in document]
+        )
 
     def _one(self, model: str, document: object) -> Response:
         reason, prediction, request_id = self._take(model, partial(_itself, document))
@@ -70,7 +74,7 @@ class FeedbackEndpoints:
 
     async def _many(self, model: str, words: list[Read]) -> Response:
         if len(words) > MOST_WORDS:
-            raise TooLarge(f"the request holds {len(words)} words of feedback; send at most {MOST_WORDS} at once")
+            raise TooLarge(f"the request holds more than {MOST_WORDS} words of feedback; send the rest in another one")
         outcomes: Counter[str] = Counter(dict.fromkeys(map(str, (*Reason, REFUSED)), 0))
         errors: list[dict[str, object]] = []
         for index, read_word in enumerate(words):
@@ -130,7 +134,7 @@ def _document(body: bytes) -> dict[str, Any] | list[Any] | None:
 
 
 def _lines(body: bytes) -> Iterator[Read]:
-    for line in body.splitlines():
+    for line in BytesIO(body):
         if line.strip():
             yield partial(_read_line, line)
 

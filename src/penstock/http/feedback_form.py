@@ -56,7 +56,10 @@ def word_of(one: Said, schemas: Sequence[ModelSchema]) -> Word:
     schema = next(
         (schema for schema in schemas if all(isinstance(name, str) and name in schema.output_named for name in names)), schemas[0]
     )
-    return Word(one.request_id, (_short if is_short else _tensors)(one.outputs, schema))
+    truth = (_short if is_short else _tensors)(one.outputs, schema)
+    if empty := [tensor.name for tensor in truth if not tensor.array.size]:
+        raise InvalidInput(f"the truth of {shown(empty[0])} holds no values; send one for each row")
+    return Word(one.request_id, truth)
 
 
 def _reward(document: Mapping[str, Any]) -> float | None:

@@ -214,6 +214,7 @@ def test_one_line_of_words_is_many_by_its_media_type(serving: Serving, ask: Any)
         (b'{"id": "a", "reward": NaN}', "NaN"),
         ({"id": "a", "outputs": 3}, "JSON number"),
         ({"id": "a", "outputs": {}}, "0 outputs"),
+        ({"id": "a", "outputs": {"label": []}}, "no values"),
         ({"id": "a", "outputs": {"lable": 3}}, "label INT64[-1]"),
         ({"id": "a", "outputs": {"label": "three"}}, "output 'label' holds \"'three'\"; INT64 takes integers"),
         ({"id": "a", "outputs": {"label": 3.0}}, "INT64 takes integers"),

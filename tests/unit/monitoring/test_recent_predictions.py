@@ -3,7 +3,7 @@
 import tracemalloc
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.domain.clock import NS_PER_S
@@ -115,6 +115,7 @@ def test_long_texts_count_for_what_they_take() -> None:
     assert recent.size_bytes > 10_000
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["ask", "tell"]), st.integers(0, 40)), max_size=60))
 def test_the_count_of_bytes_is_exact_whatever_happens(steps: list[tuple[str, str, int]]) -> None:
     """After any course of predictions, words and time the bytes are those of what is kept, and never more than allowed."""
