@@ -56,25 +56,22 @@ class FeedbackEndpoints:
         """
         model = self._catalog.model(request.path_params["model"]).name
         self._feedback.of(model)
-        body = await read_body(request, self._limit)
-        lines = request.headers.get("content-type", "").partition(";")[0].strip().lower() in _LINES
-        document = None if lines else _document(body)
-        if isinstance(document, dict):
-            return self._one(model, document)
-        return await self._many(
-            model, list(islice(_lines(body), MOST_WORDS + 1)) if document is None else [partial(_itself, entry) for entry in document]
-        )
+        try:
+            body = await read_body(request, self._limit)
+            found = _words(body, in_lines=_media_type(request) in _LINES)
+        except PenstockError:
+            self._feedback.refuse(model)
+            raise
+        return await self._many(model, found) if isinstance(found, list) else self._one(model, found)
 
-    def _one(self, model: str, document: object) -> Response:
-        reason, prediction, request_id = self._take(model, partial(_itself, document))
+    def _one(self, model: str, read_word: Read) -> Response:
+        reason, prediction, request_id = self._take(model, read_word)
         told = {"id": request_id, "outcome": reason}
         if prediction is not None:
             told |= {"version": prediction.version, "arm": prediction.arm}
         return json_response(told, 202 if reason in _LATER else 200)
 
     async def _many(self, model: str, words: list[Read]) -> Response:
-        if len(words) > MOST_WORDS:
-            raise TooLarge(f"the request holds more than {MOST_WORDS} words of feedback; send the rest in another one")
         outcomes: Counter[str] = Counter(dict.fromkeys(map(str, (*Reason, REFUSED)), 0))
         errors: list[dict[str, object]] = []
         for index, read_word in enumerate(words):
@@ -115,14 +112,30 @@ class FeedbackEndpoints:
         return [self._catalog.find(model).schema, *(served.versions[number].schema for number in served.ready_versions)]
 
 
-def _document(body: bytes) -> dict[str, Any] | list[Any] | None:
-    """Return the word, or the words, that a body holds; None for one that holds a word in each line."""
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _words(body: bytes, *, in_lines: bool) -> Read | list[Read]:
+    """Return the word, or the words, that a body holds: an object, a list, or lines. Raises `InvalidInput`, and `TooLarge` for too many."""
     if not body.strip():
         raise InvalidInput('the body is empty; send {"id": request id, "outputs": …}, or with "reward"')
+    document = None if in_lines else _document(body)
+    if isinstance(document, dict):
+        return partial(_itself, document)
+    words: list[Read] = list(islice(_lines(body), MOST_WORDS + 1)) if document is None else [partial(_itself, word) for word in document]
+    if len(words) > MOST_WORDS:
+        raise TooLarge(f"the request holds more than {MOST_WORDS} words of feedback; send the rest in another one")
+    return words
+
+
+def _document(body: bytes) -> dict[str, Any] | list[Any] | None:
+    """Return the JSON that a body is; None for one that goes on in further lines."""
     try:
         document = read(body)
     except InvalidInput:
-        if len(lines := body.split(b"\n", 2)) > 1 and lines[0].strip().endswith(b"}") and any(map(bytes.strip, lines[1:])):
+        first, *more = body.split(b"\n", 2)
+        if first.strip().endswith(b"}") and any(map(bytes.strip, more)):
             return None
         raise
     check_nesting(document, body)

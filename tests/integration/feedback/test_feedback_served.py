@@ -196,6 +196,17 @@ def test_one_line_of_words_is_many_by_its_media_type(serving: Serving, ask: Any)
     assert (answer.status_code, answer.json()["joined"]) == (200, 1)
 
 
+@pytest.mark.parametrize("body", [b"", b"\n \n", b"not json\n"])
+def test_lines_without_a_word_are_refused(serving: Serving, body: bytes) -> None:
+    """Empty ones, blank ones, and those that are no JSON; each is counted."""
+    before = quality(serving, "digits")["feedback"]["refused"]
+
+    answer = tell(serving, body, **{"content-type": "application/x-ndjson"})
+
+    assert answer.status_code == 400, answer.text
+    assert quality(serving, "digits")["feedback"]["refused"] == before + 1
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
