@@ -33,7 +33,7 @@ class ModelFeedback:
         self._keep: Final = self.recent.keep
 
     def __call__(self, ticket: Ticket, _status: str) -> None:
-        """Hear of a prediction's end; what was not answered can be neither right nor wrong. Costs a microsecond, never raises."""
+        """Hear of a prediction's end; what was not answered can be neither right nor wrong. Costs a microsecond or two, never raises."""
         response = ticket.response
         if response is None:
             return
