@@ -60,6 +60,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
     house.recorder.start()
+    house.feedback.log.start()
     house.tracer.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))

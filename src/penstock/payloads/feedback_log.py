@@ -41,8 +41,20 @@ class FeedbackLog:
         self._rows: deque[FeedbackRecord] = deque()
         self._taken_bytes = self._given_bytes = 0
         self._wake = threading.Event()
-        self._stopping = False
+        self._started = self._wanted = self._stopping = False
         self._writer: threading.Thread | None = None
+
+    def want(self) -> None:
+        """Expect words: what an earlier process has left is finished, and what is too old removed, before the first of them comes."""
+        self._wanted = True
+        if self._started:
+            self._begin()
+
+    def start(self) -> None:
+        """Begin to write as soon as words are expected."""
+        self._started = True
+        if self._wanted:
+            self._begin()
 
     def check_room(self) -> None:
         """Raise `Overloaded` while the writer is behind."""
@@ -50,12 +62,10 @@ class FeedbackLog:
             raise Overloaded("feedback comes faster than it is written; what was not taken may be sent again in a second", retry_after_s=1)
 
     def put(self, record: FeedbackRecord) -> None:
-        """Have a row written soon; begins to write with the first one."""
+        """Have a row written soon."""
         self._taken_bytes += _size_of(record)
         self._rows.append(record)
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._work, name="penstock-feedback", daemon=True)
-            self._writer.start()
+        self._begin()
         if len(self._rows) >= _BLOCK and not self._wake.is_set():
             self._wake.set()
 
@@ -67,6 +77,11 @@ class FeedbackLog:
             self._writer.join(within_s)
             if self._writer.is_alive():
                 _log.error("%d rows of feedback could not be written in time", len(self._rows))
+
+    def _begin(self) -> None:
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._work, name="penstock-feedback", daemon=True)
+            self._writer.start()
 
     def _work(self) -> None:
         while not self._stopping:

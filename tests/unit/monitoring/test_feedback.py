@@ -184,14 +184,23 @@ def test_files_lie_beside_the_payloads_by_model_and_day(site: Site) -> None:
 
 
 def test_what_a_killed_server_has_left_is_finished_by_the_next(site: Site, tmp_path: Path) -> None:
-    """As with payloads: whole lines stay, half a line goes."""
+    """Whole lines stay, half a line goes; no word need come for it."""
     folder = site.root / "model=m" / "date=2026-01-01"
     folder.mkdir(parents=True)
     (folder / ".20260101T000000Z-elsewhere-1-000001.jsonl.inprogress").write_bytes(b'{"request_id":"left"}\n{"requ')
     os.utime(folder / ".20260101T000000Z-elsewhere-1-000001.jsonl.inprogress", (1, 1))
-    site.feedback.take("m", Word("gone", (), 1.0))
+    site.log.start()
 
-    assert {row["request_id"] for row in site.rows()} == {"left", "gone"}
+    assert [row["request_id"] for row in site.rows()] == ["left"]
+
+
+def test_nothing_is_written_where_no_feedback_is_wanted(tmp_path: Path) -> None:
+    """Not even a directory is made, and no thread runs."""
+    site = Site(tmp_path)
+    site.feedback.follow("m", FeedbackOptions(), {})
+    site.log.start()
+
+    assert (site.log._writer, list(tmp_path.iterdir())) == (None, [])
 
 
 def test_files_go_when_they_are_too_old(tmp_path: Path) -> None:
