@@ -13,10 +13,13 @@ from penstock.domain.start import StartError
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.feedback import FeedbackEndpoints
 from penstock.http.management import Management
 from penstock.http.models import Models
+from penstock.http.monitoring import MonitoringReports
 from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
+from penstock.http.quality_report import quality_section
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
@@ -24,13 +27,16 @@ from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import payload_views, server_view, shadow_views, version_views
+from penstock.inference.scrape import feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
+from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.rollouts import Rollouts
+from penstock.monitoring.feedback import Feedback
+from penstock.payloads.feedback_log import FeedbackLog
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
@@ -64,19 +70,33 @@ class House:
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
         self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        feedback_log = FeedbackLog(settings.payloads, state_dir)
+        self.feedback: Final = Feedback(partial(attach, party="feedback"), feedback_log, state_dir)
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
+            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self._follow
         )
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
         payloads = partial(payload_views, self.recorder)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer)
+        self.metrics: Final = Metrics(
+            self._counted,
+            versions,
+            self.catalog.provenance,
+            shadows,
+            payloads,
+            tracer=self.tracer,
+            feedback=partial(feedback_view, self.feedback),
+        )
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, partial(disagreement, self.shadows.books))
 
     def ready(self) -> bool:
         """Tell whether requests should be sent here."""
         return self.manager.ready and not self.admission.leaving
+
+    def _follow(self, model: str, options: ModelOptions) -> None:
+        self.recorder.follow(model, options.payloads)
+        self.feedback.follow(model, options.feedback, options.payloads.redact)
 
     def _counted(self) -> ServerView:
         return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=self.access_log.dropped)
@@ -92,8 +112,10 @@ class House:
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),
+            MonitoringReports({"quality": quality_section(self.feedback)}, self.catalog, token),
         )
-        return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
+        told = (FeedbackEndpoints(self.feedback, self.catalog, self.settings.http),)
+        return prediction_app(predictions, models, management, self.settings.http, told), admin_app(models, management, groups)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""

@@ -60,6 +60,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
     listeners = Listeners(house, _token(settings))
     house.access_log.start()
     house.recorder.start()
+    house.feedback.log.start()
     house.tracer.start()
     addresses = await listeners.open()
     start = asyncio.create_task(_start(house, patient=is_remote(settings.registry.uri)))
@@ -80,6 +81,7 @@ async def _serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file
         house.shadows.abandon()
         await house.manager.aclose()
         house.recorder.close()
+        house.feedback.log.close()
         house.tracer.close()
         house.access_log.close()
         if ready_file is not None:

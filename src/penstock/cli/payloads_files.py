@@ -31,6 +31,13 @@ class Recorded(NamedTuple):
         return sealed_files(self.root, self.model, self.version)
 
     @property
+    def feedback(self) -> list[Path]:
+        """The files of feedback that are finished; those of all versions, for they lie together."""
+        from penstock.payloads.reading import feedback_files  # noqa: PLC0415 - as above
+
+        return feedback_files(self.root, self.model)
+
+    @property
     def all(self) -> list[Path]:
         """Those and the ones that are being written."""
         from penstock.payloads.reading import open_files  # noqa: PLC0415 - as above

@@ -14,6 +14,7 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
+from penstock.monitoring.feedback_options import FeedbackOptions, feedback_problems
 from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
@@ -40,6 +41,9 @@ _DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < v
 _HEADERS: Final = Rule("a list of header names", lambda value: all(name.strip() for name in value))
 _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lambda value: value is None or 0 <= value <= DAY_MS)
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
+_LONG: Final = Rule("a number of seconds above 0, up to a year", lambda value: not any(feedback_problems(FeedbackOptions(keep_s=value))))
+_WINDOW: Final = Rule("a whole number from 1 to 1000000", lambda value: not any(feedback_problems(FeedbackOptions(window_rows=value))))
+_DIFFERENT: Final = Rule("a list of names that differ", lambda value: len(set(value)) == len(value))
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -109,6 +113,13 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     EventOptions: {"url": _ADDRESS, "namespace": _TEXT},
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
     RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
+    FeedbackOptions: {
+        "keep_s": _LONG,
+        "max_bytes": _COUNT_OR_NONE,
+        "window_rows": _WINDOW,
+        "window_s": _LONG,
+        "classes": _DIFFERENT,
+    },
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

@@ -32,8 +32,10 @@ _METRICS: Final = "/metrics"
 _ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
 
 
-def prediction_app(predictions: Predictions, models: Models, management: Management, options: HttpOptions) -> Starlette:
-    """Return the application of the prediction listener; it reads only."""
+def prediction_app(
+    predictions: Predictions, models: Models, management: Management, options: HttpOptions, groups: Iterable[Endpoints] = ()
+) -> Starlette:
+    """Return the application of the prediction listener; it changes nothing of what is served."""
     hosts = [Middleware(HostCheck, allowed=options.allowed_hosts)] if options.allowed_hosts else []
     routes = [
         *_v2(predictions, models),
@@ -42,6 +44,7 @@ def prediction_app(predictions: Predictions, models: Models, management: Managem
         endpoint("/v2/repository/index", models.index, "POST"),
         endpoint("/v2/repository/{repository}/index", _no_repositories, "POST"),
         endpoint("/v2/logging", management.logging, "GET"),
+        *(route for group in groups for route in group.routes()),
         *docs.routes(penstock.__version__),
     ]
     return _app(routes, hosts)

@@ -11,7 +11,9 @@ from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowQueue
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
+from penstock.monitoring.feedback import Feedback
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.feedback import FeedbackView, RememberedView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
@@ -40,6 +42,12 @@ def payload_views(recorder: Recorder) -> Iterator[PayloadView]:
         backlog = writer.backlog
         view = PayloadView(name, writer.intake.accepted, writer.written, writer.dropped, writer.waiting, writer.intake.size_bytes)
         yield view if backlog is None else replace(view, is_up=backlog.is_up, buffer_bytes=backlog.size_bytes)
+
+
+def feedback_view(feedback: Feedback) -> FeedbackView:
+    """Return what is counted of feedback, and the figures that it gives."""
+    models = [RememberedView(one.model, len(one.recent), one.recent.size_bytes, one.figures_by_branch()) for one in feedback]
+    return FeedbackView(feedback.outcomes, feedback.log.written, feedback.log.dropped, models)
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

@@ -50,7 +50,7 @@ class Manager:
     ) -> None:
         """Without a state directory no route outlives the process.
 
-        `shadowed` hears of the shadows of each route that is put in force, `recorded` of what is to be recorded of a model.
+        `shadowed` hears of the shadows of each route that is put in force, `recorded` of the options of each version.
         """
         self.catalog: Final = catalog
         named: Mapping[str, str | None] = dict(only)

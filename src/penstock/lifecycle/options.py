@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from penstock.domain.route import Route
+from penstock.monitoring.feedback_options import FeedbackOptions
 from penstock.payloads.options import RecordingOptions
 
 
@@ -78,6 +79,9 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
     """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
+
+    feedback: FeedbackOptions = msgspec.field(default_factory=FeedbackOptions)
+    """Whether the truth about answers may be told, and how they are judged by it: {enabled = true}."""
 
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""

@@ -17,6 +17,7 @@ from penstock.lifecycle.events import Who
 from penstock.lifecycle.freshness import is_stale, is_unchanged
 from penstock.lifecycle.listings import Listings
 from penstock.lifecycle.loader import Loader
+from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.policy import Load, Step
 from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Routes, Shadowed
@@ -24,12 +25,11 @@ from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.timers import Timers
 from penstock.lifecycle.version import ServedVersion
-from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
 _log = logging.getLogger(__name__)
-Recorded = Callable[[str, RecordingOptions], None]
-"""Hears what is to be recorded of a model, before a version of it takes requests."""
+Recorded = Callable[[str, ModelOptions], None]
+"""Hears the options of a version before it takes requests: what is to be recorded of its model, and remembered."""
 _NEWEST: Final = "latest:1"
 """What is served of a model whose settings make no sense."""
 
@@ -243,7 +243,7 @@ class Reconciler:
             self._failed(model, found, version, refusal)
             raise refusal from error
         version.load_s = time.monotonic() - started
-        self._recorded(model.name, readiness.options.payloads)
+        self._recorded(model.name, readiness.options)
         version.become_ready(readiness)
         model.versions[found.number] = version
         model.forget()

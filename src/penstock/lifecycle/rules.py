@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.domain.names import is_alias, is_version_number
 from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
+from penstock.monitoring.feedback_options import feedback_problems
 from penstock.payloads.options import recording_problems
 
 DAY_S: Final = 86_400
@@ -56,6 +57,10 @@ _PAYLOADS: Final = Rule(
     '"hash", "truncate:N" or "bucket:W"',
     lambda value: not any(recording_problems(value)),
 )
+_FEEDBACK: Final = Rule(
+    "a table that makes sense: keep_s and window_s are seconds up to a year, max_bytes and window_rows whole numbers, and classes differ",
+    lambda value: not any(feedback_problems(value)),
+)
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
@@ -72,6 +77,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
     "payloads": _PAYLOADS,
+    "feedback": _FEEDBACK,
     "require_placement": _SHARE,
 }
 """The rule of each option that has one; for a table of free keys it holds for each value in it."""

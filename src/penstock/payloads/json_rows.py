@@ -39,8 +39,8 @@ def line_of(record: PayloadRecord) -> bytes:
         record.batch_size,
         orjson.dumps(record.client),
         record.sampling_fraction,
-        _cells(record.inputs),
-        _cells(record.outputs),
+        cells_of(record.inputs),
+        cells_of(record.outputs),
         orjson.dumps(record.metadata),
     )
 
@@ -64,7 +64,8 @@ def _common(model: str, version: str, digest: str, alias: str, route: str, proto
     return orjson.dumps(fields)[1:-1]
 
 
-def _cells(tensors: Sequence[Tensor]) -> bytes:
+def cells_of(tensors: Sequence[Tensor]) -> bytes:
+    """Return the tensors as the elements of a JSON list; raises TypeError for names that are no UTF-8."""
     if len(tensors) == 1:  # as nearly always
         return _cell(tensors[0])
     return b",".join(map(_cell, tensors))

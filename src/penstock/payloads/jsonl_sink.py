@@ -5,16 +5,15 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from penstock.domain.clock import Clock, monotonic
-from penstock.domain.records import PayloadRecord
-from penstock.payloads.file_set import FileSet, Heard
+from penstock.payloads.file_set import FileSet
 from penstock.payloads.form import Form
-from penstock.payloads.json_rows import line_of
-from penstock.payloads.layout import JSON_LINES, Partition
-from penstock.payloads.leftovers import whole_lines
+from penstock.payloads.layout import JSON_LINES
+from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
+from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import SinkFailed, Tally
 
 _log = logging.getLogger(__name__)
@@ -27,14 +26,23 @@ class JsonLinesSink:
     name = "jsonl"
     backlog = None
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        options: PayloadOptions,
+        clock: Clock = monotonic,
+        heard: Heard = lambda _path, _rows: None,
+        *,
+        kind: RowKind = PAYLOADS,
+    ) -> None:
         """`heard` is told of each file that is sealed, or gone."""
         self._root = root
-        self._files = FileSet(root, LINES, options, clock, heard)
+        self._kind = kind
+        self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders)
         self.flush = self._files.flush
         self.close = self._files.close
 
-    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+    def write(self, records: Sequence[Any], tally: Tally) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""
         reasons: set[str] = set()
         for partition, lines in self._lines(records, tally.lost).items():
@@ -48,11 +56,11 @@ class JsonLinesSink:
         if tally.lost:
             raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
 
-    def _lines(self, records: Sequence[PayloadRecord], lost: Counter[str]) -> dict[Partition, list[bytes]]:
-        lines: dict[Partition, list[bytes]] = {}
+    def _lines(self, records: Sequence[Any], lost: Counter[str]) -> dict[Place, list[bytes]]:
+        lines: dict[Place, list[bytes]] = {}
         for record in records:
             try:
-                lines.setdefault(Partition.of(record), []).append(line_of(record))
+                lines.setdefault(self._kind.place(record), []).append(self._kind.line(record))
             except Exception:  # one record that cannot be written must not cost the others theirs
                 lost["encode"] += 1
                 _log.exception("a record of model %s cannot be written as JSON", record.model)

@@ -18,6 +18,8 @@ JSON_LINES: Final = ".jsonl"
 PARQUET: Final = ".parquet"
 SUFFIXES: Final = (JSON_LINES, PARQUET)
 """The ends of the names of files that readers see."""
+FOLDERS: Final = "model=*/version=*/date=*/hour=*"
+"""What lies between the directory and its files."""
 NO_VERSION: Final = "none"
 """Stands in paths for predictions that no version had a part in."""
 _US_PER_HOUR: Final = 3_600_000_000

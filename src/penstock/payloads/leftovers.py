@@ -12,20 +12,24 @@ from typing import BinaryIO
 import orjson
 
 from penstock.payloads.form import Form
-from penstock.payloads.layout import OPEN, bad_path, host, sealed_path, writer_host
+from penstock.payloads.layout import FOLDERS, OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
 from penstock.payloads.reading import row_count
 
 _log = logging.getLogger(__name__)
 
 
-def repair(root: Path, form: Form, abandoned_s: float, heard: Callable[[Path, int], object] = lambda _path, _rows: None) -> None:
+Heard = Callable[[Path, int], object]
+"""Hears of the path of a file that is sealed and of its rows; of one that is gone, as there is nothing at its path."""
+
+
+def repair(root: Path, form: Form, abandoned_s: float, heard: Heard = lambda _path, _rows: None, folders: str = FOLDERS) -> None:
     """Seal what writers have left below a directory, without the torn end that a kill may leave; quarantine what is not of the form.
 
     A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for `abandoned_s`.
     Blocks; what cannot be repaired now is told in the log and tried again at the next start. `heard` is told of each file and its rows.
     """
-    for path in sorted(root.glob(f"model=*/version=*/date=*/hour=*/.*{form.suffix}{OPEN}")):
+    for path in sorted(root.glob(f"{folders}/.*{form.suffix}{OPEN}")):
         try:
             if _repaired(path, form, abandoned_s):
                 heard(sealed_path(path), row_count(sealed_path(path)))

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import OPEN, PARQUET, SUFFIXES
+from penstock.payloads.feedback_record import FOLDER
+from penstock.payloads.layout import JSON_LINES, OPEN, PARQUET, SUFFIXES
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -27,6 +28,12 @@ class UnreadableRow(ValueError):
 def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files whose writers have finished them, the oldest first."""
     found = _found(root, model, version, SUFFIXES)
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
+
+
+def feedback_files(root: Path, model: str = "*") -> list[Path]:
+    """Return the files of feedback below a directory of payloads whose writers have finished them, the oldest first."""
+    found = (root / FOLDER).glob(f"model={model}/date=*/*{JSON_LINES}")
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
 
 

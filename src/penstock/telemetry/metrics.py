@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.feedback import FEEDBACK_FAMILIES, FeedbackView, feedback_samples
 from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
 from penstock.telemetry.provenance import VERSION_INFO, Provenance, provenance_samples
 from penstock.telemetry.readings import Line, Readings
@@ -46,6 +47,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *SCHEDULING_FAMILIES,
     *SHADOW_FAMILIES,
     *PAYLOAD_FAMILIES,
+    *FEEDBACK_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -114,6 +116,7 @@ class Metrics(Collector):
         payloads: Callable[[], Iterable[PayloadView]] = tuple,
         *,
         tracer: Tracer | None = None,
+        feedback: Callable[[], FeedbackView] = FeedbackView,
     ) -> None:
         self._server = server
         self._versions = versions
@@ -121,6 +124,7 @@ class Metrics(Collector):
         self._shadows = shadows
         self._payloads = payloads
         self._tracer = tracer
+        self._feedback = feedback
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -143,6 +147,7 @@ class Metrics(Collector):
         queues: list[Queue] = [(view.labels, view.scheduling) for view in versions if view.scheduling is not None]
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
+        samples |= feedback_samples(self._feedback())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

@@ -99,6 +99,17 @@ OUT_OF_RANGE: dict[str, list[object]] = {
         {"stabel": "1"},
     ],
     "defaults.pad": [1, "tokens", {"tokens": 1}, {"tokens": {"axis": 0}}, {"tokens": {"axis": 1, "value": []}}],
+    "defaults.feedback": [
+        "on",
+        {"enabld": True},
+        {"keep_s": 0},
+        {"keep_s": float("nan")},
+        {"window_s": 1e9},
+        {"max_bytes": -1},
+        {"window_rows": 0},
+        {"kind": "texts"},
+        {"classes": ["a", "a"]},
+    ],
     "defaults.payloads": [
         1,
         {"sample": 1.1},

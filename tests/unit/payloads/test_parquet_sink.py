@@ -97,7 +97,9 @@ def test_engines_read_the_folders_as_one_table(tmp_path):
     pattern = f"{tmp_path}/**/*.parquet"
     rows = duckdb.sql(f"SELECT request_id, model, version, inputs[1].fp32[1] FROM read_parquet('{pattern}') ORDER BY 1").fetchall()
     assert rows == [("a", "m", "1", pytest.approx(0.1)), ("b", "n", "none", None)]
-    frame = pd.read_parquet(tmp_path).sort_values("request_id")
+    (tmp_path / "feedback").mkdir()
+    (tmp_path / "feedback" / "1.jsonl").write_text("{}\n")
+    frame = pd.read_parquet(tmp_path, ignore_prefixes=[".", "feedback", "buffer"]).sort_values("request_id")
     assert frame[["model", "version", "hour"]].astype(str).to_numpy().tolist() == [["m", "1", "22"], ["n", "none", "22"]]
     assert frame.inputs.iloc[0][0]["fp32"].tolist() == pytest.approx([np.float32(0.1), np.nan], nan_ok=True)
     assert pl.read_parquet(pattern, hive_partitioning=True).sort("request_id")["model"].to_list() == ["m", "n"]
