@@ -13,6 +13,7 @@ from penstock.domain.start import StartError
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.errors import STATUS
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.payloads import PayloadEndpoints
@@ -27,11 +28,13 @@ from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import payload_view, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
+from penstock.inference.watch import followers_of
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.recording import Surroundings
 from penstock.payloads.sinks import sink_of
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
@@ -62,7 +65,9 @@ class House:
         self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
         attach, redacted = self.ledger.record, self.access_log.redacted
         sink = sink_of(settings.payloads, state_dir, check=settings.records_payloads)
-        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        surroundings = Surroundings(alias_of, followers_of, {"OK": 200} | {code.value: status for code, status in STATUS.items()})
+        self.recorder: Final = Recorder(sink, settings.payloads, state_dir, attach, surroundings=surroundings, redacted=redacted)
+        self.shadows.books.tell = self.recorder.undecided.compared
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=self.recorder.follow
         )

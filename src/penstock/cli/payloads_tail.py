@@ -59,7 +59,7 @@ def _later(rows: list[Row], most: int) -> list[Row]:
 def _cells(row: Row) -> list[str]:
     model = f"{row['model']}/{row['version'] or '-'}"
     milliseconds = f"{row['total_us'] / 1000:.2f}"
-    return [row["timestamp"], model, row["route"], row["status_code"], milliseconds, _tensors(row["inputs"]), _tensors(row["outputs"])]
+    return [row["timestamp"], model, row["route"], row["status"], milliseconds, _tensors(row["inputs"]), _tensors(row["outputs"])]
 
 
 def _tensors(cells: list[Row]) -> str:

@@ -13,7 +13,8 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
-from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions
+from penstock.payloads.keep_rules import keep_problems
+from penstock.payloads.options import DAY_MS, PayloadOptions, RecordingOptions, subject_problem
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
 from penstock.telemetry.options import TelemetryOptions
@@ -38,6 +39,13 @@ _DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < v
 _HEADERS: Final = Rule("a list of header names", lambda value: all(name.strip() for name in value))
 _MILLISECONDS: Final = Rule("a number of milliseconds from 0, up to a day", lambda value: value is None or 0 <= value <= DAY_MS)
 _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', lambda value: not rule_problem(value))
+_KEPT: Final = Rule(
+    "a list of tables, each an output with above, below or both, or with confidence_below, all finite numbers",
+    lambda value: not any(keep_problems(value)),
+)
+_SUBJECT: Final = Rule(
+    'a table that names one place: {header = "x-user-id"} or {input = "user"}', lambda value: value is None or not subject_problem(value)
+)
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -94,7 +102,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "headers": _HEADERS,
     },
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
-    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
+    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION, "keep": _KEPT, "subject": _SUBJECT},
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

@@ -15,11 +15,12 @@ from penstock.http.endpoint import endpoint
 from penstock.lifecycle.catalog import Catalog, ServedModel
 from penstock.payloads.options import RecordingOptions, recording_problems
 from penstock.payloads.recorder import Recorder
-from penstock.payloads.rules import ALL
+from penstock.payloads.unmatched import unmatched
 from penstock.security.token import AdminToken
 
 _TOLD: Final = frozenset({"model", "sink", "unmatched"})
 """What an answer holds beside the options."""
+_CHANGED: Final = ("sample", "keep_errors", "slower_ms", "keep", "keep_disagreements")
 
 
 class PayloadEndpoints:
@@ -61,7 +62,7 @@ class PayloadEndpoints:
             "model": model.name,
             **msgspec.to_builtins(options),
             "sink": self._recorder.sink.name,
-            "unmatched": unmatched(model, options),
+            "unmatched": unmatched(options, (model.versions[number].schema for number in model.ready_versions)),
         }
 
 
@@ -71,11 +72,13 @@ def changed(before: RecordingOptions, body: dict[str, Any]) -> RecordingOptions:
     Redaction is the settings' alone: whoever may call an endpoint should not be able to have more written down.
     """
     for key in sorted(body.keys() - set(RecordingOptions.__struct_fields__)):
-        raise InvalidInput(f"unknown key {shown(key)}; the body may hold sample, keep_errors and slower_ms")
-    if body.get("redact", before.redact) != before.redact:
-        raise InvalidInput("redact can only be changed in the settings: send it as it is, or leave it out")
+        raise InvalidInput(f"unknown key {shown(key)}; the body may hold {', '.join(_CHANGED)}")
+    there = msgspec.to_builtins(before)
+    for key in ("redact", "subject"):
+        if body.get(key, there[key]) != there[key]:
+            raise InvalidInput(f"{key} can only be changed in the settings: send it as it is, or leave it out")
     try:
-        after = msgspec.convert(msgspec.to_builtins(before) | body, RecordingOptions)
+        after = msgspec.convert(there | body, RecordingOptions)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"what is to be recorded is not valid: {error}") from error
     if problems := list(recording_problems(after)):
@@ -88,11 +91,6 @@ def sampling(options: RecordingOptions) -> str:
     rules = [f"sample {options.sample:g}"]
     rules += ["every error"] if options.keep_errors else []
     rules += [] if options.slower_ms is None else [f"all above {options.slower_ms:g} ms"]
+    rules += [f"answers by {len(options.keep)} rules"] if options.keep else []
+    rules += ["every disagreement of a shadow"] if options.keep_disagreements else []
     return ", ".join(rules)
-
-
-def unmatched(model: ServedModel, options: RecordingOptions) -> list[str]:
-    """Return the names in rules of redaction that no ready version has as an input or output: misspelt, or left over."""
-    schemas = [model.versions[number].schema for number in model.ready_versions]
-    known = {ALL, *(name for schema in schemas for name in (*schema.input_named, *schema.output_named))}
-    return sorted(options.redact.keys() - known)

@@ -210,7 +210,7 @@ def _noise(comparison: Comparison) -> NoiseReport:
 
 
 def _measures(side: Side) -> dict[str, Share]:
-    compared, mismatched = side.tally.counts
+    compared, mismatched, _ = side.tally.counts
     return {str(measure): _share(mismatched[measure], count) for measure, count in compared.items()}
 
 

@@ -17,13 +17,15 @@ PLAIN: Final = (
     "alias",
     "route",
     "protocol",
+    "status",
     "status_code",
     "error",
     "total_us",
     "queue_us",
     "infer_us",
     "batch_size",
-    "client",
+    "client_id",
+    "subject",
     "sampling_fraction",
 )
 """The columns that are no tensors."""

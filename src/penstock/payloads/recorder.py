@@ -18,9 +18,9 @@ from penstock.payloads.intake import Intake
 from penstock.payloads.key import key_of
 from penstock.payloads.offer import Offer
 from penstock.payloads.options import PayloadOptions, RecordingOptions
-from penstock.payloads.recording import Recording
-from penstock.payloads.redaction import Redaction
+from penstock.payloads.recording import Recording, Surroundings
 from penstock.payloads.sink import Sink, SinkFailed
+from penstock.payloads.undecided import Undecided
 
 _log = logging.getLogger(__name__)
 _BLOCK: Final = 256
@@ -42,7 +42,7 @@ class Recorder:
         state_dir: Path,
         attach: Attach,
         *,
-        alias_of: Callable[[Ticket], str],
+        surroundings: Surroundings,
         redacted: set[str],
     ) -> None:
         """`redacted` is told the models of which something is kept back."""
@@ -56,7 +56,8 @@ class Recorder:
         self._headers = tuple(name.lower() for name in options.headers)
         self._state_dir = state_dir
         self._attach = attach
-        self._alias_of = alias_of
+        self._surroundings = surroundings
+        self.undecided: Final = Undecided(options.max_bytes)
         self._redacted = redacted
         self._settings: dict[str, RecordingOptions] = {}
         self._in_force: dict[str, RecordingOptions] = {}
@@ -102,6 +103,7 @@ class Recorder:
 
     def close(self, within_s: float = _LAST_ROWS_S) -> None:
         """Write what waits and finish the files; what takes longer is given up, and told in the log. Blocks."""
+        self.undecided.flush()
         self._stopping = True
         self._wake.set()
         if self._writer is not None:
@@ -110,8 +112,8 @@ class Recorder:
                 _log.error("%d recorded predictions could not be written in time", len(self.intake))
 
     def _recording(self, options: RecordingOptions) -> Recording:
-        key = key_of(self._state_dir) if "hash" in options.redact.values() else b""
-        return Recording(options, Redaction(options.redact, key), self.intake, self._hurry, self._alias_of)
+        key = key_of(self._state_dir) if options.needs_key else b""
+        return Recording(options, key, self.intake, self._hurry, surroundings=self._surroundings, undecided=self.undecided)
 
     def _hurry(self) -> None:
         if not self._wake.is_set():

@@ -8,7 +8,7 @@ from penstock.domain.errors import ModelFailed
 from penstock.domain.model import ModelVersion
 from penstock.domain.records import PayloadRecord
 from penstock.domain.request import InferenceRequest
-from penstock.domain.tensor import DATATYPES, Tensor
+from penstock.domain.tensor import DATATYPES, Tensor, TensorSpec
 from penstock.domain.ticket import Ticket
 
 VERSION = ModelVersion("m", "1", "d" * 64)
@@ -20,7 +20,7 @@ class Quiet:
     identity = VERSION
 
     def __init__(self, names=("X", "Y")):
-        named = dict.fromkeys(names)
+        named = {name: spec(name) for name in names}
         self.schema = SimpleNamespace(input_named=named, output_named=named)
 
     def answer(self, response):
@@ -31,6 +31,11 @@ class Quiet:
 
     def release(self):
         pass
+
+
+def spec(name, *columns, shape=None, wire="FP32"):
+    """Return what a model declares of a tensor, its columns named if any are given."""
+    return TensorSpec(name, DATATYPES[wire], shape or (-1, len(columns) or -1), columns=columns)
 
 
 def tensor(name, values, wire="FP32"):
