@@ -33,6 +33,7 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.rollouts import Rollouts
+from penstock.payloads.deletion import Deletions
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.recording import Surroundings
 from penstock.payloads.sinks import sink_of
@@ -95,9 +96,13 @@ class House:
             RouteEndpoints(self.manager.routes, self.manager.promotions, token),
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
-            PayloadEndpoints(self.recorder, self.catalog, token),
+            PayloadEndpoints(self.recorder, self.catalog, token, self._deletions()),
         )
         return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
+
+    def _deletions(self) -> Deletions:
+        state_dir = Path(self.settings.server.state_dir)
+        return Deletions(self.settings.payloads.directory(state_dir), state_dir)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""

@@ -2,6 +2,7 @@
 
 import click
 
+from penstock.cli.payloads_delete import delete
 from penstock.cli.payloads_export import export
 from penstock.cli.payloads_query import query
 from penstock.cli.payloads_stats import stats
@@ -10,7 +11,7 @@ from penstock.cli.payloads_tail import tail
 
 @click.group()
 def payloads() -> None:
-    """Look at recorded inputs and answers; no server needs to run.
+    """Look at recorded inputs and answers, export and delete them; no server needs to run.
 
     \b
     Example:
@@ -22,3 +23,4 @@ payloads.add_command(tail)
 payloads.add_command(stats)
 payloads.add_command(query)
 payloads.add_command(export)
+payloads.add_command(delete)

@@ -48,7 +48,7 @@ def latest(recorded: Recorded, most: int) -> list[Row]:
     found: list[Row] = []
     for path in recorded.all:
         with contextlib.suppress(FileNotFoundError):  # it has been sealed or removed meanwhile
-            found = _later(found + last_rows(path, most), most)
+            found = _later([*found, *recorded.there(last_rows(path, most))], most)
     return found
 
 

@@ -1,6 +1,9 @@
-"""The endpoint that tells, and changes, what is recorded of a model: the admin listener."""
+"""The endpoints that tell, change and delete what is recorded: the admin listener."""
 
+import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -8,13 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from penstock.domain.errors import InvalidInput, Unavailable
-from penstock.domain.names import shown
+from penstock.domain.errors import Conflict, InvalidInput, Unavailable
+from penstock.domain.names import check_model_name, shown
 from penstock.http.answers import json_response, optional_object
 from penstock.http.endpoint import endpoint
+from penstock.lifecycle.beside import beside
 from penstock.lifecycle.catalog import Catalog, ServedModel
+from penstock.payloads.deletion import Deletions, NoKey
 from penstock.payloads.options import RecordingOptions, recording_problems
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.tombstones import ANY, time_of
 from penstock.payloads.unmatched import unmatched
 from penstock.security.token import AdminToken
 
@@ -24,16 +30,18 @@ _CHANGED: Final = ("sample", "keep_errors", "slower_ms", "keep", "keep_disagreem
 
 
 class PayloadEndpoints:
-    """Sampling and redaction in force. Lives on the event loop."""
+    """Sampling and redaction in force, and deletion. Lives on the event loop."""
 
-    def __init__(self, recorder: Recorder, catalog: Catalog, token: AdminToken) -> None:
+    def __init__(self, recorder: Recorder, catalog: Catalog, token: AdminToken, deletions: Deletions) -> None:
         self._recorder = recorder
         self._catalog = catalog
         self._token = token
+        self._deletions = deletions
 
     def routes(self) -> Iterable[BaseRoute]:
         """Yield what they answer."""
         yield endpoint("/admin/models/{model}/payloads", self.payloads, "GET", "PUT")
+        yield endpoint("/admin/payloads/delete", self.delete, "POST")
 
     async def payloads(self, request: Request) -> Response:
         """Answer with what is recorded of a model; change the sample, and which predictions are always kept."""
@@ -42,6 +50,21 @@ class PayloadEndpoints:
         if request.method == "PUT":
             self._change(model, await optional_object(request))
         return json_response(self._told(model))
+
+    async def delete(self, request: Request) -> Response:
+        """Delete what is recorded of one subject; answers with how many rows are gone, and how many will be once their file is finished."""
+        self._token.require(request.headers.get("authorization"))
+        subject, before, model, dry_run = wanted_deletion(await optional_object(request))
+        work = partial(self._deletions.delete, subject, before, model, dry_run=dry_run)
+        try:
+            deleted = await asyncio.shield(beside(work))  # goes on although its caller leaves
+        except NoKey as error:
+            raise Conflict(str(error)) from error
+        except OSError as error:
+            raise Unavailable(
+                f"not all that is recorded could be rewritten: {error.strerror}; free the directory, and try again"
+            ) from error
+        return json_response(deleted._asdict() | {"dry_run": dry_run})
 
     def _change(self, model: ServedModel, body: dict[str, Any]) -> None:
         before = self._recorder.in_force(model.name)
@@ -84,6 +107,24 @@ def changed(before: RecordingOptions, body: dict[str, Any]) -> RecordingOptions:
     if problems := list(recording_problems(after)):
         raise InvalidInput(f"what is to be recorded is not valid: {'; '.join(problems)}")
     return after
+
+
+def wanted_deletion(body: dict[str, Any]) -> tuple[str, datetime, str, bool]:
+    """Return the subject, the time before which rows go, the model or "*", and whether rows are only counted; raises `InvalidInput`."""
+    for key in sorted(body.keys() - {"subject", "before", "model", "dry_run"}):
+        raise InvalidInput(f"unknown key {shown(key)}; the body holds subject, and may hold before, model and dry_run")
+    subject, model, dry_run = body.get("subject"), body.get("model", ANY), body.get("dry_run", False)
+    if not isinstance(subject, str) or not subject:
+        raise InvalidInput("'subject' must be a text: whose rows go, as the requests name them")
+    if type(dry_run) is not bool:
+        raise InvalidInput(f"'dry_run' must be true or false, not {shown(repr(dry_run))}")
+    if model != ANY:
+        check_model_name(str(model))
+    try:
+        before = time_of(str(body["before"])) if "before" in body else datetime.now(UTC)
+    except ValueError as error:
+        raise InvalidInput(f"'before' is {shown(str(body['before']))}; use a time such as 2026-01-31T12:00:00Z") from error
+    return subject, before, str(model), dry_run
 
 
 def sampling(options: RecordingOptions) -> str:

@@ -12,6 +12,7 @@ import orjson
 
 from penstock.payloads.layout import OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
+from penstock.payloads.tombstones import show
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def _finish(path: Path, file: BinaryIO) -> None:
     else:
         file.truncate(size)
         os.fsync(file.fileno())
-        path.replace(sealed_path(path))
+        show(path, sealed_path(path))
         sync_directory(path.parent)
         _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from penstock.payloads.layout import bad_path, open_path
+from penstock.payloads.tombstones import show
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
@@ -48,7 +49,7 @@ class OpenFile:
         self.size_bytes += len(data)
 
     def seal(self) -> None:
-        """Show the file under its name, on the disk for good. After a failure it is hidden, and bad.
+        """Show the file under its name, on the disk for good, without rows that were deleted. After a failure it is hidden, and bad.
 
         What a disk could not keep once it may drop silently: the file is not asked again (Rebello et al., "Can Applications Recover from
         fsync Failures?", USENIX ATC 2020).
@@ -65,7 +66,7 @@ class OpenFile:
             raise
         finally:
             os.close(self._descriptor)
-        hidden.replace(self.path)
+        show(hidden, self.path)
         sync_directory(self.path.parent)
 
     def abandon(self) -> None:
