@@ -95,7 +95,7 @@ class House:
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
             RouteEndpoints(self.manager.routes, self.manager.promotions, token),
             RolloutEndpoints(self.rollouts, token),
-            ShadowReports(self.shadows, self.catalog, token),
+            ShadowReports(self.shadows, self.catalog, token, self.access_log.redacted),
             PayloadEndpoints(self.recorder, self.catalog, token, self._deletions()),
         )
         return prediction_app(predictions, models, management, self.settings.http), admin_app(models, management, groups)
