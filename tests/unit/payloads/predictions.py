@@ -43,7 +43,7 @@ def tensor(name, values, wire="FP32"):
     return Tensor(name, DATATYPES[wire], np.array(values, dtype=DATATYPES[wire].dtype))
 
 
-def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_000_000, names=("X", "Y")):
+def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_000_000, names=("X", "Y"), answer=((3.0,),)):
     """Return the ticket of a prediction that has ended."""
     inputs = [tensor("X", [[1.0, 2.0]])] if inputs is None else inputs
     request = InferenceRequest(protocol, "m", "", inputs, request_id=request_id, arrived_ns=1)
@@ -52,7 +52,7 @@ def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_0
     if failed:
         ticket.fail(ModelFailed("the value 'CANARY' is out of range"))
     else:
-        ticket.answer([tensor("Y", [[3.0]])], 1)
+        ticket.answer([tensor("Y", answer)], 1)
     return ticket
 
 
