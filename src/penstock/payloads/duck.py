@@ -38,6 +38,9 @@ COLUMNS: Final = {
 """The view `payloads`: its columns and their types. Timestamps are UTC."""
 _LARGEST_LINE: Final = 256 * 1024 * 1024
 _BIGGEST_INT: Final = 2**63
+_WHOLE: Final = "WHOLE"
+"""Of a column so far: whole numbers that are signed or not. Parquet has no larger ones that would keep all digits."""
+_NUMBERS: Final = (_WHOLE, "BIGINT", "UBIGINT", "HUGEINT", "DOUBLE")
 
 Error = duckdb.Error
 """What a query that DuckDB refuses raises."""
@@ -68,6 +71,7 @@ def write_table(rows: Iterable[dict[str, Any]], path: Path, form: str) -> dict[s
                 kinds[name] = _wider(kinds.get(name), value)
             file.write(orjson.dumps({name: _said(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE))
         file.flush()
+        kinds = {name: "BIGINT" if kind == _WHOLE else kind for name, kind in kinds.items()}
         if kinds:
             _copy(Path(file.name), kinds, path, form)
     return kinds
@@ -85,17 +89,18 @@ def _copy(lines: Path, kinds: dict[str, str], path: Path, form: str) -> None:
 def _wider(kind: str | None, value: object) -> str:
     """Return the type that holds what a column has had so far, and this value."""
     own = _kind(value)
-    if kind in {None, own}:
+    if kind is None or kind == own:
         return own
-    numbers = ("BIGINT", "HUGEINT", "DOUBLE")
-    return max(kind, own, key=numbers.index) if kind in numbers and own in numbers else "VARCHAR"
+    if {kind, own} == {"BIGINT", "UBIGINT"}:
+        return "HUGEINT"
+    return max(kind, own, key=_NUMBERS.index) if kind in _NUMBERS and own in _NUMBERS else "VARCHAR"
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "BOOLEAN"
     if isinstance(value, int):
-        return "BIGINT" if -_BIGGEST_INT <= value < _BIGGEST_INT else "HUGEINT"
+        return "BIGINT" if value < 0 else _WHOLE if value < _BIGGEST_INT else "UBIGINT"
     return "DOUBLE" if isinstance(value, float) else "VARCHAR"
 
 

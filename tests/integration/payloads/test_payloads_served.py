@@ -15,6 +15,7 @@ from serving import Serving, until
 
 from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import DATATYPES, RAW_ONLY
+from penstock.payloads import duck
 from penstock.payloads.reading import array_of, open_files, rows_of, sealed_files
 from penstock.payloads.recording import is_drawn
 from penstock.traffic.marks import threshold_of
@@ -238,3 +239,21 @@ def test_commands_read_what_was_recorded(recorded: Serving, tmp_path: Path) -> N
     roles = json.loads((tmp_path / "table.definition.json").read_text())
     assert roles["text_columns"] == ["X.0", "X.1", "X.2"]
     assert roles["categorical_columns"] == ["prediction.Y.0", "prediction.Y.1", "prediction.Y.2"]
+
+
+@pytest.mark.parametrize("form", ["http json", "http raw", "grpc json", "grpc raw"])
+def test_every_datatype_is_the_same_in_duckdb(recorded: Serving, form: str) -> None:
+    """Bit by bit, from files that are finished."""
+    protocol, kind = form.split()
+    root, sent, asked = recorded.state / "payloads", {wire: values_of(wire) for wire in MODELS}, {}
+    for wire, array in sent.items():
+        asked[wire] = ask(recorded, protocol, MODELS[wire], question(wire, array, raw=kind == "raw" or wire in RAW_ONLY))
+        row_of(recorded, asked[wire], MODELS[wire])
+    until(lambda: not open_files(root))
+    with duck.opened(sealed_files(root)) as database:
+        rows = database.execute("SELECT request_id, to_json(inputs[1]), to_json(outputs[1]) FROM payloads").fetchall()
+    found = {request_id: cells for request_id, *cells in rows}
+    for wire, request_id in asked.items():
+        for text in found[request_id]:
+            cell = {key: value for key, value in json.loads(text).items() if value is not None}
+            assert raw_of(array_of(cell)) == raw_of(sent[wire]), wire
