@@ -172,7 +172,7 @@ class Recording:
                 return "", [], []
             if not self._redaction.active:
                 return subject, inputs, outputs
-            return subject, _alone(self._redaction.safe(inputs, known_inputs)), _alone(self._redaction.safe(outputs, known_outputs))
+            return subject, self._redaction.safe(inputs, known_inputs), self._redaction.safe(outputs, known_outputs)
         except TooManySubjects as error:
             raise _Unredacted("it names more subjects than are hashed on the event loop") from error
         except Exception as error:  # whose text may hold what is to be kept back, so that no log may show it
@@ -192,8 +192,3 @@ def _specs_of(ticket: Ticket) -> tuple[Specs, Specs]:
     """Return the inputs and outputs of the version that had a part in a prediction; where none had, nothing tells what tensors are."""
     schema = getattr(ticket.lease, "schema", None)
     return ({}, {}) if schema is None else (schema.input_named, schema.output_named)
-
-
-def _alone(tensors: list[Tensor]) -> list[Tensor]:
-    """Return tensors that keep nothing else in memory: views of a request's body would keep what is dropped."""
-    return [tensor if tensor.array.base is None else Tensor(tensor.name, tensor.datatype, tensor.array.copy()) for tensor in tensors]

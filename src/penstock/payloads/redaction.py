@@ -1,7 +1,7 @@
 """What is taken out of tensors before they are recorded: tensor by tensor, or column by column."""
 
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,12 +19,15 @@ _MOST_COLUMNS: Final = 1024
 _NO_NUMBERS: Final = frozenset({"BYTES", "BOOL", "BF16"})
 
 
-class _Column(NamedTuple):
-    """A column that is recorded as a tensor of its own."""
+class _Plan(NamedTuple):
+    """What becomes of a tensor that is recorded column by column."""
 
-    place: int
-    name: str
-    rule: Rule
+    spec: TensorSpec
+    """Kept for its identity, which is what the plan is found by: to hash it takes longer than to redact."""
+    columns: list[tuple[str, Rule]] | None
+    """Those that are not dropped; None if no rule speaks of columns."""
+    places: list[int]
+    """Where they are in the last dimension."""
 
 
 class Redaction:
@@ -38,48 +41,52 @@ class Redaction:
         self._others: Rule = rules.pop(ALL, KEEP)
         self._rules = rules
         self._key = key
-        self._plans: dict[tuple[TensorSpec, int], list[_Column] | None] = {}
+        self._plans: dict[tuple[int, int], _Plan] = {}
         self.active: Final = self._others != KEEP or any(rule != KEEP for rule in rules.values())
 
     def safe(self, tensors: Sequence[Tensor], known: Mapping[str, TensorSpec]) -> list[Tensor]:
-        """Return what may be recorded of tensors; `known` are those of the model.
+        """Return what may be recorded of tensors; those that are views as copies, for what they are views of holds the rest too.
 
-        A tensor with rules for columns becomes one tensor for each column, its last dimension gone: `X.age` of shape [rows]. A tensor that
-        the model does not know is dropped, for a misspelt name must not slip past the rule for the right one; and so is one in which the
-        columns cannot be told, and a tensor or column that its rule does not fit.
+        `known` are the tensors of the model. One with rules for columns becomes a tensor for each column, its last dimension gone: `X.age`
+        of shape [rows]. One that the model does not know is dropped, for a misspelt name must not slip past the rule for the right one; and
+        so is one in which the columns cannot be told, and a tensor or column that its rule does not fit.
         """
         return [safe for tensor in tensors if tensor.name in known for safe in self._safe(tensor, known[tensor.name])]
 
-    def _safe(self, tensor: Tensor, spec: TensorSpec) -> Iterator[Tensor]:
-        columns = self._columns(spec, width_of(tensor.array, spec))
-        if columns is None:
-            redacted = self._redacted(tensor, self._rules.get(tensor.name, self._others))
-            yield from () if redacted is None else (redacted,)
-            return
-        for place, name, rule in columns:
-            redacted = self._redacted(Tensor(name, tensor.datatype, tensor.array[..., place].copy()), rule)
-            yield from () if redacted is None else (redacted,)
+    def _safe(self, tensor: Tensor, spec: TensorSpec) -> Sequence[Tensor]:
+        plan = self._plan(spec, width_of(tensor.array, spec))
+        if plan.columns is None:
+            whole = self._redacted(tensor, self._rules.get(tensor.name, self._others))
+            return () if whole is None else (_alone(whole),)
+        arrays = _columns_of(tensor.array, plan.places) if plan.places else ()
+        given = zip(plan.columns, arrays, strict=True)
+        redacted = [self._redacted(Tensor(name, tensor.datatype, array), rule) for (name, rule), array in given]
+        return [column for column in redacted if column is not None]
 
-    def _columns(self, spec: TensorSpec, width: int) -> list[_Column] | None:
-        """Return what becomes of a tensor column by column, None if no rule speaks of its columns. `width` is -1 where there are none."""
-        key = spec, width
-        if key not in self._plans:
+    def _plan(self, spec: TensorSpec, width: int) -> _Plan:
+        """Return what becomes of a tensor. `width` is -1 where there are no columns."""
+        key = id(spec), width
+        plan = self._plans.get(key)
+        if plan is None:
             if len(self._plans) >= _MOST_COLUMNS:
                 self._plans.clear()
-            self._plans[key] = self._planned(spec, width)
-        return self._plans[key]
+            columns = self._columns(spec, width)
+            kept = [(place, name, rule) for place, name, rule in columns or () if rule != DROP]
+            plan = _Plan(spec, None if columns is None else [(name, rule) for _, name, rule in kept], [place for place, _, _ in kept])
+            self._plans[key] = plan
+        return plan
 
-    def _planned(self, spec: TensorSpec, width: int) -> list[_Column] | None:
+    def _columns(self, spec: TensorSpec, width: int) -> list[tuple[int, str, Rule]] | None:
+        """Return the columns with their rules, None if no rule speaks of any; none where nobody can tell which column is meant."""
         within = {name for name in self._rules if name.startswith(f"{spec.name}.")} | self._rules.keys() & set(spec.columns)
         if not within:
             return None
         names = column_names(spec, width)
         understood = {known for index, name in enumerate(names) for known in (f"{spec.name}.{name}", f"{spec.name}.{index}", name)}
-        if not within <= understood:  # which column is meant nobody can tell, so none is recorded
+        if not within <= understood:
             return []
-        columns = [_Column(index, f"{spec.name}.{name}", self._column_rule(spec, index, name)) for index, name in enumerate(names)]
-        kept = [column for column in columns if column.rule != DROP]
-        return kept if len(kept) <= _MOST_COLUMNS else []
+        columns = [(index, f"{spec.name}.{name}", self._column_rule(spec, index, name)) for index, name in enumerate(names)]
+        return columns if sum(rule != DROP for _, _, rule in columns) <= _MOST_COLUMNS else []
 
     def _column_rule(self, spec: TensorSpec, index: int, name: str) -> Rule:
         """Return the rule that speaks of a column the most precisely; to cut a column of numbers would cut off rows, so it is dropped."""
@@ -98,6 +105,18 @@ class Redaction:
         if rule.act == "bucket" and tensor.datatype.wire not in _NO_NUMBERS:
             return Tensor(tensor.name, tensor.datatype, bucketed(tensor.array, rule.size))
         return None
+
+
+def _columns_of(array: Array, places: Sequence[int]) -> Iterable[Array]:
+    """Return copies of columns, which share memory with each other and with nothing else."""
+    columns = array.take(places, axis=-1)
+    if columns.ndim == 1:  # to iterate over it would yield no arrays
+        return [columns[place, ...] for place in range(len(places))]
+    return np.ascontiguousarray(columns.transpose(columns.ndim - 1, *range(columns.ndim - 1)))
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    return tensor if tensor.array.base is None else Tensor(tensor.name, tensor.datatype, tensor.array.copy())
 
 
 def digest_of(data: bytes, key: bytes) -> str:

@@ -170,3 +170,18 @@ def test_buckets_of_whole_numbers_are_those_of_exact_arithmetic(wire, width):
     (found,) = redacted({"X": f"bucket:{width}"}, tensor("X", values, wire))
     assert found.array.tolist() == [max(int(limits.min), value // width * width) for value in map(int, values)]
     assert found.array.dtype == limits.dtype
+
+
+def test_columns_of_a_single_row_that_is_no_batch_are_single_values():
+    """Of a model without a batch dimension."""
+    found = by_column({"zip": "drop", "income": "hash"}, tensor("F", FEATURES[0]), spec("F", "age", "zip", "income", shape=(3,)))
+    assert found["F.age"] == 37.0
+    assert len(found["F.income"]) == 32
+
+
+def test_a_column_of_text_keeps_nothing_of_the_columns_beside():
+    """Columns share memory with each other alone."""
+    given = tensor("F", [["ann", "80331"], ["bob", "10115"]], "BYTES")
+    (name,) = Redaction({"zip": "drop"}, b"").safe([given], {"F": spec("F", "name", "zip", wire="BYTES")})
+    base = name.array if name.array.base is None else name.array.base
+    assert base.size == 2
