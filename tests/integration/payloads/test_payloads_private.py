@@ -142,6 +142,17 @@ def test_what_is_kept_back_of_a_column_appears_nowhere(private: Serving, protoco
         assert str(2 * NUMBER).encode() not in place
 
 
+def test_check_warns_of_names_that_a_version_does_not_have(private: Serving, tmp_path: Path) -> None:
+    """For what they were to keep back may be recorded under another name; that the model serves well is no problem."""
+    program = str(Path(sys.executable).with_name("penstock"))
+    rules = 'models.people.payloads={redact = {nmae = "drop", zip = "hash"}, subject = {input = "X.nam"}, keep = [{output = "Y.zip", above = 1}]}'
+    given = [program, "check", "--registry", str(private.registry), "--model", "people", "--json", "--set", rules]
+    ended = subprocess.run(given, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (warning,) = json.loads(ended.stdout)["warnings"]
+    assert warning == "people/1: payloads names what the version does not have: 'X.nam', 'nmae'"
+
+
 def page(serving: Serving, path: str) -> str:
     """Return what the admin listener answers."""
     return serving.admin.get(path, headers=serving.authorized).text
