@@ -5,6 +5,7 @@ import click
 from penstock.cli.payloads_delete import delete
 from penstock.cli.payloads_export import export
 from penstock.cli.payloads_query import query
+from penstock.cli.payloads_schema import schema
 from penstock.cli.payloads_stats import stats
 from penstock.cli.payloads_tail import tail
 
@@ -21,6 +22,7 @@ def payloads() -> None:
 
 payloads.add_command(tail)
 payloads.add_command(stats)
+payloads.add_command(schema)
 payloads.add_command(query)
 payloads.add_command(export)
 payloads.add_command(delete)

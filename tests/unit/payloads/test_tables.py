@@ -14,6 +14,7 @@ from penstock.payloads import duck
 from penstock.payloads.flat import flat_rows
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.options import PayloadOptions
+from penstock.payloads.outline import outlines
 from penstock.payloads.reading import rows_of, sealed_files
 from penstock.payloads.redaction import Redaction
 
@@ -81,3 +82,17 @@ def test_a_feature_that_a_row_lacks_is_nothing_there_and_whole_numbers_keep_thei
     ids = pd.read_parquet(tmp_path / "table", dtype_backend="numpy_nullable")["id"]
     assert ids.dropna().tolist() == [2**62 + 1]
     assert ids.isna().sum() == 1
+
+
+def test_the_outline_tells_what_tensors_there_are(tmp_path):
+    """With their roles and types, and shapes as far as all rows agree."""
+    sink = JsonLinesSink(tmp_path, PayloadOptions())
+    label = tensor("label", ["yes"], "BYTES")
+    sink.write([record([tensor("X", [[1.0, 2.0]]), tensor("age", [[37]], "INT64")], [label]), record([tensor("X", [[1.0, 2.0]] * 3)])])
+    sink.close()
+    found = outlines(row for path in sealed_files(tmp_path) for row in rows_of(path))
+    assert [one[2:] for one in found] == [
+        ("X", "feature", "numerical_sequence", "FP32", [-1, 2], 2),
+        ("age", "feature", "numerical", "INT64", [1, 1], 1),
+        ("label", "prediction", "categorical", "BYTES", [1], 1),
+    ]
