@@ -17,11 +17,15 @@ def width_of(array: Array, spec: TensorSpec) -> int:
     return array.shape[-1] if array.ndim and array.ndim == len(spec.shape) else -1
 
 
-def names_in(spec: TensorSpec) -> set[str]:
-    """Return all names by which settings may call a tensor and its columns."""
-    columns = column_names(spec, spec.shape[-1] if spec.shape[-1:] != (-1,) and spec.shape else len(spec.columns) or -1)
-    numbered = {f"{spec.name}.{index}" for index in range(len(columns))}
-    return {spec.name, *spec.columns, *numbered, *(f"{spec.name}.{name}" for name in columns)}
+def is_named(name: str, spec: TensorSpec) -> bool:
+    """Tell whether settings may call a tensor, or a column of it, by that name; where columns have only numbers and may be many, by any."""
+    tensor, _, column = name.rpartition(".")
+    if name == spec.name or name in spec.columns:
+        return True
+    if tensor != spec.name or not spec.has_columns:
+        return False
+    width = len(spec.columns) or spec.shape[-1]
+    return column in spec.columns or (column.isdecimal() and (width < 0 or int(column) < width))
 
 
 def named(name: str, tensors: Sequence[Tensor], known: Mapping[str, TensorSpec]) -> Iterator[tuple[Tensor, Array]]:

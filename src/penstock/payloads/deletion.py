@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -16,6 +17,7 @@ from penstock.payloads.rewriting import DRAFT, rewrite
 from penstock.payloads.subject import subject_hashes
 from penstock.payloads.tombstones import ANY, Tombstone, Tombstones, timestamp, write_down
 
+_log = logging.getLogger(__name__)
 _LOCK: Final = ".deleting"
 _FOLDERS: Final = "model={model}/version={version}/date=*/hour=*"
 
@@ -67,7 +69,10 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
         if not dry_run:
             write_down(root, stone)
         counts = list(_counts(root, stone, dry_run=dry_run))
-    return Deleted(sum(counts), sum(map(bool, counts)), _waiting(root, stone), _foreign(root, stone))
+    deleted = Deleted(sum(counts), sum(map(bool, counts)), _waiting(root, stone), _foreign(root, stone))
+    if not dry_run:
+        _log.info("%d recorded rows of a subject are deleted, %d go when their files are finished", deleted.rows, deleted.waiting)
+    return deleted
 
 
 def _counts(root: Path, stone: Tombstone, *, dry_run: bool) -> Iterator[int]:

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from predictions import spec, tensor
 
+from penstock.domain.schema import ModelSchema
 from penstock.payloads.key import key_of
+from penstock.payloads.options import RecordingOptions
 from penstock.payloads.redaction import Redaction
 from penstock.payloads.rules import rule_problem
+from penstock.payloads.unmatched import unmatched
 
 
 def redacted(rules, given, key=b"k"):
@@ -185,3 +188,25 @@ def test_a_column_of_text_keeps_nothing_of_the_columns_beside():
     (name,) = Redaction({"zip": "drop"}, b"").safe([given], {"F": spec("F", "name", "zip", wire="BYTES")})
     base = name.array if name.array.base is None else name.array.base
     assert base.size == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("F", True),
+        ("F.zip", True),
+        ("zip", True),
+        ("F.2", True),
+        ("F.3", False),
+        ("F.zipcode", False),
+        ("f", False),
+        ("G.zip", False),
+        ("G.7", True),
+        ("R.0", False),
+        ("*", True),
+    ],
+)
+def test_a_name_that_nothing_has_is_told(name, known):
+    """Of a tensor whose columns nobody has counted any number may be one."""
+    schema = ModelSchema((spec("F", "age", "zip", "income"), spec("G", shape=(-1, -1))), (spec("R", shape=(-1,)),), batched=True)
+    assert unmatched(RecordingOptions(redact={name: "drop"}), [schema]) == ([] if known else [name])
