@@ -87,13 +87,20 @@ def write_down(root: Path, stone: Tombstone) -> None:
         os.fsync(file.fileno())
 
 
-def show(hidden: Path, sealed: Path) -> None:
-    """Give a finished file its name, without the rows that are to go; a file without any other is removed. Raises `OSError`.
+@contextlib.contextmanager
+def finishing(hidden: Path) -> Iterator[Tombstones]:
+    """Have the deletions that a file needs to be without when it gets its name, which it has to before the context ends. Raises `OSError`.
 
     The list stays locked meanwhile: whoever deletes finds the file either without its name, and this finds the deletion, or with it.
     """
-    with _locked(_root_of(hidden)):
-        tombstones = Tombstones.of(_root_of(hidden))
+    root = hidden.parents[4]  # version, date and hour are between
+    with _locked(root):
+        yield Tombstones.of(root)
+
+
+def show(hidden: Path, sealed: Path) -> None:
+    """Give a finished file of lines its name, without the rows that are to go; a file without any other is removed. Raises `OSError`."""
+    with finishing(hidden) as tombstones:
         if tombstones:
             rewrite(hidden, tombstones.takes_line)
         if hidden.exists():
@@ -109,10 +116,6 @@ def time_of(text: str) -> datetime:
 def timestamp(at: datetime) -> str:
     """Return a time in the form of the column `timestamp`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _root_of(path: Path) -> Path:
-    return path.parents[4]  # version, date and hour are between
 
 
 def _stone(line: bytes) -> Tombstone | None:
