@@ -13,6 +13,7 @@ from penstock.domain.start import StartError
 from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.errors import STATUS
 from penstock.http.feedback import FeedbackEndpoints
 from penstock.http.management import Management
 from penstock.http.models import Models
@@ -30,14 +31,17 @@ from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
+from penstock.inference.watch import followers_of
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.monitoring.feedback import Feedback
+from penstock.payloads.deletion import Deletions
 from penstock.payloads.feedback_log import FeedbackLog
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.recording import Surroundings
 from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
@@ -69,7 +73,9 @@ class House:
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
-        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        surroundings = Surroundings(alias_of, followers_of, {"OK": 200} | {code.value: status for code, status in STATUS.items()})
+        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, surroundings=surroundings, redacted=redacted)
+        self.shadows.books.tell = self.recorder.undecided.compared
         feedback_log = FeedbackLog(settings.payloads, state_dir)
         self.feedback: Final = Feedback(partial(attach, party="feedback"), feedback_log, state_dir)
         self.manager: Final = Manager(
@@ -110,12 +116,16 @@ class House:
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
             RouteEndpoints(self.manager.routes, self.rollouts, token),
             RolloutEndpoints(self.rollouts, token),
-            ShadowReports(self.shadows, self.catalog, token),
-            PayloadEndpoints(self.recorder, self.catalog, token),
+            ShadowReports(self.shadows, self.catalog, token, self.access_log.redacted),
+            PayloadEndpoints(self.recorder, self.catalog, token, self._deletions()),
             MonitoringReports({"quality": quality_section(self.feedback)}, self.catalog, token),
         )
         told = (FeedbackEndpoints(self.feedback, self.catalog, self.settings.http),)
         return prediction_app(predictions, models, management, self.settings.http, told), admin_app(models, management, groups)
+
+    def _deletions(self) -> Deletions:
+        state_dir = Path(self.settings.server.state_dir)
+        return Deletions(self.settings.payloads.directory(state_dir), state_dir)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer:
         """Return the gRPC listener."""

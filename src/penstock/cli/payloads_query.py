@@ -21,7 +21,7 @@ def query(recorded: Recorded, sql: str, as_json: bool) -> None:
 
     \b
     Examples:
-      penstock payloads query "SELECT status_code, sum(1 / sampling_fraction) FROM payloads GROUP BY 1" fraud
+      penstock payloads query "SELECT status, sum(1 / sampling_fraction) FROM payloads GROUP BY 1" fraud
       penstock payloads query "SELECT request_id, inputs[1].data->0 FROM payloads LIMIT 5"
       penstock payloads query "SELECT p.version, avg(reward) FROM payloads p JOIN feedback USING (model, request_id) GROUP BY 1"
     """

@@ -15,7 +15,8 @@ from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
 from penstock.monitoring.feedback_options import FeedbackOptions, feedback_problems
-from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
+from penstock.payloads.keep_rules import keep_problems
+from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions, subject_problem
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
 from penstock.telemetry.options import TelemetryOptions
@@ -44,6 +45,13 @@ _REDACTION: Final = Rule('"keep", "drop", "hash", "truncate:N" or "bucket:W"', l
 _LONG: Final = Rule("a number of seconds above 0, up to a year", lambda value: not any(feedback_problems(FeedbackOptions(keep_s=value))))
 _WINDOW: Final = Rule("a whole number from 1 to 1000000", lambda value: not any(feedback_problems(FeedbackOptions(window_rows=value))))
 _DIFFERENT: Final = Rule("a list of names that differ", lambda value: len(set(value)) == len(value))
+_KEPT: Final = Rule(
+    "a list of tables, each an output with above, below or both, or with confidence_below, all finite numbers",
+    lambda value: not any(keep_problems(value)),
+)
+_SUBJECT: Final = Rule(
+    'a table that names one place: {header = "x-user-id"} or {input = "user"}', lambda value: value is None or not subject_problem(value)
+)
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -112,7 +120,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     KafkaOptions: {"url": _TOPIC},
     EventOptions: {"url": _ADDRESS, "namespace": _TEXT},
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
-    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
+    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION, "keep": _KEPT, "subject": _SUBJECT},
     FeedbackOptions: {
         "keep_s": _LONG,
         "max_bytes": _COUNT_OR_NONE,

@@ -59,7 +59,7 @@ def word_of(one: Said, schemas: Sequence[ModelSchema]) -> Word:
     truth = (_short if is_short else _tensors)(one.outputs, schema)
     if empty := [tensor.name for tensor in truth if not tensor.array.size]:
         raise InvalidInput(f"the truth of {shown(empty[0])} holds no values; send one for each row")
-    return Word(one.request_id, truth)
+    return Word(one.request_id, truth, outputs=schema.outputs)
 
 
 def _reward(document: Mapping[str, Any]) -> float | None:

@@ -30,6 +30,7 @@ from penstock.execution.synthetic import PADDED_LENGTH, synthetic_inputs
 from penstock.execution.warmup import sizes
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.bounds import largest_run, limits_of, slo_ms_of
+from penstock.lifecycle.columns import apply_columns
 from penstock.lifecycle.declared import apply_declared
 from penstock.lifecycle.latency_store import LatencyStore
 from penstock.lifecycle.layout import layout_of
@@ -202,7 +203,8 @@ class Loader:
         tuned = self._plans.settings(artifact.version, options, self._said(model, listing)) if self._plans else {}
         options = msgspec.structs.replace(options, **tuned)
         sessions = tuple(self.session(artifact, options, parse_device(name), model) for name in options.devices)
-        schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
+        declared = apply_declared(sessions[0].schema, model.triton)
+        schema = apply_padding(apply_columns(declared, options.columns, artifact), options.pad)
         return _Opened(artifact, options, schema, sessions, tuned)
 
     def _said(self, model: ModelListing, version: VersionListing | None) -> tuple[Mapping[str, object], ...]:

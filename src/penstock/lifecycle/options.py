@@ -77,6 +77,10 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     warmup: Literal["auto", "off"] = "auto"
     """Whether the batch sizes run once before the version is ready."""
 
+    columns: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """By input or output: the names of the entries along its last dimension, {features = ["age", "zip"]}, for rules of `payloads.redact`.
+    Without it they are the version's lineage's or MLflow's."""
+
     payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
     """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
 

@@ -52,9 +52,10 @@ _ROUTE: Final = Rule(
     "decimals, 100 together at most, samples are shares from 0 to 1, and sticky names either a header or an input",
     lambda value: value is None or not any(route_problems(value)),
 )
+_COLUMNS: Final = Rule("a list of names, each given once", lambda value: bool(value) and all(value) and len(set(value)) == len(value))
 _PAYLOADS: Final = Rule(
-    'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, and each rule of redact "keep", "drop", '
-    '"hash", "truncate:N" or "bucket:W"',
+    'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, each rule of redact "keep", "drop", '
+    '"hash", "truncate:N" or "bucket:W", each of keep an output with bounds, and subject one header or input',
     lambda value: not any(recording_problems(value)),
 )
 _FEEDBACK: Final = Rule(
@@ -76,6 +77,7 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "threads": or_auto(COUNT),
     "queue_rows": or_auto(COUNT),
     "queue_bytes": or_auto(COUNT),
+    "columns": _COLUMNS,
     "payloads": _PAYLOADS,
     "feedback": _FEEDBACK,
     "require_placement": _SHARE,

@@ -99,7 +99,7 @@ class Feedback:
     def _record(self, model: str, word: Word, reason: Reason, prediction: Prediction | None) -> FeedbackRecord:
         redaction, truth = self._redactions[model], list(word.truth)
         if redaction.active:
-            truth = redaction.redacted(truth)
+            truth = redaction.safe(truth, {spec.name: spec for spec in word.outputs})
         version, arm = ("", "") if prediction is None else prediction[:2]
         at_us = time.time_ns() // NS_PER_US
         return FeedbackRecord(word.request_id, at_us, model, version, arm, str(reason), word.reward, truth)

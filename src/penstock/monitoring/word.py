@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from penstock.domain.tensor import Tensor
+from penstock.domain.tensor import Tensor, TensorSpec
 
 
 class Word(NamedTuple):
@@ -13,3 +13,5 @@ class Word(NamedTuple):
     truth: Sequence[Tensor] = ()
     """Outputs as they should have been. For an output of scores also the places of the right ones, whole numbers."""
     reward: float | None = None
+    outputs: Sequence[TensorSpec] = ()
+    """Those of the version by which the truth was read: they tell of columns."""

@@ -23,13 +23,15 @@ COLUMNS: Final = {
     "alias": "VARCHAR",
     "route": "VARCHAR",
     "protocol": "VARCHAR",
-    "status_code": "VARCHAR",
+    "status": "VARCHAR",
+    "status_code": "INTEGER",
     "error": "VARCHAR",
     "total_us": "BIGINT",
     "queue_us": "BIGINT",
     "infer_us": "BIGINT",
     "batch_size": "INTEGER",
-    "client": "VARCHAR",
+    "client_id": "VARCHAR",
+    "subject": "VARCHAR",
     "sampling_fraction": "DOUBLE",
     "inputs": _CELLS,
     "outputs": _CELLS,
@@ -53,6 +55,9 @@ _BLOCK: Final = 1000
 _BIGGEST_INT: Final = 2**63
 _LISTS: Final = ("bool", "int", "int64", "uint", "uint64", "text")
 """Fields of a tensor in Parquet that hold what JSON can say; see `parquet_batch`, which is not imported: it needs another extra."""
+_WHOLE: Final = "WHOLE"
+"""Of a column so far: whole numbers that are signed or not. Parquet has no larger ones that would keep all digits."""
+_NUMBERS: Final = (_WHOLE, "BIGINT", "UBIGINT", "HUGEINT", "DOUBLE")
 
 Error = duckdb.Error
 """What a query that DuckDB refuses raises."""
@@ -132,6 +137,7 @@ def write_table(rows: Iterable[dict[str, Any]], path: Path, form: str) -> dict[s
                 kinds[name] = _wider(kinds.get(name), value)
             file.write(orjson.dumps({name: _said(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE))
         file.flush()
+        kinds = {name: "BIGINT" if kind == _WHOLE else kind for name, kind in kinds.items()}
         if kinds:
             _copy(Path(file.name), kinds, path, form)
     return kinds
@@ -149,17 +155,18 @@ def _copy(lines: Path, kinds: dict[str, str], path: Path, form: str) -> None:
 def _wider(kind: str | None, value: object) -> str:
     """Return the type that holds what a column has had so far, and this value."""
     own = _kind(value)
-    if kind in {None, own}:
+    if kind is None or kind == own:
         return own
-    numbers = ("BIGINT", "HUGEINT", "DOUBLE")
-    return max(kind, own, key=numbers.index) if kind in numbers and own in numbers else "VARCHAR"
+    if {kind, own} == {"BIGINT", "UBIGINT"}:
+        return "HUGEINT"
+    return max(kind, own, key=_NUMBERS.index) if kind in _NUMBERS and own in _NUMBERS else "VARCHAR"
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "BOOLEAN"
     if isinstance(value, int):
-        return "BIGINT" if -_BIGGEST_INT <= value < _BIGGEST_INT else "HUGEINT"
+        return "BIGINT" if value < 0 else _WHOLE if value < _BIGGEST_INT else "UBIGINT"
     return "DOUBLE" if isinstance(value, float) else "VARCHAR"
 
 

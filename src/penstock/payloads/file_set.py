@@ -30,16 +30,18 @@ class FileSet:
         options: PayloadOptions,
         clock: Clock = monotonic,
         *,
-        heard: Heard = lambda _path, _rows: None,
+        heard: Heard = lambda *_: None,
         folders: str = FOLDERS,
+        listed: Path | None = None,
     ) -> None:
-        """`folders` is the pattern of what lies between the directory and the files."""
+        """`folders` is the pattern of what lies between the directory and the files; deletions are listed in `listed`, else in `root`."""
         self._root = root
         self._form = form
         self._options = options
         self._clock = clock
         self._heard = heard
         self._folders = folders
+        self._listed = listed or root
         self._open: dict[tuple[str, str], tuple[Place, OpenFile]] = {}
         self._unfinished: list[OpenFile] = []
         """Files that could not be sealed and may be later."""
@@ -56,7 +58,8 @@ class FileSet:
         """Seal what is old enough; from time to time repair what earlier processes have left, and remove what is too old."""
         now_ns = self._clock()
         if self._cared_ns is None:
-            repair(self._root, self._form, _ABANDONED * self._options.rotate_s, self._heard, self._folders)
+            abandoned_s = _ABANDONED * self._options.rotate_s
+            repair(self._root, self._form, abandoned_s, heard=self._heard, folders=self._folders, listed=self._listed)
         for key, (_, file) in list(self._open.items()):
             if now_ns - file.begun_ns >= self._options.rotate_s * NS_PER_S:
                 self._seal(key)
@@ -84,14 +87,14 @@ class FileSet:
         elif there is not None:
             self._seal(key)
         path = partition.folder(self._root) / new_name(self._form.suffix)
-        file = OpenFile.create(path, self._clock(), self._form)
+        file = OpenFile.create(path, self._clock(), self._form, self._listed)
         self._open[key] = partition, file
         return file
 
     def _give_up(self, key: tuple[str, str]) -> None:
         _, file = self._open.pop(key)
         file.abandon()
-        self._heard(file.path, file.rows)
+        self._heard(file.path, file.rows, 0)
         _log.warning("%s was removed or torn while it was written; a new file is begun", file.path)
 
     def _seal(self, key: tuple[str, str]) -> None:
@@ -105,15 +108,16 @@ class FileSet:
 
     def _finish(self, file: OpenFile) -> None:
         """Seal a file; whatever happens, its rows are where they can be found again."""
+        gone = 0
         try:
-            file.seal()
+            gone = file.seal()
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             _log.error("%s cannot be finished: %s; it stays hidden", file.path, reason)
             if file.is_open:
                 self._unfinished.append(file)
                 return
-        self._heard(file.path, file.rows)
+        self._heard(file.path, file.rows - gone, gone)
 
 
 def try_directory(root: Path) -> None:

@@ -13,8 +13,10 @@ from penstock.payloads.form import Form
 from penstock.payloads.layout import JSON_LINES
 from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
+from penstock.payloads.rewriting import rewrite
 from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.tombstones import Tombstones
 
 _log = logging.getLogger(__name__)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -31,14 +33,15 @@ class JsonLinesSink:
         root: Path,
         options: PayloadOptions,
         clock: Clock = monotonic,
-        heard: Heard = lambda _path, _rows: None,
         *,
+        heard: Heard = lambda *_: None,
+        listed: Path | None = None,
         kind: RowKind = PAYLOADS,
     ) -> None:
-        """`heard` is told of each file that is sealed, or gone."""
+        """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
         self._root = root
         self._kind = kind
-        self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders)
+        self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 
@@ -72,4 +75,11 @@ def loss_of(error: OSError) -> str:
     return "disk_full" if error.errno in _FULL else "io"
 
 
-LINES: Final = Form(JSON_LINES, b"", whole_lines, Path.replace)
+def _show(hidden: Path, path: Path, tombstones: Tombstones) -> int:
+    gone = rewrite(hidden, tombstones.takes_line) if tombstones else 0
+    if hidden.exists():
+        hidden.replace(path)
+    return gone
+
+
+LINES: Final = Form(JSON_LINES, b"", whole_lines, _show)

@@ -46,6 +46,12 @@ class Partition(NamedTuple):
         return root / f"model={self.model}" / f"version={self.version}" / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
 
 
+def named_in(path: Path) -> tuple[str, str]:
+    """Return the model and the version in the names of a file's folders."""
+    model, version = (part.partition("=")[2] for part in path.parts[-5:-3])
+    return model, version
+
+
 def host() -> str:
     """Return this machine's name as it stands in the names of files."""
     return _UNSAFE.sub("_", socket.gethostname()) or "host"

@@ -27,10 +27,18 @@ class ParquetSink:
     name = "parquet"
     backlog = None
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None) -> None:
-        """`heard` is told of each file that is sealed, or gone."""
+    def __init__(
+        self,
+        root: Path,
+        options: PayloadOptions,
+        clock: Clock = monotonic,
+        *,
+        heard: Heard = lambda *_: None,
+        listed: Path | None = None,
+    ) -> None:
+        """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
         self._root = root
-        self._files = FileSet(root, TABLES, options, clock, heard=heard)
+        self._files = FileSet(root, TABLES, options, clock, heard=heard, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from penstock.payloads.layout import BAD, FOLDERS, SUFFIXES
+from penstock.payloads.rewriting import DRAFT
 
 _log = logging.getLogger(__name__)
 DAY_S: Final = 86_400
@@ -37,7 +38,7 @@ def forget(root: Path, keep_days: float, keep_bytes: int, folders: str = FOLDERS
 
 
 def _files(root: Path, folders: str) -> Iterator[_Kept]:
-    for pattern in (*(f"*{suffix}" for suffix in SUFFIXES), f".*{BAD}"):
+    for pattern in (*(f"*{suffix}" for suffix in SUFFIXES), f".*{BAD}", f".*{DRAFT}"):
         for path in root.glob(f"{folders}/{pattern}"):
             with contextlib.suppress(OSError):
                 stat = path.stat()

@@ -21,6 +21,7 @@ from penstock.payloads.parquet_file import TABLES, convert
 from penstock.payloads.parquet_sink import ParquetSink
 from penstock.payloads.reading import UnreadableRow, array_of, last_rows, open_files, row_count, rows_of, sealed_files
 from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.tombstones import Tombstones
 
 
 def sink_of(root, clock=lambda: 0, **options):
@@ -235,7 +236,7 @@ def test_many_rows_become_few_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_file, "_GROUP_BYTES", 60_000)
     hidden = killed(tmp_path, *(record([tensor("X", np.zeros((1, 100)))], request_id=str(number)) for number in range(200)))
     path = hidden.with_name("x.parquet")
-    convert(hidden, path)
+    convert(hidden, path, Tombstones(()))
     assert 1 < parquet_file.pq.read_metadata(path).num_row_groups < 10
     assert ids([path]) == [str(number) for number in range(200)]
 
