@@ -27,6 +27,8 @@ from penstock.domain.outcome import OUTCOME_OF
 from penstock.grpc.errors import STATUS_OF
 from penstock.http.errors import STATUS
 from penstock.inference.shadow_queue import ShadowEnd
+from penstock.monitoring.feedback import REFUSED
+from penstock.monitoring.recent_predictions import Reason as WordReason
 from penstock.telemetry.family import Family
 from penstock.telemetry.metrics import FAMILIES
 from penstock.telemetry.statistics import BATCH_BUCKETS, DURATION_BUCKETS_S
@@ -118,6 +120,7 @@ _METRICS_LABELS: Final = """
 | `feature` | [a column of the inputs or outputs](../guides/monitoring.md#what-is-watched), so many as `exported_features` says |
 | `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
 | `device` | a device of the version, such as `cpu` or `cuda:0` |
+| `outcome` of feedback | {words}: [what became of a word](../guides/feedback.md#what-becomes-of-a-word) |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
 """
 
@@ -141,6 +144,8 @@ answered. Each request of a batch is charged the full time of its batch.
 | disagreement of a shadow | `rate(penstock_shadow_mismatch_total[1h]) / rate(penstock_shadow_compared_total[1h])` |
 | what shadows miss, and why | `sum by (model, version, end) (rate(penstock_shadow_requests_total{end!="compared"}[5m]))` |
 | features that drift now | `sum by (model, version, side) (penstock_drift_features_drifting)` |
+| accuracy of a version beside the stable one | `penstock_quality_accuracy` by `version` and `route` |
+| feedback by what became of it | `sum by (model, outcome) (rate(penstock_feedback_total[1h]))` |
 | predictions under way | `sum(penstock_received_total) - sum(penstock_outcomes_total)` |
 """
 
@@ -167,7 +172,11 @@ def metrics_page() -> str:
     outcomes = ", ".join(f"`{outcome}`" for outcome in dict.fromkeys(OUTCOME_OF.values()))
     tables = [_family_table(title, prefix) for title, prefix in (("Penstock", "penstock_"), ("Triton", "nv_"))]
     labels = _METRICS_LABELS.format(
-        reasons=_listed(Reason), shortages=_listed(Shortage), ends=_listed(ShadowEnd), measures=_listed(Measure)
+        reasons=_listed(Reason),
+        shortages=_listed(Shortage),
+        ends=_listed(ShadowEnd),
+        measures=_listed(Measure),
+        words=_listed((*WordReason, REFUSED)),
     )
     labels = f"{labels.rstrip()}\n| `outcome` | `answered`, {outcomes} |"
     buckets = (

@@ -19,11 +19,14 @@ from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
 from penstock.http.door import Doors
 from penstock.http.drift_report import drift_of
+from penstock.http.errors import STATUS
+from penstock.http.feedback import FeedbackEndpoints
 from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.monitoring import MonitoringReports
 from penstock.http.payloads import PayloadEndpoints
 from penstock.http.predict import Predictions
+from penstock.http.quality_report import quality_section
 from penstock.http.rollouts import RolloutEndpoints
 from penstock.http.routes import RouteEndpoints
 from penstock.http.shadows import ShadowReports
@@ -33,16 +36,22 @@ from penstock.inference.canary_drift import CanaryDrift
 from penstock.inference.drift import Drift
 from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
-from penstock.inference.scrape import drift_views, payload_views, server_view, shadow_views, version_views
+from penstock.inference.scrape import drift_views, feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
+from penstock.inference.watch import followers_of
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.manager import Manager, Wanted
 from penstock.lifecycle.memory_governor import MemoryGovernor
+from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.rollouts import Rollouts
+from penstock.monitoring.feedback import Feedback
+from penstock.payloads.deletion import Deletions
+from penstock.payloads.feedback_log import FeedbackLog
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.recording import Surroundings
 from penstock.payloads.sinks import Sinks
 from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
@@ -80,9 +89,13 @@ class House:
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
-        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, alias_of=alias_of, redacted=redacted)
+        surroundings = Surroundings(alias_of, followers_of, {"OK": 200} | {code.value: status for code, status in STATUS.items()})
+        self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, surroundings=surroundings, redacted=redacted)
+        self.shadows.books.tell = self.recorder.undecided.compared
+        feedback_log = FeedbackLog(settings.payloads, state_dir)
+        self.feedback: Final = Feedback(partial(attach, party="feedback"), feedback_log, state_dir)
         self.drift: Final = Drift(self.catalog, ReferenceStore(kept))
-        recorded, watched = self.recorder.follow, self.drift.follow
+        recorded, watched = self._follow, self.drift.follow
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
         )
@@ -90,8 +103,14 @@ class House:
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        payloads, drifts = partial(payload_views, self.recorder), partial(drift_views, self.drift)
-        self.metrics: Final = Metrics(self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer, drift=drifts)
+        payloads, drifts, told = (
+            partial(payload_views, self.recorder),
+            partial(drift_views, self.drift),
+            partial(feedback_view, self.feedback),
+        )
+        self.metrics: Final = Metrics(
+            self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer, drift=drifts, feedback=told
+        )
         disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, disagreements, drift)
 
@@ -103,6 +122,7 @@ class House:
         """Start what works beside predictions."""
         self.access_log.start()
         self.recorder.start()
+        self.feedback.log.start()
         self.tracer.start()
         self.drift.start()
         self.reloader.start()
@@ -116,8 +136,13 @@ class House:
         self.shadows.abandon()
         await self.manager.aclose()
         self.recorder.close()
+        self.feedback.log.close()
         self.tracer.close()
         self.access_log.close()
+
+    def _follow(self, model: str, options: ModelOptions) -> None:
+        self.recorder.follow(model, options.payloads)
+        self.feedback.follow(model, options.feedback, options.payloads.redact)
 
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
@@ -136,13 +161,18 @@ class House:
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
             RouteEndpoints(self.manager.routes, self.rollouts, token),
             RolloutEndpoints(self.rollouts, token),
-            ShadowReports(self.shadows, self.catalog, token),
-            PayloadEndpoints(self.recorder, self.catalog, token),
-            MonitoringReports({"drift": partial(drift_of, self.drift)}, self.catalog, token),
+            ShadowReports(self.shadows, self.catalog, token, self.access_log.redacted),
+            PayloadEndpoints(self.recorder, self.catalog, token, self._deletions()),
+            MonitoringReports({"drift": partial(drift_of, self.drift), "quality": quality_section(self.feedback)}, self.catalog, token),
         )
         doors = Doors(self.access, self.settings.security.open)
-        prediction = prediction_app(predictions, models, management, self.settings.http, doors)
+        told = (FeedbackEndpoints(self.feedback, self.catalog, self.settings.http),)
+        prediction = prediction_app(predictions, models, management, self.settings.http, told, doors)
         return prediction, admin_app(models, management, groups, doors)
+
+    def _deletions(self) -> Deletions:
+        state_dir = Path(self.settings.server.state_dir)
+        return Deletions(self.settings.payloads.directory(state_dir), state_dir)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""

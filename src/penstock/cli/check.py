@@ -64,6 +64,8 @@ def _print_report(report: "CheckReport") -> None:
     for line in aligned(("MODEL", "VERSION", "STATE", "LOAD", "REASON"), rows):
         click.echo(line)
     _print_tuned(report)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}")
     for problem in report.problems:
         click.echo(f"problem: {problem}")
 
@@ -83,5 +85,6 @@ def _json(settings: list[tuple[str, object, str]], report: "CheckReport") -> str
             {key: getattr(row, key) for key in ("model", "version", "state", "reason", "load_s", "tuned")} for row in report.versions
         ],
         "problems": list(report.problems),
+        "warnings": list(report.warnings),
     }
     return json.dumps(answer, indent=2, default=str)

@@ -13,7 +13,7 @@ from penstock.cli.payloads_files import Recorded, with_recorded
 from penstock.cli.payloads_query import NEEDED
 
 _FORMS: Final = {"csv": "CSV", "pandas": "PARQUET", "evidently": "PARQUET"}
-_NUMBERS: Final = frozenset({"BIGINT", "HUGEINT", "DOUBLE"})
+_NUMBERS: Final = frozenset({"BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"})
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,8 @@ class Recorded(NamedTuple):
     root: Path
     model: str = "*"
     version: str = "*"
+    state_dir: Path = Path()
+    """Where the key of hashes is."""
 
     @property
     def sealed(self) -> list[Path]:
@@ -29,6 +31,13 @@ class Recorded(NamedTuple):
         from penstock.payloads.reading import sealed_files  # noqa: PLC0415 - numpy takes a while to import; --help needs none
 
         return sealed_files(self.root, self.model, self.version)
+
+    @property
+    def feedback(self) -> list[Path]:
+        """The files of feedback that are finished; those of all versions, for they lie together."""
+        from penstock.payloads.reading import feedback_files  # noqa: PLC0415 - as above
+
+        return feedback_files(self.root, self.model)
 
     @property
     def all(self) -> list[Path]:
@@ -41,12 +50,19 @@ class Recorded(NamedTuple):
         return self.sealed + being_written
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every row; a file that has been sealed or removed meanwhile is passed over."""
+        """Yield every row that was not deleted; a file that has been sealed or removed meanwhile is passed over."""
         from penstock.payloads.reading import rows_of  # noqa: PLC0415 - as above
 
         for path in self.all:
             with contextlib.suppress(FileNotFoundError):
-                yield from rows_of(path)
+                yield from self.there(rows_of(path))
+
+    def there(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the rows without those that were deleted and wait in a file that is being written."""
+        from penstock.payloads.tombstones import Tombstones  # noqa: PLC0415 - as above
+
+        tombstones = Tombstones.of(self.root)
+        return (row for row in rows if not tombstones.takes(row))
 
 
 def _model(ctx: click.Context, param: click.Parameter, text: str | None) -> str:
@@ -74,11 +90,12 @@ def with_recorded(command: Callable[..., None]) -> Callable[..., None]:
         from penstock.payloads.reading import UnreadableRow  # noqa: PLC0415 - as above
 
         settings = loaded.settings
-        root = directory or settings.payloads.directory(Path(settings.server.state_dir))
+        state_dir = Path(settings.server.state_dir)
+        root = directory or settings.payloads.directory(state_dir)
         if not root.is_dir():
             leave(f"no payloads are recorded in {root}: it is no directory; name it with --dir", USAGE)
         try:
-            command(Recorded(root, model, version), **given)
+            command(Recorded(root, model, version, state_dir), **given)
         except UnreadableRow as error:
             leave(f"a recorded file is damaged: {error}", 1)
         except OSError as error:

@@ -48,7 +48,7 @@ def latest(recorded: Recorded, most: int) -> list[Row]:
     found: list[Row] = []
     for path in recorded.all:
         with contextlib.suppress(FileNotFoundError):  # it has been sealed or removed meanwhile
-            found = _later(found + last_rows(path, most), most)
+            found = _later([*found, *recorded.there(last_rows(path, most))], most)
     return found
 
 
@@ -59,7 +59,7 @@ def _later(rows: list[Row], most: int) -> list[Row]:
 def _cells(row: Row) -> list[str]:
     model = f"{row['model']}/{row['version'] or '-'}"
     milliseconds = f"{row['total_us'] / 1000:.2f}"
-    return [row["timestamp"], model, row["route"], row["status_code"], milliseconds, _tensors(row["inputs"]), _tensors(row["outputs"])]
+    return [row["timestamp"], model, row["route"], row["status"], milliseconds, _tensors(row["inputs"]), _tensors(row["outputs"])]
 
 
 def _tensors(cells: list[Row]) -> str:

@@ -14,8 +14,10 @@ from penstock.http.options import HttpOptions
 from penstock.inference.options import ShadowOptions
 from penstock.lifecycle.options import ModelOptions, PadOptions
 from penstock.lifecycle.rules import COUNT, DAY_S, MODEL_RULES, Rule, or_auto
+from penstock.monitoring.feedback_options import FeedbackOptions, feedback_problems
 from penstock.monitoring.options import LEAST_ROWS, MOST_FEATURES, MOST_ROWS, Limits, MonitoringOptions
-from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions
+from penstock.payloads.keep_rules import keep_problems
+from penstock.payloads.options import DAY_MS, BucketOptions, EventOptions, KafkaOptions, PayloadOptions, RecordingOptions, subject_problem
 from penstock.payloads.rules import rule_problem
 from penstock.registry.options import RegistryOptions
 from penstock.security.options import JwtOptions, SecurityOptions, security_problems
@@ -47,6 +49,16 @@ _WINDOW: Final = Rule(f"a number of rows from {LEAST_ROWS} to {MOST_ROWS}", lamb
 _FEATURES: Final = Rule(f"a whole number from 0 to {MOST_FEATURES}", lambda value: 0 <= value <= MOST_FEATURES)
 _LIMIT: Final = Rule("a number above 0, up to 100", lambda value: 0 < value <= 100)  # noqa: PLR2004 - as in the words
 _CHANCE: Final = Rule("a probability above 0, up to 0.1", lambda value: 0 < value <= 0.1)  # noqa: PLR2004 - as in the words
+_LONG: Final = Rule("a number of seconds above 0, up to a year", lambda value: not any(feedback_problems(FeedbackOptions(keep_s=value))))
+_JUDGED: Final = Rule("a whole number from 1 to 1000000", lambda value: not any(feedback_problems(FeedbackOptions(window_rows=value))))
+_DIFFERENT: Final = Rule("a list of names that differ", lambda value: len(set(value)) == len(value))
+_KEPT: Final = Rule(
+    "a list of tables, each an output with above, below or both, or with confidence_below, all finite numbers",
+    lambda value: not any(keep_problems(value)),
+)
+_SUBJECT: Final = Rule(
+    'a table that names one place: {header = "x-user-id"} or {input = "user"}', lambda value: value is None or not subject_problem(value)
+)
 _ADDRESS: Final = Rule(
     "an address that begins with http:// or https://", lambda value: not value or value.startswith(("http://", "https://"))
 )
@@ -128,9 +140,16 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
     TelemetryOptions: {"otlp_endpoint": _ADDRESS, "trace_ratio": _SHARE, "trace_timeout_s": _SECONDS, "service_name": _TEXT},
     SecurityOptions: {"rate": _RATE, "max_in_flight": _COUNT_OR_NONE},
     JwtOptions: {"leeway_s": _SECONDS_OR_NONE, "name_claim": _TEXT, "scopes_claim": _TEXT, "models_claim": _TEXT},
-    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION},
     MonitoringOptions: {"reference_rows": _WINDOW, "window_rows": _WINDOW, "window_s": _SECONDS, "exported_features": _FEATURES},
     Limits: {**dict.fromkeys(("psi", "js", "ks", "missing", "out_of_range"), _LIMIT), "alpha": _CHANCE},
+    RecordingOptions: {"sample": _SHARE, "slower_ms": _MILLISECONDS, "redact": _REDACTION, "keep": _KEPT, "subject": _SUBJECT},
+    FeedbackOptions: {
+        "keep_s": _LONG,
+        "max_bytes": _COUNT_OR_NONE,
+        "window_rows": _JUDGED,
+        "window_s": _LONG,
+        "classes": _DIFFERENT,
+    },
     ModelOptions: MODEL_RULES,
     PadOptions: {"axis": COUNT},
 }

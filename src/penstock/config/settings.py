@@ -94,11 +94,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def payload_sinks(self) -> frozenset[str]:
-        """The sinks of all models that the settings say anything of recording; a `model.toml` may name more."""
+        """The sinks of all models that the settings say anything of recording, or of feedback; a `model.toml` may name more."""
         usual = self.defaults.payloads.sink or self.payloads.sink
         tables = [options["payloads"] for options in self.models.values() if "payloads" in options]
         named = {str(table.get("sink") or usual) for table in tables if isinstance(table, dict)}
-        return frozenset(named | ({usual} if self.defaults.payloads.records else set()))
+        feedback = self.defaults.feedback.enabled or any("feedback" in options for options in self.models.values())
+        return frozenset(named | ({usual} if self.defaults.payloads.records else set()) | ({"jsonl"} if feedback else set()))
 
 
 class WantedModel(NamedTuple):

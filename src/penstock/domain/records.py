@@ -26,7 +26,7 @@ class PayloadRecord(NamedTuple):
     route: str
     """The arm: `stable`, a canary's name, or `pinned`."""
     protocol: str
-    status_code: str
+    status: str
     """OK, or how the prediction ended otherwise, as in metrics and logs."""
     error: str
     """"" for an answer, and where the model's tensors are redacted: messages quote what they complain of."""
@@ -35,7 +35,7 @@ class PayloadRecord(NamedTuple):
     infer_us: int
     batch_size: int
     """Rows of the run, all callers' rows together; 0 without an answer."""
-    client: str
+    client_id: str
     """The `id` of the body, as the caller chose it."""
     sampling_fraction: float
     """With which probability a prediction such as this one is recorded: a row stands for 1 / sampling_fraction of them."""
@@ -43,3 +43,7 @@ class PayloadRecord(NamedTuple):
     outputs: Sequence[Tensor]
     metadata: Mapping[str, str]
     """Headers that the settings allow."""
+    status_code: int = 200
+    """The status that HTTP has for this end, whichever protocol it was."""
+    subject: str = ""
+    """Keyed hashes that tell whose prediction it was, a space between them; "" where the settings name no key, or the caller gave none."""

@@ -64,6 +64,13 @@ class TensorSpec:
     optional: bool = False
     labels: tuple[str, ...] = ()
     """Class names by index, for outputs that a label file describes."""
+    columns: tuple[str, ...] = ()
+    """Names of the entries along the last dimension, where somebody has said them."""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the last dimension is one of features, and not the one that counts rows."""
+        return len(self.shape) > 1 or bool(self.shape and self.shape[0] > 0)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Tell whether a tensor of that shape is one of these."""

@@ -33,10 +33,15 @@ _METRICS: Final = "/metrics"
 _ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
 
 
-def prediction_app(
-    predictions: Predictions, models: Models, management: Management, options: HttpOptions, doors: Doors = OPEN
+def prediction_app(  # noqa: PLR0917 - what an application is made of
+    predictions: Predictions,
+    models: Models,
+    management: Management,
+    options: HttpOptions,
+    groups: Iterable[Endpoints] = (),
+    doors: Doors = OPEN,
 ) -> Starlette:
-    """Return the application of the prediction listener; it reads only."""
+    """Return the application of the prediction listener; it changes nothing of what is served."""
     hosts = [Middleware(HostCheck, allowed=options.allowed_hosts)] if options.allowed_hosts else []
     routes = [
         *_v2(predictions, models),
@@ -45,6 +50,7 @@ def prediction_app(
         endpoint("/v2/repository/index", models.index, "POST"),
         endpoint("/v2/repository/{repository}/index", _no_repositories, "POST"),
         endpoint("/v2/logging", management.logging, "GET"),
+        *(route for group in groups for route in group.routes()),
         *docs.routes(penstock.__version__),
     ]
     return _app(routes, [*hosts, *doors.over(routes)])

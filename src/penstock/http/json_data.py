@@ -24,25 +24,27 @@ _EXPECTED: Final = {"b": "true or false", "i": "integers", "u": "integers", "f":
 _FEW: Final = 1024
 
 
-def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: object) -> Array:
+def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: object, side: str = "input") -> Array:
     """Return the array; any nesting is read row-major, only the number of values has to fit the shape.
 
     Raises `InvalidInput` for other types than the datatype's (no text for numbers, no 1.5 or 1.0 for integers, no booleans for
-    numbers), values out of its range, and a wrong number of values. Integers above 2^24 are rounded to nearest in FP32.
+    numbers), values out of its range, and a wrong number of values; messages say what the tensor is, an input or an output. Integers
+    above 2^24 are rounded to nearest in FP32.
     """
     if datatype.wire in RAW_ONLY:
-        raise InvalidInput(f"the input {shown(tensor)} is {datatype.wire}, which JSON does not carry; send it in binary form")
+        raise InvalidInput(f"the {side} {shown(tensor)} is {datatype.wire}, which JSON does not carry; send it in binary form")
     packed = _packed(datatype, shape, data)
     if packed is not None:
         return packed
-    values = _flat(tensor, data)
+    what = f"{side} {shown(tensor)}"
+    values = _flat(what, data)
     if len(values) != element_count(shape):
         raise InvalidInput(
-            f"shape does not match true shape of 'data' field of input {shown(tensor)}: {list(shape)} needs {element_count(shape)} "
+            f"shape does not match true shape of 'data' field of {what}: {list(shape)} needs {element_count(shape)} "
             f"values, got {len(values)}"
         )
-    _check_types(tensor, datatype, values)
-    return _array(tensor, datatype, values).reshape(shape)
+    _check_types(what, datatype, values)
+    return _array(what, datatype, values).reshape(shape)
 
 
 def _packed(datatype: Datatype, shape: tuple[int, ...], data: object) -> Array | None:
@@ -76,49 +78,49 @@ def _holds_boolean(values: list[Any], array: Array) -> bool:
     return any(type(values[index]) is bool for index in maybe)
 
 
-def _flat(tensor: str, data: object) -> list[Any]:
+def _flat(what: str, data: object) -> list[Any]:
     if not isinstance(data, list):
-        raise InvalidInput(f"the data of input {shown(tensor)} must be a list, not {shown(repr(data))}")
+        raise InvalidInput(f"the data of {what} must be a list, not {shown(repr(data))}")
     values = data
     for _ in range(MAX_DEPTH):
         if list not in set(map(type, values)):
             return values
         values = list(chain.from_iterable(item if type(item) is list and item else [item] for item in values))
         if [] in values:
-            raise InvalidInput(f"the data of input {shown(tensor)} holds an empty list among its values")
-    raise InvalidInput(f"the data of input {shown(tensor)} is nested deeper than {MAX_DEPTH} levels")
+            raise InvalidInput(f"the data of {what} holds an empty list among its values")
+    raise InvalidInput(f"the data of {what} is nested deeper than {MAX_DEPTH} levels")
 
 
-def _check_types(tensor: str, datatype: Datatype, values: list[Any]) -> None:
+def _check_types(what: str, datatype: Datatype, values: list[Any]) -> None:
     kind = datatype.dtype.kind
     if not _ACCEPTED[kind].issuperset(map(type, values)):
         wrong = next(value for value in values if type(value) not in _ACCEPTED[kind])
-        raise InvalidInput(f"the data of input {shown(tensor)} holds {shown(repr(wrong))}; {datatype.wire} takes {_EXPECTED[kind]}")
+        raise InvalidInput(f"the data of {what} holds {shown(repr(wrong))}; {datatype.wire} takes {_EXPECTED[kind]}")
 
 
-def _array(tensor: str, datatype: Datatype, values: list[Any]) -> Array:
+def _array(what: str, datatype: Datatype, values: list[Any]) -> Array:
     if datatype is DATATYPES["BYTES"]:
-        return _texts(tensor, values)
+        return _texts(what, values)
     try:
         wide = np.array(values, dtype=np.float64 if datatype.dtype.kind == "f" else datatype.dtype)
     except OverflowError as error:
-        raise InvalidInput(f"the data of input {shown(tensor)} holds an integer out of the range of {datatype.wire}") from error
-    return _narrow(tensor, datatype, wide) if datatype.wire == "FP32" else wide
+        raise InvalidInput(f"the data of {what} holds an integer out of the range of {datatype.wire}") from error
+    return _narrow(what, datatype, wide) if datatype.wire == "FP32" else wide
 
 
-def _narrow(tensor: str, datatype: Datatype, wide: Array) -> Array:
+def _narrow(what: str, datatype: Datatype, wide: Array) -> Array:
     with np.errstate(over="ignore"):
         narrow = wide.astype(datatype.dtype)
     if not np.array_equal(np.isinf(narrow), np.isinf(wide)):
-        raise InvalidInput(f"the data of input {shown(tensor)} holds a number out of the range of {datatype.wire}")
+        raise InvalidInput(f"the data of {what} holds a number out of the range of {datatype.wire}")
     return narrow
 
 
-def _texts(tensor: str, values: list[Any]) -> Array:
+def _texts(what: str, values: list[Any]) -> Array:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     try:
         "".join(values).encode()
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"the data of input {shown(tensor)} holds a lone surrogate, which is no text") from error
+        raise InvalidInput(f"the data of {what} holds a lone surrogate, which is no text") from error
     return array

@@ -40,11 +40,16 @@ def read(text: bytes) -> Any:  # noqa: ANN401 - what JSON may hold
 
 def checked(document: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
     """Return what was read from the text if it is an object of sane depth, or raise `InvalidInput`."""
-    if _brackets(text) > MAX_DEPTH:
-        _check_depth(document)
+    check_nesting(document, text)
     if type(document) is not dict:
-        raise InvalidInput(f"the body is a JSON {_kind(document)}; send a JSON object")
+        raise InvalidInput(f"the body is a JSON {kind_of(document)}; send a JSON object")
     return document
+
+
+def check_nesting(document: object, text: bytes) -> None:
+    """Raise `InvalidInput` for what was read from the text if it is nested deeper than 64 levels."""
+    if _brackets(text) >= MAX_DEPTH:  # of one kind no more than that many are counted
+        _check_depth(document)
 
 
 def _brackets(text: bytes) -> int:
@@ -113,7 +118,8 @@ def _children(outer: object) -> Any:  # noqa: ANN401 - what JSON may hold
     return outer.values() if isinstance(outer, dict) else outer
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Return what JSON calls a value."""
     names = {list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
     return names.get(type(value), "value")
 

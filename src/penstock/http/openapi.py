@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, cast
 
 from penstock.domain.errors import ErrorCode
+from penstock.http.openapi_feedback import FEEDBACK_PATHS, FEEDBACK_RESPONSES, FEEDBACK_SCHEMAS, FEEDBACK_TAG
 from penstock.http.openapi_schemas import BYTES, EXAMPLES, HEADERS, PARAMETERS, SCHEMAS, Part, ref
 
 
@@ -17,14 +18,14 @@ def document(version: str) -> dict[str, object]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Penstock", "version": version, "description": _ABOUT},
-        "tags": [{"name": tag, "description": text} for tag, text in TAGS.items()],
+        "tags": [{"name": tag, "description": text} for tag, text in TAGS.items()] + [FEEDBACK_TAG],
         "security": [{}, {"bearer": []}],
-        "paths": _paths(),
+        "paths": _paths() | FEEDBACK_PATHS,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | FEEDBACK_SCHEMAS,
             "headers": HEADERS,
             "parameters": PARAMETERS,
-            "responses": {row.code: row.answer() for row in REFUSALS.values()},
+            "responses": {row.code: row.answer() for row in REFUSALS.values()} | FEEDBACK_RESPONSES,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }

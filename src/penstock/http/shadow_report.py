@@ -9,6 +9,7 @@ import numpy as np
 from penstock.domain.clock import NS_PER_S
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
+from penstock.telemetry.access_log import WITHHELD
 from penstock.traffic.bins import Bins
 from penstock.traffic.comparison import Comparison, Side
 from penstock.traffic.examples import Example
@@ -153,10 +154,12 @@ class ModelShadows(msgspec.Struct, kw_only=True):
     shadows: list[ShadowReport]
 
 
-def shadows_of(shadows: Shadows, model: str) -> object:
-    """Return what is known of a model's shadows, ready to be written as JSON."""
+def shadows_of(shadows: Shadows, model: str, *, redacted: bool = False) -> object:
+    """Return what is known of a model's shadows, ready to be written as JSON; of a model that is `redacted` without any values."""
     books, samples = shadows.books, shadows.samples(model)
     reports = [_shadow(queue, samples.get(queue.reference)) for queue in (*books.present(model), *books.past(model))]
+    for report in reports if redacted else ():
+        _withhold(report)
     return msgspec.to_builtins(ModelShadows(name=model, shadows=reports))
 
 
@@ -178,6 +181,14 @@ def _shadow(queue: ShadowQueue, sample: float | None) -> ShadowReport:
         hangs_since=queue.hangs_since,
         comparisons=[_comparison(comparison) for comparison in reversed(queue.comparisons)],
     )
+
+
+def _withhold(report: ShadowReport) -> None:
+    """Take out what may quote inputs or answers."""
+    report.last_error = report.last_error and WITHHELD
+    for comparison in report.comparisons:
+        for example in comparison.examples:
+            example.values = None
 
 
 def _failed(ends: Counter[str]) -> Rate:
@@ -213,7 +224,7 @@ def _noise(comparison: Comparison) -> NoiseReport:
 
 
 def _measures(side: Side) -> dict[str, Rate]:
-    compared, mismatched = side.tally.counts
+    compared, mismatched, _ = side.tally.counts
     return {str(measure): _rate(mismatched[measure], count) for measure, count in compared.items()}
 
 

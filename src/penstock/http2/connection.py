@@ -5,7 +5,7 @@ once in a second. Streams go by their numbers; what is said of a stream that is 
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from penstock.http2 import frames
 from penstock.http2.controlled import SMALL_BYTES, Controlled

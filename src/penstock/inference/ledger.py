@@ -51,19 +51,20 @@ class Ledger:
         self._accounts: dict[tuple[str, str], Account] = {}
         self._open: set[Ticket] = set()
         self._known = known
-        self._recorded: dict[str, Observe] = {}
+        self._parties: dict[str, dict[str, Observe]] = {}
         self._observe = observe
         self._observe_answers = observe_answers
         self._clock = clock
 
-    def record(self, model: str, record: Observe | None) -> None:
-        """Have every end of a model's predictions told to one more party, or to none; predictions of other models pay nothing for it."""
-        self._recorded.pop(model, None)
+    def record(self, model: str, record: Observe | None, party: str = "payloads") -> None:
+        """Have every end of a model's predictions told to a party, or not any more; predictions of other models pay nothing for it."""
+        parties = self._parties.setdefault(model, {})
+        parties.pop(party, None)
         if record is not None:
-            self._recorded[model] = record
+            parties[party] = record
         for (_, name), account in self._accounts.items():
             if name == model:
-                account.record = record
+                account.record = _all_of(*parties.values())
 
     def open(self, request: InferenceRequest, reply: Reply) -> Ticket:
         """Return the ticket of a prediction that has arrived; from here on it has exactly one end."""
@@ -107,7 +108,7 @@ class Ledger:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self._book)
-            account.record = self._recorded.get(key[1])
+            account.record = _all_of(*self._parties.get(key[1], {}).values())
         return account
 
     def _label(self, request: InferenceRequest) -> str:
@@ -137,6 +138,18 @@ class Ledger:
         self._observe(ticket, status)
         if account.record is not None:
             account.record(ticket, status)
+
+
+def _all_of(*parties: Observe) -> Observe | None:
+    """Return what tells all parties; one is told directly, and none is nobody."""
+    if len(parties) < 2:  # noqa: PLR2004
+        return parties[0] if parties else None
+
+    def tell(ticket: Ticket, status: str) -> None:
+        for party in parties:
+            party(ticket, status)
+
+    return tell
 
 
 def status_of(ticket: Ticket) -> str:

@@ -13,8 +13,10 @@ from penstock.inference.shadow_queue import ShadowQueue
 from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
+from penstock.monitoring.feedback import Feedback
 from penstock.payloads.recorder import Recorder
 from penstock.telemetry.drifting import DriftView, SideView
+from penstock.telemetry.feedback import FeedbackView, RememberedView
 from penstock.telemetry.memory import MemoryView
 from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
@@ -61,6 +63,12 @@ def _drift(watched: Watched) -> DriftView:
             sides.append(SideView(name, arm, windows.features, len(windows.drifting), windows.windows, windows.rows, figures))
         most -= len(figures)
     return DriftView(identity.name, identity.version, watched.watch.dropped, tuple(sides))
+
+
+def feedback_view(feedback: Feedback) -> FeedbackView:
+    """Return what is counted of feedback, and the figures that it gives."""
+    models = [RememberedView(one.model, len(one.recent), one.recent.size_bytes, one.figures_by_branch()) for one in feedback]
+    return FeedbackView(feedback.outcomes, feedback.log.written, feedback.log.dropped, models)
 
 
 def _shadow(queue: ShadowQueue) -> ShadowView:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from penstock.domain.model import ModelVersion
+from penstock.domain.request import InferenceRequest
 from penstock.inference.options import ShadowOptions
-from penstock.inference.shadow_queue import HeldBytes, ShadowEnd, ShadowQueue
+from penstock.inference.shadow_queue import HeldBytes, ShadowEnd, ShadowQueue, Told
 from penstock.traffic.comparison import Comparison, Side
 from penstock.traffic.differences import Tolerance
 from penstock.traffic.examples import Examples
@@ -20,6 +21,8 @@ class ShadowBooks:
     """Keeps queues and comparisons by name. Lives on the event loop."""
 
     def __init__(self, options: ShadowOptions, held: HeldBytes) -> None:
+        self.tell: Told | None = None
+        """Who hears what became of each request at the shadows of a route."""
         self._options = options
         self._held = held
         self._tolerance = Tolerance(options.rtol, options.atol)
@@ -59,7 +62,7 @@ class ShadowBooks:
             past.append(queue)
         del past[:-_MOST_PAST]
         self._present[model] = {
-            reference: before[reference] if reference in before else ShadowQueue(model, reference, self._held)
+            reference: before[reference] if reference in before else ShadowQueue(model, reference, self._held, tell=self._told)
             for reference in dict.fromkeys(references)
         }
         return [self._present[model][reference] for reference in references]
@@ -72,6 +75,10 @@ class ShadowBooks:
             queue = self._again[model, number] = ShadowQueue(model, number, self._held, again=True)
         return queue
 
+    def _told(self, request: InferenceRequest, *, disagrees: bool) -> None:
+        if self.tell is not None:
+            self.tell(request, disagrees=disagrees)
+
     def side(self, queue: ShadowQueue, ran: ModelVersion, primary: ModelVersion) -> Side:
         """Return where it is added what the version that ran a queue is found to answer beside a primary."""
         if queue.again:  # files that were replaced under their number say nothing about those before
@@ -79,8 +86,9 @@ class ShadowBooks:
         for comparison in queue.comparisons:
             if (comparison.primary, comparison.shadow) == (primary, ran):
                 return comparison.beside
-        beside = Side(self._tolerance, Examples(self._options.examples, values=self._options.show_values))
-        queue.comparisons.append(Comparison(primary, ran, beside, self._noise_of(primary)))
+        noise = self._noise_of(primary)
+        beside = Side(self._tolerance, Examples(self._options.examples, values=self._options.show_values), noise)
+        queue.comparisons.append(Comparison(primary, ran, beside, noise))
         del queue.comparisons[:-_MOST_COMPARISONS]
         return beside
 

@@ -14,7 +14,7 @@ _MOST_TRIES: Final = 3
 class ShadowPair:
     """A request by reference, with the answer to it. Lives until it has been compared or dropped."""
 
-    __slots__ = ("outputs", "primary", "primary_ns", "request", "size_bytes", "taken_ns", "tries")
+    __slots__ = ("disagrees", "outputs", "primary", "primary_ns", "request", "size_bytes", "taken_ns", "tries")
 
     def __init__(self, request: InferenceRequest, response: InferenceResponse, now_ns: int) -> None:
         self.request = request
@@ -25,6 +25,8 @@ class ShadowPair:
         self.size_bytes = _OVERHEAD_BYTES + held_bytes(request.inputs) + held_bytes(outputs)
         self.taken_ns = now_ns
         self.tries = 0
+        self.disagrees = False
+        """Whether the shadow was found to answer otherwise."""
 
     @property
     def given_up(self) -> bool:

@@ -3,9 +3,10 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from penstock.domain.names import is_version_number
+from penstock.domain.request import InferenceRequest
 from penstock.inference.shadow_pair import ShadowPair
 from penstock.traffic.comparison import Comparison
 from penstock.traffic.tally import Counts, Measure
@@ -46,10 +47,21 @@ class HeldBytes:
         """Queues that share it, in equal parts: a slow shadow leaves the others theirs."""
 
 
+class Told(Protocol):
+    """Who hears what became of each request that was to be shadowed."""
+
+    def __call__(self, request: InferenceRequest, *, disagrees: bool) -> None:
+        """Hear that a shadow disagrees, or that it does not, or never will be asked."""
+
+
+def _untold(request: InferenceRequest, *, disagrees: bool) -> None:
+    """Tell nobody."""
+
+
 class ShadowQueue:
     """The pairs of one version, and counters. Lives on the event loop."""
 
-    def __init__(self, model: str, reference: str, held: HeldBytes, *, again: bool = False) -> None:
+    def __init__(self, model: str, reference: str, held: HeldBytes, *, again: bool = False, tell: Told = _untold) -> None:
         """`again` is for runs on the version that answered."""
         self.model: Final = model
         self.reference: Final = reference
@@ -72,6 +84,7 @@ class ShadowQueue:
         self.comparisons: Final[list[Comparison]] = []
         """The latest, by the versions that were compared."""
         self._held = held
+        self._tell = tell
         self._pairs: deque[ShadowPair] = deque()
         self._gone = False
         held.queues += 1
@@ -83,11 +96,11 @@ class ShadowQueue:
         """Let a pair wait, or drop it."""
         self.sampled += 1
         if self._gone:
-            self._end(ShadowEnd.REMOVED)
+            self._drop(pair, ShadowEnd.REMOVED)
             return
         held = self._held
         if held.held + pair.size_bytes > held.most or self.size_bytes + pair.size_bytes > held.most // max(1, held.queues):
-            self._end(ShadowEnd.FULL)
+            self._drop(pair, ShadowEnd.FULL)
             return
         self._pairs.append(pair)
         self._hold(pair.size_bytes)
@@ -111,7 +124,7 @@ class ShadowQueue:
     def settled(self, pairs: Iterable[ShadowPair], end: ShadowEnd) -> None:
         """Forget pairs of a turn."""
         for pair in pairs:
-            self._end(end)
+            self._drop(pair, end)
             self._hold(-pair.size_bytes)
 
     def drop(self, end: ShadowEnd) -> None:
@@ -127,6 +140,10 @@ class ShadowQueue:
         """Give its part of the memory to the others. Requests that are still under way come too late from now on."""
         self._gone = True
         self._held.queues -= 1
+
+    def _drop(self, pair: ShadowPair, end: ShadowEnd) -> None:
+        self._end(end)
+        self._tell(pair.request, disagrees=pair.disagrees)
 
     def _end(self, end: ShadowEnd) -> None:
         self.ends[self.number, end] += 1

@@ -86,8 +86,12 @@ class ShadowTurn:
             else:
                 self._note(result.pair, result.error)
         for primary, results in by_primary.items():
-            self.counts.append(self._sides[primary].add([_observed(result) for result in results]))
-            self.ends.update({result.pair: ShadowEnd.COMPARED for result in results})
+            side = self._sides[primary]
+            counts = side.add([_observed(result) for result in results])
+            self.counts.append(counts)
+            for result, score in zip(results, counts.scores, strict=True):
+                result.pair.disagrees = score > side.floor
+                self.ends[result.pair] = ShadowEnd.COMPARED
 
     def _note(self, pair: ShadowPair, error: PenstockError) -> None:
         self.ends[pair] = ShadowEnd.REFUSED if isinstance(error, InvalidInput) else ShadowEnd.FAILED

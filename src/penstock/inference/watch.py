@@ -58,19 +58,24 @@ class Watch:
 class Witness:
     """Stands before a reply and tells of its answer, once the reply has it."""
 
-    __slots__ = ("_queues", "_reply", "_request", "_tell")
+    __slots__ = ("_reply", "_request", "_tell", "queues")
 
     def __init__(self, reply: Reply, request: InferenceRequest, queues: Sequence[ShadowQueue], tell: Tell) -> None:
         self._reply = reply
         self._request = request
-        self._queues = queues
+        self.queues = queues
         self._tell = tell
 
     def answer(self, response: InferenceResponse) -> None:
         """Pass the answer on, and then tell of it."""
         self._reply.answer(response)
-        self._tell(self._request, response, self._queues)
+        self._tell(self._request, response, self.queues)
 
     def fail(self, error: PenstockError) -> None:
         """Pass the error on; there is nothing to compare with."""
         self._reply.fail(error)
+
+
+def followers_of(ticket: Ticket) -> int:
+    """Return how many shadows follow a prediction."""
+    return len(ticket.reply.queues) if isinstance(ticket.reply, Witness) else 0

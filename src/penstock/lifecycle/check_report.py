@@ -1,12 +1,14 @@
 """What `penstock check` finds when everything has been loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from penstock.domain.names import shown
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.version import ServedVersion
+from penstock.payloads.unmatched import unmatched
 
 
 class VersionSummary(NamedTuple):
@@ -33,6 +35,8 @@ class CheckReport:
     """Problems and versions of all models."""
 
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """What is no reason not to serve, and probably not what was meant."""
     versions: tuple[VersionSummary, ...]
 
     @classmethod
@@ -41,4 +45,12 @@ class CheckReport:
         rows = tuple(map(VersionSummary.of, catalog.versions()))
         problems = [f"{model.name}: {model.problem}" for model in catalog if model.problem]
         problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
-        return cls(tuple(problems), rows)
+        return cls(tuple(problems), tuple(_warnings(catalog)), rows)
+
+
+def _warnings(catalog: Catalog) -> Iterator[str]:
+    """Yield the names in rules that a version does not have: what they were to keep back may be recorded of it under another name."""
+    for version in catalog.versions():
+        names = unmatched(version.readiness.options.payloads, [version.schema]) if version.ready else []
+        if names:
+            yield f"{version.identity}: payloads names what the version does not have: {', '.join(map(shown, names))}"

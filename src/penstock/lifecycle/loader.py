@@ -32,6 +32,7 @@ from penstock.execution.warmup import sizes
 from penstock.execution.worker_process import WorkerOrder
 from penstock.lifecycle.beside import beside
 from penstock.lifecycle.bounds import largest_run, limits_of, slab_bytes_of, slo_ms_of
+from penstock.lifecycle.columns import apply_columns
 from penstock.lifecycle.declared import apply_declared
 from penstock.lifecycle.latency_store import LatencyStore
 from penstock.lifecycle.layout import layout_of
@@ -209,7 +210,8 @@ class Loader:
         with contextlib.ExitStack() as opened:  # closed again unless all goes well
             devices = map(parse_device, options.devices)
             sessions = [opened.enter_context(contextlib.closing(self.session(artifact, options, each, model))) for each in devices]
-            schema = apply_padding(apply_declared(sessions[0].schema, model.triton), options.pad)
+            declared = apply_declared(sessions[0].schema, model.triton)
+            schema = apply_padding(apply_columns(declared, options.columns, artifact), options.pad)
             opened.pop_all()
         return _Opened(artifact, options, schema, tuple(sessions), tuned)
 

@@ -52,7 +52,7 @@ class Manager:
     ) -> None:
         """Without a state directory no route outlives the process.
 
-        `shadowed` hears of the shadows of each route that is put in force, `recorded` of what is to be recorded of a model, `watched` of
+        `shadowed` hears of the shadows of each route that is put in force, `recorded` of the options of each version, `watched` of
         each version that becomes ready.
         """
         self.catalog: Final = catalog

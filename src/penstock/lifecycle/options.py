@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from penstock.domain.route import Route
+from penstock.monitoring.feedback_options import FeedbackOptions
 from penstock.monitoring.options import MonitoringOptions
 from penstock.payloads.options import RecordingOptions
 
@@ -81,12 +82,18 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     warmup: Literal["auto", "off"] = "auto"
     """Whether the batch sizes run once before the version is ready."""
 
+    columns: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """By input or output: the names of the entries along its last dimension, {features = ["age", "zip"]}, for rules of `payloads.redact`.
+    Without it they are the version's lineage's or MLflow's."""
+
     payloads: RecordingOptions = msgspec.field(default_factory=RecordingOptions)
     """What is recorded of inputs and answers: {sample = 0.1, redact = {email = "drop"}}. Nothing, unless it is set."""
 
     monitoring: MonitoringOptions = msgspec.field(default_factory=MonitoringOptions)
     """What is watched for drift: {drift = "live", window_rows = 1000, inputs = ["*"]}. A version that was published with a reference,
     unless it is set."""
+    feedback: FeedbackOptions = msgspec.field(default_factory=FeedbackOptions)
+    """Whether the truth about answers may be told, and how they are judged by it: {enabled = true}."""
 
     require_placement: dict[str, float] = msgspec.field(default_factory=dict)
     """The least share of graph nodes that must run on a provider, such as {cuda = 0.95}."""

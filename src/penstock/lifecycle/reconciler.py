@@ -17,6 +17,7 @@ from penstock.lifecycle.events import Who
 from penstock.lifecycle.freshness import is_stale, is_unchanged
 from penstock.lifecycle.listings import Listings
 from penstock.lifecycle.loader import Loader
+from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.policy import Load, Step
 from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Routes, Shadowed
@@ -25,12 +26,11 @@ from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.timers import Timers
 from penstock.lifecycle.version import ServedVersion, Watched
 from penstock.lifecycle.worker_watch import watch_workers
-from penstock.payloads.options import RecordingOptions
 from penstock.registry.source import ModelListing, VersionListing
 
 _log = logging.getLogger(__name__)
-Recorded = Callable[[str, RecordingOptions], None]
-"""Hears what is to be recorded of a model, before a version of it takes requests."""
+Recorded = Callable[[str, ModelOptions], None]
+"""Hears the options of a version before it takes requests: what is to be recorded of its model, and remembered."""
 _NEWEST: Final = "latest:1"
 """What is served of a model whose settings make no sense."""
 
@@ -244,14 +244,15 @@ class Reconciler:
             self._failed(model, found, version, refusal)
             raise refusal from error
         version.load_s = time.monotonic() - started
-        self._recorded(model.name, readiness.options.payloads)
+        self._recorded(model.name, readiness.options)
         version.become_ready(readiness)
         watch_workers(version, model.events)
         self._watched(version)
         model.versions[found.number] = version
         model.forget()
-        model.events.add("server", f"version {found.number}", VersionState.LOADING, version.state, "; ".join(readiness.notes))
-        _log.info("%s is ready after %.2f s%s", version.identity, version.load_s, _remarks(readiness.notes))
+        notes = "; ".join(readiness.notes)
+        model.events.add("server", f"version {found.number}", VersionState.LOADING, version.state, notes)
+        _log.info("%s is ready after %.2f s%s", version.identity, version.load_s, notes and f" ({notes})")
         if old is not None and old.ready:
             self.tasks.spawn(old.drain())
 
@@ -295,7 +296,3 @@ class Reconciler:
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
-
-
-def _remarks(notes: tuple[str, ...]) -> str:
-    return f" ({'; '.join(notes)})" if notes else ""

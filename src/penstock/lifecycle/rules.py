@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.domain.names import is_alias, is_version_number
 from penstock.domain.route import route_problems
 from penstock.lifecycle.options import ModelOptions
+from penstock.monitoring.feedback_options import feedback_problems
 from penstock.monitoring.options import monitoring_problems
 from penstock.payloads.options import recording_problems
 
@@ -53,15 +54,20 @@ _ROUTE: Final = Rule(
     "decimals, 100 together at most, samples are shares from 0 to 1, and sticky names either a header or an input",
     lambda value: value is None or not any(route_problems(value)),
 )
+_COLUMNS: Final = Rule("a list of names, each given once", lambda value: bool(value) and all(value) and len(set(value)) == len(value))
 _PAYLOADS: Final = Rule(
-    'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, and each rule of redact "keep", "drop", '
-    '"hash", "truncate:N" or "bucket:W"',
+    'a table that makes sense: sample is a share from 0 to 1, slower_ms a number of milliseconds, each rule of redact "keep", "drop", '
+    '"hash", "truncate:N" or "bucket:W", each of keep an output with bounds, and subject one header or input',
     lambda value: not any(recording_problems(value)),
 )
 _MONITORING: Final = Rule(
     "a table that makes sense: reference_rows and window_rows from 100 to 100000, window_s above 0, up to a day, exported_features "
     "from 0 to 256, and limits above 0",
     lambda value: not any(monitoring_problems(value)),
+)
+_FEEDBACK: Final = Rule(
+    "a table that makes sense: keep_s and window_s are seconds up to a year, max_bytes and window_rows whole numbers, and classes differ",
+    lambda value: not any(feedback_problems(value)),
 )
 _DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
 
@@ -81,7 +87,9 @@ MODEL_RULES: Final[Mapping[str, Rule]] = {
     "slab_bytes": or_auto(COUNT),
     "hang_s": _HANG,
     "memory_bytes": or_auto(COUNT),
+    "columns": _COLUMNS,
     "payloads": _PAYLOADS,
+    "feedback": _FEEDBACK,
     "monitoring": _MONITORING,
     "require_placement": _SHARE,
 }

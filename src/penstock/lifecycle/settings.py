@@ -13,13 +13,14 @@ from penstock.lifecycle.rules import broken_rules
 def resolve_options(defaults: ModelOptions, *layers: Mapping[str, object]) -> ModelOptions:
     """Return the options that the defaults and the layers give together, a later layer winning key by key.
 
-    So it is within `payloads` and `monitoring` too: who sets a sample must not undo what others have said of redaction.
+    So it is within `payloads`, `feedback` and `monitoring` too: who sets a sample must not undo what others have said of redaction.
 
     Raises `LoadRefused` that names the key if a value does not fit.
     """
     merged: dict[str, object] = msgspec.to_builtins(defaults)
     for layer in layers:
-        merged.update({**layer, **_within("payloads", merged, layer), **_within("monitoring", merged, layer)})
+        within = [_within(key, merged, layer) for key in ("payloads", "feedback", "monitoring")]
+        merged.update({**layer, **within[0], **within[1], **within[2]})
     for key in merged:
         _check_known(key)
     try:

@@ -1,7 +1,9 @@
 """A directory for one process alone, with what dead ones have left in theirs."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -45,6 +47,17 @@ class Claim:
                     make_private(target.parent)
                     path.rename(target)
         finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def borrowed(path: Path) -> Iterator[bool]:
+    """Have a directory that no living process holds, for as long as the context lasts; tells whether none does. Raises `OSError`."""
+    descriptor = _locked(path)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
             os.close(descriptor)
 
 

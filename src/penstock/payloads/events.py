@@ -38,7 +38,7 @@ def events_of(row: Row, names: EventNames) -> Iterator[Event]:
     ended = datetime.fromisoformat(row["timestamp"])
     if names.mode != "response":
         yield _event(row, names, "request", ended - timedelta(microseconds=row["total_us"]), row["inputs"])
-    if names.mode != "request" and row["status_code"] == "OK":
+    if names.mode != "request" and row["status"] == "OK":
         yield _event(row, names, "response", ended, row["outputs"])
 
 
@@ -69,7 +69,7 @@ def rfc3339(at: datetime) -> str:
 
 
 def _document(row: Row, kind: str) -> dict[str, Any]:
-    document = {"id": row["client"]} if row["client"] else {}
+    document = {"id": row["client_id"]} if row["client_id"] else {}
     return document if kind == "request" else {"model_name": row["model"], "model_version": row["version"], **document}
 
 

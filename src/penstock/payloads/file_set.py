@@ -2,43 +2,52 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.payloads.form import Form
-from penstock.payloads.layout import Partition, new_name
-from penstock.payloads.leftovers import repair
+from penstock.payloads.layout import FOLDERS, new_name
+from penstock.payloads.leftovers import Heard, repair
 from penstock.payloads.open_file import OpenFile, make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.retention import forget
+from penstock.payloads.row_kind import Place
 
 _log = logging.getLogger(__name__)
 _CARE_NS: Final = 60 * NS_PER_S
 _ABANDONED: Final = 4
 """A file that nobody has written to for so many times its longest age belongs to nobody."""
-Heard = Callable[[Path, int], object]
-"""Hears of the path of a file that is sealed and of its rows; of one that is gone, as there is nothing at its path."""
 
 
 class FileSet:
     """Appends to files and seals them. Nothing is buffered: what was appended outlives the process. Blocks."""
 
     def __init__(
-        self, root: Path, form: Form, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None
+        self,
+        root: Path,
+        form: Form,
+        options: PayloadOptions,
+        clock: Clock = monotonic,
+        *,
+        heard: Heard = lambda *_: None,
+        folders: str = FOLDERS,
+        listed: Path | None = None,
     ) -> None:
+        """`folders` is the pattern of what lies between the directory and the files; deletions are listed in `listed`, else in `root`."""
         self._root = root
         self._form = form
         self._options = options
         self._clock = clock
         self._heard = heard
-        self._open: dict[tuple[str, str], tuple[Partition, OpenFile]] = {}
+        self._folders = folders
+        self._listed = listed or root
+        self._open: dict[tuple[str, str], tuple[Place, OpenFile]] = {}
         self._unfinished: list[OpenFile] = []
         """Files that could not be sealed and may be later."""
         self._cared_ns: int | None = None
 
-    def append(self, partition: Partition, data: bytes, rows: int) -> None:
+    def append(self, partition: Place, data: bytes, rows: int) -> None:
         """Write rows, all of them or none; raises `OSError`."""
         file = self._file(partition)
         file.append(data, rows)
@@ -49,14 +58,15 @@ class FileSet:
         """Seal what is old enough; from time to time repair what earlier processes have left, and remove what is too old."""
         now_ns = self._clock()
         if self._cared_ns is None:
-            repair(self._root, self._form, _ABANDONED * self._options.rotate_s, self._heard)
+            abandoned_s = _ABANDONED * self._options.rotate_s
+            repair(self._root, self._form, abandoned_s, heard=self._heard, folders=self._folders, listed=self._listed)
         for key, (_, file) in list(self._open.items()):
             if now_ns - file.begun_ns >= self._options.rotate_s * NS_PER_S:
                 self._seal(key)
         if self._cared_ns is None or now_ns - self._cared_ns >= _CARE_NS:
             self._cared_ns = now_ns
             self._finish_others()
-            forget(self._root, self._options.keep_days, self._options.keep_bytes)
+            forget(self._root, self._options.keep_days, self._options.keep_bytes, self._folders)
 
     def close(self) -> None:
         """Seal every file."""
@@ -66,7 +76,7 @@ class FileSet:
         for file in self._unfinished:
             file.abandon()
 
-    def _file(self, partition: Partition) -> OpenFile:
+    def _file(self, partition: Place) -> OpenFile:
         """Return the file of a partition; a new one where it has been removed, and for a new hour."""
         key = partition.model, partition.version
         there = self._open.get(key)
@@ -77,14 +87,14 @@ class FileSet:
         elif there is not None:
             self._seal(key)
         path = partition.folder(self._root) / new_name(self._form.suffix)
-        file = OpenFile.create(path, self._clock(), self._form)
+        file = OpenFile.create(path, self._clock(), self._form, self._listed)
         self._open[key] = partition, file
         return file
 
     def _give_up(self, key: tuple[str, str]) -> None:
         _, file = self._open.pop(key)
         file.abandon()
-        self._heard(file.path, file.rows)
+        self._heard(file.path, file.rows, 0)
         _log.warning("%s was removed or torn while it was written; a new file is begun", file.path)
 
     def _seal(self, key: tuple[str, str]) -> None:
@@ -98,15 +108,16 @@ class FileSet:
 
     def _finish(self, file: OpenFile) -> None:
         """Seal a file; whatever happens, its rows are where they can be found again."""
+        gone = 0
         try:
-            file.seal()
+            gone = file.seal()
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             _log.error("%s cannot be finished: %s; it stays hidden", file.path, reason)
             if file.is_open:
                 self._unfinished.append(file)
                 return
-        self._heard(file.path, file.rows)
+        self._heard(file.path, file.rows - gone, gone)
 
 
 def try_directory(root: Path) -> None:

@@ -4,8 +4,9 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
-from penstock.domain.tensor import Array
+from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.reading import Row, array_of
+from penstock.traffic.differences import numbers
 
 PLAIN: Final = (
     "request_id",
@@ -17,13 +18,15 @@ PLAIN: Final = (
     "alias",
     "route",
     "protocol",
+    "status",
     "status_code",
     "error",
     "total_us",
     "queue_us",
     "infer_us",
     "batch_size",
-    "client",
+    "client_id",
+    "subject",
     "sampling_fraction",
 )
 """The columns that are no tensors."""
@@ -38,9 +41,9 @@ def flat_rows(row: Row) -> Iterator[dict[str, Any]]:
     """Yield what a prediction's rows are in a table: as many as its tensors agree to have, else one.
 
     A feature is named by its input, and by its place in the row where it has several: `age`, or `X.0`, `X.1`; those of outputs begin with
-    `prediction.`. `row` tells the rows of one request apart.
+    `prediction.`. `row` tells the rows of one request apart. Numbers of datatype BF16 are what their bits say.
     """
-    arrays = {_named(f"{prefix}{cell['name']}"): array_of(cell) for side, prefix in _SIDES for cell in row[side]}
+    arrays = {_named(f"{prefix}{cell['name']}"): _numbers(cell) for side, prefix in _SIDES for cell in row[side]}
     lengths = {array.shape[0] if array.ndim else None for array in arrays.values()}
     length = lengths.pop() if len(lengths) == 1 else None
     plain = {name: row[name] for name in PLAIN}
@@ -49,6 +52,10 @@ def flat_rows(row: Row) -> Iterator[dict[str, Any]]:
         return
     for index in range(length):
         yield plain | {ROW: index} | _features({name: array[index : index + 1] for name, array in arrays.items()})
+
+
+def _numbers(cell: Row) -> Array:
+    return numbers(array_of(cell), DATATYPES["BF16"]) if cell["datatype"] == "BF16" else array_of(cell)
 
 
 def _named(name: str) -> str:

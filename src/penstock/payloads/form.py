@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from penstock.payloads.tombstones import Tombstones
+
 
 class Form(NamedTuple):
     """What a set of files has to know of what it writes."""
@@ -13,5 +15,6 @@ class Form(NamedTuple):
     """What each file begins with while it is written."""
     whole_bytes: Callable[[BinaryIO], int | None]
     """Returns up to where a file that a killed writer has left can be trusted, None if it is not what it should be."""
-    show: Callable[[Path, Path], object]
-    """Turns the hidden file, which is synced, into the one that readers see, at once; may be repeated. Raises `OSError`."""
+    show: Callable[[Path, Path, Tombstones], int]
+    """Turns the hidden file, which is synced, into the one that readers see, at once, without the rows that are to go, and returns how many
+    these were; where no others are left there is no file. May be repeated. Raises `OSError`."""

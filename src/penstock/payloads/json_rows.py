@@ -16,7 +16,7 @@ _US_PER_S: Final = 1_000_000
 _LENGTH: Final = struct.Struct("<I")
 _LINE: Final = (
     b'{"schema_version":%d,"request_id":%%b,"trace_id":"%%b","timestamp":"%%b.%%06dZ",%%b,"error":%%b,"total_us":%%d,"queue_us":%%d,'
-    b'"infer_us":%%d,"batch_size":%%d,"client":%%b,"sampling_fraction":%%a,"inputs":[%%b],"outputs":[%%b],"metadata":%%b}\n'
+    b'"infer_us":%%d,"batch_size":%%d,"client_id":%%b,"subject":"%%b","sampling_fraction":%%a,"inputs":[%%b],"outputs":[%%b],"metadata":%%b}\n'
 ) % SCHEMA_VERSION
 
 
@@ -31,16 +31,19 @@ def line_of(record: PayloadRecord) -> bytes:
         record.trace_id.encode(),
         _second(seconds),
         micros,
-        _common(record.model, record.version, record.digest, record.alias, record.route, record.protocol, record.status_code),
+        _common(
+            record.model, record.version, record.digest, record.alias, record.route, record.protocol, record.status, record.status_code
+        ),
         orjson.dumps(record.error),
         record.total_us,
         record.queue_us,
         record.infer_us,
         record.batch_size,
-        orjson.dumps(record.client),
+        orjson.dumps(record.client_id),
+        record.subject.encode(),
         record.sampling_fraction,
-        _cells(record.inputs),
-        _cells(record.outputs),
+        cells_of(record.inputs),
+        cells_of(record.outputs),
         orjson.dumps(record.metadata),
     )
 
@@ -51,7 +54,7 @@ def _second(seconds: int) -> bytes:
 
 
 @lru_cache(1024)
-def _common(model: str, version: str, digest: str, alias: str, route: str, protocol: str, status_code: str) -> bytes:  # noqa: PLR0917
+def _common(model: str, version: str, digest: str, alias: str, route: str, protocol: str, status: str, code: int) -> bytes:  # noqa: PLR0917
     fields = {
         "model": model,
         "version": version,
@@ -59,12 +62,14 @@ def _common(model: str, version: str, digest: str, alias: str, route: str, proto
         "alias": alias,
         "route": route,
         "protocol": protocol,
-        "status_code": status_code,
+        "status": status,
+        "status_code": code,
     }
     return orjson.dumps(fields)[1:-1]
 
 
-def _cells(tensors: Sequence[Tensor]) -> bytes:
+def cells_of(tensors: Sequence[Tensor]) -> bytes:
+    """Return the tensors as the elements of a JSON list; raises TypeError for names that are no UTF-8."""
     if len(tensors) == 1:  # as nearly always
         return _cell(tensors[0])
     return b",".join(map(_cell, tensors))

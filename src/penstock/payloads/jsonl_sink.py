@@ -5,17 +5,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from penstock.domain.clock import Clock, monotonic
-from penstock.domain.records import PayloadRecord
-from penstock.payloads.file_set import FileSet, Heard
+from penstock.payloads.file_set import FileSet
 from penstock.payloads.form import Form
-from penstock.payloads.json_rows import line_of
-from penstock.payloads.layout import JSON_LINES, Partition
-from penstock.payloads.leftovers import whole_lines
+from penstock.payloads.layout import JSON_LINES
+from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
+from penstock.payloads.rewriting import rewrite
+from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.tombstones import Tombstones
 
 _log = logging.getLogger(__name__)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -27,14 +28,24 @@ class JsonLinesSink:
     name = "jsonl"
     backlog = None
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None) -> None:
-        """`heard` is told of each file that is sealed, or gone."""
+    def __init__(
+        self,
+        root: Path,
+        options: PayloadOptions,
+        clock: Clock = monotonic,
+        *,
+        heard: Heard = lambda *_: None,
+        listed: Path | None = None,
+        kind: RowKind = PAYLOADS,
+    ) -> None:
+        """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
         self._root = root
-        self._files = FileSet(root, LINES, options, clock, heard)
+        self._kind = kind
+        self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 
-    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
+    def write(self, records: Sequence[Any], tally: Tally) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""
         reasons: set[str] = set()
         for partition, lines in self._lines(records, tally.lost).items():
@@ -48,11 +59,11 @@ class JsonLinesSink:
         if tally.lost:
             raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
 
-    def _lines(self, records: Sequence[PayloadRecord], lost: Counter[str]) -> dict[Partition, list[bytes]]:
-        lines: dict[Partition, list[bytes]] = {}
+    def _lines(self, records: Sequence[Any], lost: Counter[str]) -> dict[Place, list[bytes]]:
+        lines: dict[Place, list[bytes]] = {}
         for record in records:
             try:
-                lines.setdefault(Partition.of(record), []).append(line_of(record))
+                lines.setdefault(self._kind.place(record), []).append(self._kind.line(record))
             except Exception:  # one record that cannot be written must not cost the others theirs
                 lost["encode"] += 1
                 _log.exception("a record of model %s cannot be written as JSON", record.model)
@@ -64,4 +75,11 @@ def loss_of(error: OSError) -> str:
     return "disk_full" if error.errno in _FULL else "io"
 
 
-LINES: Final = Form(JSON_LINES, b"", whole_lines, Path.replace)
+def _show(hidden: Path, path: Path, tombstones: Tombstones) -> int:
+    gone = rewrite(hidden, tombstones.takes_line) if tombstones else 0
+    if hidden.exists():
+        hidden.replace(path)
+    return gone
+
+
+LINES: Final = Form(JSON_LINES, b"", whole_lines, _show)

@@ -18,6 +18,8 @@ JSON_LINES: Final = ".jsonl"
 PARQUET: Final = ".parquet"
 SUFFIXES: Final = (JSON_LINES, PARQUET)
 """The ends of the names of files that readers see."""
+FOLDERS: Final = "model=*/version=*/date=*/hour=*"
+"""What lies between the directory and its files."""
 NO_VERSION: Final = "none"
 """Stands in paths for predictions that no version had a part in."""
 _US_PER_HOUR: Final = 3_600_000_000
@@ -42,6 +44,12 @@ class Partition(NamedTuple):
         """Return the directory, in the form that query engines know as hive partitions."""
         at = datetime.fromtimestamp(self.hour * 3600, UTC)
         return root / f"model={self.model}" / f"version={self.version}" / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
+
+
+def named_in(path: Path) -> tuple[str, str]:
+    """Return the model and the version in the names of a file's folders."""
+    model, version = (part.partition("=")[2] for part in path.parts[-5:-3])
+    return model, version
 
 
 def host() -> str:

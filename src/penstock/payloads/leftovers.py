@@ -12,38 +12,45 @@ from typing import BinaryIO
 import orjson
 
 from penstock.payloads.form import Form
-from penstock.payloads.layout import OPEN, bad_path, host, sealed_path, writer_host
+from penstock.payloads.layout import FOLDERS, OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
 from penstock.payloads.reading import row_count
+from penstock.payloads.tombstones import finishing
 
 _log = logging.getLogger(__name__)
+Heard = Callable[[Path, int, int], object]
+"""Hears of the path of a file that is sealed, of its rows, and of those that were deleted before; of one that is gone, as there is nothing
+at its path."""
 
 
-def repair(root: Path, form: Form, abandoned_s: float, heard: Callable[[Path, int], object] = lambda _path, _rows: None) -> None:
+def repair(
+    root: Path, form: Form, abandoned_s: float, *, heard: Heard = lambda *_: None, folders: str = FOLDERS, listed: Path | None = None
+) -> None:
     """Seal what writers have left below a directory, without the torn end that a kill may leave; quarantine what is not of the form.
 
     A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for `abandoned_s`.
     Blocks; what cannot be repaired now is told in the log and tried again at the next start. `heard` is told of each file and its rows.
+    Rows go whose deletion is listed in `listed`, which is `root` where nothing else is said.
     """
-    for path in sorted(root.glob(f"model=*/version=*/date=*/hour=*/.*{form.suffix}{OPEN}")):
+    for path in sorted(root.glob(f"{folders}/.*{form.suffix}{OPEN}")):
         try:
-            if _repaired(path, form, abandoned_s):
-                heard(sealed_path(path), row_count(sealed_path(path)))
+            if _repaired(path, form, abandoned_s, listed or root):
+                heard(sealed_path(path), row_count(sealed_path(path)), 0)
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             _log.warning("the recorded payloads in %s cannot be repaired: %s", path, reason)
 
 
-def _repaired(path: Path, form: Form, abandoned_s: float) -> bool:
+def _repaired(path: Path, form: Form, abandoned_s: float, listed: Path) -> bool:
     if writer_host(path) != host() and time.time() - path.stat().st_mtime < abandoned_s:  # noqa: TID251 - compared with a file's
         return False
     with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return _finished(path, file, form)
+        return _finished(path, file, form, listed)
     return False
 
 
-def _finished(path: Path, file: BinaryIO, form: Form) -> bool:
+def _finished(path: Path, file: BinaryIO, form: Form, listed: Path) -> bool:
     size = form.whole_bytes(file)
     if size is None:
         path.replace(bad_path(path))
@@ -54,10 +61,11 @@ def _finished(path: Path, file: BinaryIO, form: Form) -> bool:
         return False
     file.truncate(size)
     os.fsync(file.fileno())
-    form.show(path, sealed_path(path))
+    with finishing(listed) as tombstones:
+        form.show(path, sealed_path(path), tombstones)
     sync_directory(path.parent)
     _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
-    return True
+    return sealed_path(path).exists()
 
 
 def whole_lines(file: BinaryIO) -> int | None:

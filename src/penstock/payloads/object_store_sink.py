@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,17 @@ import msgspec
 from penstock.domain.records import PayloadRecord
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
-from penstock.payloads.courier import Courier, Errand
+from penstock.payloads.courier import Courier, Errand, NotDelivered
+from penstock.payloads.deletion_news import DeletionNews
 from penstock.payloads.layout import bad_path
 from penstock.payloads.open_file import make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.reading import UnreadableRow, row_count, sealed_files
+from penstock.payloads.removal import take_out
 from penstock.payloads.retention import forget
-from penstock.payloads.sink import Sink, Tally
-from penstock.payloads.waiting import OLD, Block, Limits, Waiting
+from penstock.payloads.sink import Sink, SinkFailed, Tally
+from penstock.payloads.tombstones import Tombstones, finishing
+from penstock.payloads.waiting import DELETED, OLD, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
 _LAST_FILES_S: Final = 3.0
@@ -48,10 +52,11 @@ class ObjectStoreSink:
         self._put = put
         self._waiting = Waiting(Limits.of(options), self.backlog)
         self._recovering = True
-        self._files = files(claim.path, msgspec.structs.replace(options, **_FOREVER), heard=self._sealed)
+        self._files = files(claim.path, msgspec.structs.replace(options, **_FOREVER), heard=self._sealed, listed=kept)
         self._recover()
         self._recovering = False
         self._block: Block | None = None
+        self._news, self._couriers_news = DeletionNews(kept), DeletionNews(kept)
         self._courier: Final = courier(self.name, self._carry, self._heard)
 
     def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
@@ -68,6 +73,10 @@ class ObjectStoreSink:
         self._waiting.drop_old()
         if self.backlog.size_bytes:
             self._courier.hurry()
+        try:
+            self._news.heed(lambda tombstones: self._waiting.cut(partial(_cut, tombstones)))
+        except OSError as error:
+            raise SinkFailed(f"rows that were deleted are still in {self._claim.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Seal every file and send it, if that works at once; the rest stays on the disk for the next start."""
@@ -82,7 +91,7 @@ class ObjectStoreSink:
         """Have what earlier processes have left wait: what they sealed, and what is sealed for them now."""
         for path in sealed_files(self._claim.path):
             try:
-                self._sealed(path, row_count(path))
+                self._sealed(path, row_count(path), 0)
             except UnreadableRow as error:
                 _log.warning("%s; it is kept as %s", error, bad_path(path).name)
                 path.replace(bad_path(path))
@@ -91,10 +100,14 @@ class ObjectStoreSink:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
 
-    def _sealed(self, path: Path, rows: int) -> None:
-        """Hear of a file that is sealed, or gone."""
+    def _sealed(self, path: Path, rows: int, gone: int) -> None:
+        """Hear of a file that is sealed, or gone, and of rows that were deleted before."""
         if self._recovering:
             self.backlog.recovered += rows
+        if gone:
+            self.backlog.overflowed[DELETED] += gone
+        if not rows:
+            return
         try:
             self._waiting.add(Block(path, rows, path.stat().st_size))
         except OSError:
@@ -107,15 +120,29 @@ class ObjectStoreSink:
         """Put the oldest file; raises `NotDelivered`."""
         if self._block is None:
             self._block = self._waiting.take()
+            self._couriers_news = DeletionNews(self._kept)  # the writer may not have cut it yet
         if self._block is None:
             return Errand.NOTHING
-        if self._waiting.is_old(self._block):
+        self._couriers_news.heed(partial(self._cut, self._block))
+        if not self._block.rows:
+            pass  # all of them were deleted
+        elif self._waiting.is_old(self._block):
             self.backlog.refused[OLD] += self._block.rows
         else:
             self._send(self._block)
         self._waiting.done(self._block)
         self._block = None
         return Errand.DONE
+
+    def _cut(self, block: Block, tombstones: Tombstones) -> None:
+        """Take the rows that are to go out of the file that is to be sent, for what is in the bucket is beyond reach."""
+        try:
+            gone = _cut(tombstones, block)
+        except OSError as error:
+            raise NotDelivered(f"rows that were deleted are still in {block.path}: {error.strerror}") from error
+        if gone:
+            self.backlog.refused[DELETED] += gone
+            self._waiting.shrink(block, gone)
 
     def _send(self, block: Block) -> None:
         try:
@@ -132,7 +159,23 @@ class ObjectStoreSink:
         target = self._kept / path.relative_to(self._claim.path)
         try:
             make_private(target.parent)
-            path.rename(target)
+            with finishing(self._kept) as tombstones:  # a deletion may have come while it was put
+                if tombstones:
+                    take_out(path, tombstones)
+                path.rename(target)
+        except FileNotFoundError:  # all of its rows were deleted
+            return
         except OSError as error:
             _log.warning("%s is in the bucket, and cannot be kept here too: %s", path, error.strerror)
         forget(self._kept, self._options.keep_days, self._options.keep_bytes)
+
+
+def _cut(tombstones: Tombstones, block: Block) -> int:
+    try:
+        return take_out(block.path, tombstones)
+    except FileNotFoundError:  # it is found when it is to be sent
+        return 0
+    except UnreadableRow as error:  # nobody can tell whose rows it holds
+        _log.warning("%s; it is kept as %s", error, bad_path(block.path).name)
+        block.path.replace(bad_path(block.path))
+        return 0

@@ -8,11 +8,10 @@ from penstock.domain.records import PayloadRecord
 from penstock.domain.request import InferenceRequest, Timeline
 from penstock.domain.tensor import Tensor
 from penstock.domain.trace_context import trace_id_of
-from penstock.payloads.redaction import Redaction
 
 
 class Offer(NamedTuple):
-    """What is needed to record one prediction. Tensors that are dropped are not in it."""
+    """What is needed to record one prediction, redacted already."""
 
     request: InferenceRequest
     inputs: list[Tensor]
@@ -25,15 +24,13 @@ class Offer(NamedTuple):
     timeline: Timeline
     batch_rows: int
     fraction: float
-    redaction: Redaction
+    status_code: int
+    subject: str
     size_bytes: int
 
     def record(self, epoch_ns: int, headers: tuple[str, ...]) -> PayloadRecord:
-        """Return the record, redacted; `epoch_ns` is when the monotonic clock was 0."""
-        request, timeline, version, redaction = self.request, self.timeline, self.version, self.redaction
-        inputs, outputs = self.inputs, self.outputs
-        if redaction.active:
-            inputs, outputs = redaction.redacted(inputs), redaction.redacted(outputs)
+        """Return the record; `epoch_ns` is when the monotonic clock was 0."""
+        request, timeline, version = self.request, self.timeline, self.version
         return PayloadRecord(
             request.request_id,
             trace_id_of(request.traceparent),
@@ -52,9 +49,11 @@ class Offer(NamedTuple):
             self.batch_rows,
             request.client_id,
             self.fraction,
-            inputs,
-            outputs,
+            self.inputs,
+            self.outputs,
             _allowed(request, headers) if headers else {},
+            self.status_code,
+            self.subject,
         )
 
 

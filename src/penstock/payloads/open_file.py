@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from penstock.payloads.form import Form
 from penstock.payloads.layout import bad_path, open_path
+from penstock.payloads.tombstones import finishing
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
@@ -15,7 +16,7 @@ _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 class OpenFile:
     """Takes rows and is sealed once. Blocks; every method may raise `OSError`."""
 
-    def __init__(self, path: Path, descriptor: int, begun_ns: int, form: Form) -> None:
+    def __init__(self, path: Path, descriptor: int, begun_ns: int, form: Form, listed: Path) -> None:
         self.path: Final = path
         """Where it will be."""
         self.size_bytes = 0
@@ -23,17 +24,18 @@ class OpenFile:
         self.begun_ns: Final = begun_ns
         self.is_open = True
         self._form = form
+        self._listed = listed
         self._descriptor = descriptor
         self._torn = False
 
     @classmethod
-    def create(cls, path: Path, begun_ns: int, form: Form) -> Self:
-        """Return a new file (mode 0600, its directories 0700), locked for as long as its writer lives."""
+    def create(cls, path: Path, begun_ns: int, form: Form, listed: Path) -> Self:
+        """Return a new file (mode 0600, its directories 0700), locked for as long as its writer lives. Deletions are listed in `listed`."""
         make_private(path.parent)
         descriptor = os.open(open_path(path), _NEW, 0o600)
         with contextlib.suppress(OSError):  # a file system without locks: others tell by the age
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return cls(path, descriptor, begun_ns, form)
+        return cls(path, descriptor, begun_ns, form, listed)
 
     @property
     def is_lost(self) -> bool:
@@ -53,8 +55,10 @@ class OpenFile:
         self.size_bytes += len(data)
         self.rows += rows
 
-    def seal(self) -> None:
-        """Show the file under its name, on the disk for good. If its form cannot be shown now, it is still open, and may be sealed later.
+    def seal(self) -> int:
+        """Show the file under its name, on the disk for good, without rows that were deleted; returns how many these were.
+
+        If its form cannot be shown now, it is still open, and may be sealed later.
 
         A file that cannot be synced is bad, and closed. What a disk could not keep once it may drop silently: it is not asked again
         (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
@@ -63,16 +67,18 @@ class OpenFile:
         if not self.rows:
             self.abandon()
             hidden.unlink()
-            return
+            return 0
         try:
             os.fsync(self._descriptor)
         except OSError:
             self.abandon()
             hidden.replace(bad_path(self.path))
             raise
-        self._form.show(hidden, self.path)
+        with finishing(self._listed) as tombstones:
+            gone = self._form.show(hidden, self.path, tombstones)
         self.abandon()  # not before: nobody else may take it for a leftover
         sync_directory(self.path.parent)
+        return gone
 
     def abandon(self) -> None:
         """Let go of the file as it is; the next start finishes it if it is there."""

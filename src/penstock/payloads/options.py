@@ -6,9 +6,20 @@ from typing import Final, Literal
 
 import msgspec
 
+from penstock.payloads.keep_rules import KeepRule, keep_problems
 from penstock.payloads.rules import rule_problem
 
 DAY_MS: Final = 86_400_000
+
+
+class SubjectOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where a request says whose it is: the table `subject`. One of the two is given."""
+
+    header: str = ""
+    """A header of HTTP, and metadata of gRPC."""
+
+    input: str = ""
+    """An input, `user`, or a column of one, `features.user`; each row may have its own subject."""
 
 
 class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -23,10 +34,21 @@ class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     slower_ms: float | None = None
     """Predictions that took longer are recorded, whatever `sample` says."""
 
+    keep: list[KeepRule] = msgspec.field(default_factory=list)
+    """Answers of which each is recorded, whatever `sample` says: [{output = "score", above = 0.9}] by a range (`above`, `below` or both),
+    [{output = "probabilities", confidence_below = 0.6}] those whose largest score is below."""
+
+    keep_disagreements: bool = False
+    """Whether each prediction is recorded in which a shadow of the route disagrees, whatever `sample` says."""
+
     redact: dict[str, str] = msgspec.field(default_factory=dict)
-    """By input or output: "keep", "drop", "hash" (keyed), "truncate:N" (characters of a text, elements of other tensors) or "bucket:W"
-    (numbers, down to a multiple of W). The name "*" stands for all that have no rule of their own: {"*" = "drop", age = "keep"} records
-    the age and nothing else."""
+    """By input, output, or column of one (`features.zip`, or `zip` alone): "keep", "drop", "hash" (keyed), "truncate:N" (characters of a
+    text, elements of other tensors) or "bucket:W" (numbers, down to a multiple of W). The name "*" stands for all that have no rule of
+    their own: {"*" = "drop", age = "keep"} records the age and nothing else."""
+
+    subject: SubjectOptions | None = None
+    """Where a request says whose it is: {header = "x-user-id"}, or an input or a column of one, {input = "user"}. Its keyed hash is in the
+    row, and `penstock payloads delete` finds it by that."""
 
     sink: Literal["", "jsonl", "parquet", "cloudevents", "kafka", "object_store"] = ""
     """Where the rows go; "": where `payloads.sink` says."""
@@ -34,7 +56,19 @@ class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     @property
     def records(self) -> bool:
         """Whether anything is recorded at all."""
-        return self.sample > 0 or self.keep_errors or self.slower_ms is not None
+        always = self.keep_errors or self.slower_ms is not None or bool(self.keep) or self.keep_disagreements
+        return self.sample > 0 or always
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether anything is hashed."""
+        return "hash" in self.redact.values() or self.subject is not None
+
+
+def subject_problem(subject: SubjectOptions) -> str:
+    """Return what makes no sense in a subject, "" if nothing does."""
+    one = bool(subject.header) != bool(subject.input)
+    return "" if one else 'subject must name one place: {header = "x-user-id"} or {input = "user"}'
 
 
 def recording_problems(options: RecordingOptions) -> Iterator[str]:
@@ -43,6 +77,9 @@ def recording_problems(options: RecordingOptions) -> Iterator[str]:
         yield f"sample is {options.sample:g}; it is a share from 0 to 1"
     if options.slower_ms is not None and not 0 <= options.slower_ms <= DAY_MS:
         yield f"slower_ms is {options.slower_ms:g}; it is a number of milliseconds from 0, up to a day"
+    yield from keep_problems(options.keep)
+    if options.subject is not None and (problem := subject_problem(options.subject)):
+        yield problem
     for name, rule in options.redact.items():
         if problem := rule_problem(rule):
             yield f"redact.{name}: {problem}"

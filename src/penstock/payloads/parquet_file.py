@@ -10,12 +10,17 @@ import pyarrow.parquet as pq
 
 from penstock.payloads.form import Form
 from penstock.payloads.frames import framed, frames, whole_frames
-from penstock.payloads.layout import OPEN, PARQUET
+from penstock.payloads.layout import OPEN, PARQUET, named_in
 from penstock.payloads.parquet_batch import SCHEMA
+from penstock.payloads.rewriting import draft_of
+from penstock.payloads.tombstones import Tombstones, timestamp
 
 _GROUP_BYTES: Final = 16 * 1024 * 1024
 """Of rows in memory that make up a row group."""
-_OWN: Final = {"request_id", "trace_id"}
+_ROWS: Final = 1024
+_TIME: Final = "timestamp"
+_SUBJECT: Final = "subject"
+_OWN: Final = {"request_id", "trace_id", _SUBJECT}
 """Texts that each row has its own of."""
 _NAMES: Final = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name not in _OWN]
 _DICTIONARIES: Final = [*_NAMES, *(f"{side}.list.element.{name}" for side in ("inputs", "outputs") for name in ("name", "datatype"))]
@@ -40,29 +45,71 @@ def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
             yield from _appended(file)[1]
     else:
         with pq.ParquetFile(path) as parquet:
-            yield from parquet.iter_batches(batch_size=1024)
+            yield from parquet.iter_batches(batch_size=_ROWS)
 
 
-def convert(hidden: Path, path: Path) -> None:
-    """Write what was appended to one file as Parquet into another, which appears whole or not at all; the first is gone then."""
-    draft = path.with_name(f".{path.name}.draft")
-    os.close(os.open(draft, _NEW, 0o600))
-    try:
-        with hidden.open("rb") as file:
-            _write(file, draft)
-        _sync(draft)
-    except BaseException:
-        draft.unlink()
-        raise
-    draft.replace(path)
+def convert(hidden: Path, path: Path, tombstones: Tombstones) -> int:
+    """Write what was appended to one file as Parquet into another, which appears whole or not at all; the first is gone then.
+
+    Rows that are to go do not appear; returns how many these were.
+    """
+    with hidden.open("rb") as file:
+        gone = _written(*_appended(file), path, tombstones)
     hidden.unlink()
+    return gone
 
 
-def _write(file: BinaryIO, path: Path) -> None:
-    schema, batches = _appended(file)
-    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES) as writer:
-        for group in _groups(batches):
-            writer.write_table(pa.Table.from_batches(group))
+def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> int:
+    """Take rows out of a sealed file, which keeps its age; returns how many. A file without any other is removed.
+
+    Raises `OSError`, and ValueError for what is damaged; the file is as it was then.
+    """
+    with pq.ParquetFile(path) as parquet:
+        gone = sum(_gone(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
+        if gone and not dry_run:
+            age = path.stat()
+            _written(parquet.schema_arrow, parquet.iter_batches(batch_size=_ROWS), path, tombstones, age)
+    return gone
+
+
+def _written(
+    schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, tombstones: Tombstones, age: os.stat_result | None = None
+) -> int:
+    """Have a file hold the rows of batches that are not to go, and be gone without any; returns how many go."""
+    draft = draft_of(path)
+    os.close(os.open(draft, _NEW, 0o600))
+    before = after = 0
+    try:
+        with pq.ParquetWriter(draft, schema, compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES) as writer:
+            for group in _groups(batches):
+                table = pa.Table.from_batches([_staying(batch, path, tombstones) for batch in group])
+                before += sum(batch.num_rows for batch in group)
+                after += table.num_rows
+                writer.write_table(table)
+        _sync(draft, age)
+        if after:
+            draft.replace(path)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        draft.unlink(missing_ok=True)
+    return before - after
+
+
+def _staying(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> pa.RecordBatch:
+    gone = _gone(batch, path, tombstones) if tombstones else []
+    return batch.filter(pa.array([not goes for goes in gone])) if any(gone) else batch
+
+
+def _gone(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> list[bool]:
+    """Tell of each row whether it is to go."""
+    model, version = named_in(path)
+    rows = zip(batch.column(_SUBJECT).to_pylist(), batch.column(_TIME).to_pylist(), strict=True)
+    return [
+        not tombstones.leaves(subject.encode())
+        and tombstones.takes({"model": model, "version": version, "subject": subject, "timestamp": timestamp(at)})
+        for subject, at in rows
+    ]
 
 
 def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
@@ -85,9 +132,11 @@ def _appended(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     return schema, (pa.ipc.read_record_batch(pa.py_buffer(piece), schema) for piece in pieces)
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, age: os.stat_result | None) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        if age is not None:
+            os.utime(descriptor, ns=(age.st_atime_ns, age.st_mtime_ns))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

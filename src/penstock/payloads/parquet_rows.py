@@ -12,16 +12,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import NO_VERSION
+from penstock.payloads.layout import NO_VERSION, named_in
 from penstock.payloads.parquet_batch import FIELD_OF, RAW, TEXT, VALUES
-from penstock.payloads.parquet_file import batches_of
+from penstock.payloads.parquet_file import batches_of, take_out
 from penstock.payloads.reading import Row, UnreadableRow
+from penstock.payloads.tombstones import Tombstones
 
 
 def rows_in(path: Path) -> int:
     """Return how many rows a sealed file has. Raises `UnreadableRow`, `OSError`."""
     try:
         return int(pq.read_metadata(path).num_rows)
+    except ValueError as error:  # pyarrow's own among them
+        raise UnreadableRow(f"{path}: {error}") from error
+
+
+def take_out_of_parquet(path: Path, tombstones: Tombstones, *, dry_run: bool) -> int:
+    """Take rows out of a sealed file; returns how many. Raises `UnreadableRow`, `OSError`."""
+    try:
+        return take_out(path, tombstones, dry_run=dry_run)
     except ValueError as error:  # pyarrow's own among them
         raise UnreadableRow(f"{path}: {error}") from error
 
@@ -51,7 +60,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _rows(batch: pa.RecordBatch, path: Path) -> Iterator[Row]:
-    model, version = (part.partition("=")[2] for part in path.parts[-5:-3])
+    model, version = named_in(path)
     named = {"model": model, "version": "" if version == NO_VERSION else version}
     sides = [list(_sides(batch.column(side))) for side in ("inputs", "outputs")]
     plain = batch.drop_columns(["inputs", "outputs"]).to_pylist()

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.records import PayloadRecord
-from penstock.payloads.file_set import FileSet, Heard
+from penstock.payloads.file_set import FileSet
 from penstock.payloads.jsonl_sink import loss_of
 from penstock.payloads.layout import Partition
+from penstock.payloads.leftovers import Heard
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.parquet_batch import batch_of
 from penstock.payloads.parquet_file import TABLES, frame_of
@@ -26,10 +27,18 @@ class ParquetSink:
     name = "parquet"
     backlog = None
 
-    def __init__(self, root: Path, options: PayloadOptions, clock: Clock = monotonic, heard: Heard = lambda _path, _rows: None) -> None:
-        """`heard` is told of each file that is sealed, or gone."""
+    def __init__(
+        self,
+        root: Path,
+        options: PayloadOptions,
+        clock: Clock = monotonic,
+        *,
+        heard: Heard = lambda *_: None,
+        listed: Path | None = None,
+    ) -> None:
+        """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
         self._root = root
-        self._files = FileSet(root, TABLES, options, clock, heard)
+        self._files = FileSet(root, TABLES, options, clock, heard=heard, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 

@@ -4,6 +4,7 @@ import base64
 import struct
 from collections.abc import Iterable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -12,7 +13,8 @@ import numpy as np
 import orjson
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.layout import OPEN, PARQUET, SUFFIXES
+from penstock.payloads.feedback_record import FOLDER
+from penstock.payloads.layout import JSON_LINES, OPEN, PARQUET, SUFFIXES
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -30,6 +32,12 @@ def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]
     return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
 
 
+def feedback_files(root: Path, model: str = "*") -> list[Path]:
+    """Return the files of feedback below a directory of payloads whose writers have finished them, the oldest first."""
+    found = (root / FOLDER).glob(f"model={model}/date=*/*{JSON_LINES}")
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path)))
+
+
 def open_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:
     """Return the files that are being written, or that a writer has left."""
     return sorted(_found(root, model, version, [f"{suffix}{OPEN}" for suffix in SUFFIXES]))
@@ -40,7 +48,7 @@ def _found(root: Path, model: str, version: str, ends: Iterable[str]) -> Iterato
         yield from root.glob(f"model={model}/version={version}/date=*/hour=*/*{end}")
 
 
-def _tables() -> ModuleType:
+def tables() -> ModuleType:
     """Return what reads Parquet; raises `OSError` where that is not installed."""
     try:
         from penstock.payloads import parquet_rows  # noqa: PLC0415 - an extra
@@ -49,10 +57,15 @@ def _tables() -> ModuleType:
     return parquet_rows
 
 
+def readable() -> tuple[str, ...]:
+    """Return the ends of the names of files that can be read here."""
+    return SUFFIXES if find_spec("pyarrow") is not None else (JSON_LINES,)
+
+
 def row_count(path: Path) -> int:
     """Return how many rows a sealed file has. Raises `UnreadableRow`, `OSError`."""
     if PARQUET in path.suffixes:
-        rows: int = _tables().rows_in(path)
+        rows: int = tables().rows_in(path)
         return rows
     with path.open("rb") as file:
         return sum(piece.count(b"\n") for piece in iter(partial(file.read, _BLOCK), b""))
@@ -61,7 +74,7 @@ def row_count(path: Path) -> int:
 def rows_of(path: Path) -> Iterator[Row]:
     """Yield the rows of a file; a last one that is not whole yet is left out. Raises `UnreadableRow`, `OSError`."""
     if PARQUET in path.suffixes:
-        yield from _tables().rows_of_parquet(path)
+        yield from tables().rows_of_parquet(path)
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -76,7 +89,7 @@ def rows_of(path: Path) -> Iterator[Row]:
 def last_rows(path: Path, most: int) -> list[Row]:
     """Return the last rows of a file without reading the others. Raises `UnreadableRow`, `OSError`."""
     if PARQUET in path.suffixes:
-        last: list[Row] = _tables().last_rows_of_parquet(path, most)
+        last: list[Row] = tables().last_rows_of_parquet(path, most)
         return last
     with path.open("rb") as file:
         position, tail = file.seek(0, 2), b""

@@ -10,9 +10,9 @@ from typing import Final
 from penstock.domain.ticket import Ticket
 from penstock.payloads.key import key_of
 from penstock.payloads.options import PayloadOptions, RecordingOptions
-from penstock.payloads.recording import Recording
-from penstock.payloads.redaction import Redaction
+from penstock.payloads.recording import Recording, Surroundings
 from penstock.payloads.sink import Sink
+from penstock.payloads.undecided import Undecided
 from penstock.payloads.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Recorder:
         state_dir: Path,
         attach: Attach,
         *,
-        alias_of: Callable[[Ticket], str],
+        surroundings: Surroundings,
         redacted: set[str],
     ) -> None:
         """`make` returns the sink of a name; `redacted` is told the models of which something is kept back."""
@@ -39,7 +39,8 @@ class Recorder:
         self._options = options
         self._state_dir = state_dir
         self._attach = attach
-        self._alias_of = alias_of
+        self._surroundings = surroundings
+        self.undecided: Final = Undecided(options.max_bytes)
         self._redacted = redacted
         self._settings: dict[str, RecordingOptions] = {}
         self._in_force: dict[str, RecordingOptions] = {}
@@ -85,6 +86,7 @@ class Recorder:
 
     def close(self, within_s: float = _LAST_ROWS_S) -> None:
         """Write what waits and finish the files; what takes longer is given up, counted, and told in the log. Blocks."""
+        self.undecided.flush()  # before the writers stop: no shadow answers any more
         until_s = time.monotonic() + within_s
         for writer in self._writers.values():
             writer.stop()
@@ -92,9 +94,9 @@ class Recorder:
             writer.join(max(0.0, until_s - time.monotonic()))
 
     def _recording(self, options: RecordingOptions) -> Recording:
-        key = key_of(self._state_dir) if "hash" in options.redact.values() else b""
+        key = key_of(self._state_dir) if options.needs_key else b""
         writer = self._writer(options.sink or self._options.sink)
-        return Recording(options, Redaction(options.redact, key), writer.intake, writer.hurry, self._alias_of)
+        return Recording(options, key, writer.intake, writer.hurry, surroundings=self._surroundings, undecided=self.undecided)
 
     def _writer(self, sink: str) -> Writer:
         writer = self._writers.get(sink)

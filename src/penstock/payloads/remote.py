@@ -4,17 +4,20 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from penstock.domain.records import PayloadRecord
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Courier, Errand, NotDelivered
+from penstock.payloads.deletion_news import DeletionNews
 from penstock.payloads.json_rows import line_of
 from penstock.payloads.jsonl_sink import loss_of
 from penstock.payloads.sink import SinkFailed, Tally
-from penstock.payloads.spool import Spool, keep
-from penstock.payloads.waiting import OLD, Block, Limits
+from penstock.payloads.spool import Spool, keep, lines_of
+from penstock.payloads.tombstones import Tombstones
+from penstock.payloads.waiting import DELETED, OLD, Block, Limits
 
 _log = logging.getLogger(__name__)
 _TOGETHER: Final = 256
@@ -55,9 +58,16 @@ class RemoteSink:
     """Writes rows into a buffer on the disk, from which a courier sends them; see `Sink`."""
 
     def __init__(
-        self, name: str, claim: Claim, limits: Limits, connect: Callable[[], Destination], courier: Callable[..., Courier] = Courier
+        self,
+        name: str,
+        claim: Claim,
+        limits: Limits,
+        connect: Callable[[], Destination],
+        *,
+        listed: Path,
+        courier: Callable[..., Courier] = Courier,
     ) -> None:
-        """`connect` is called on the courier's thread, when there is something to send."""
+        """`connect` is called on the courier's thread, when there is something to send; deletions are listed in `listed`."""
         self.name: Final = name
         self.backlog: Final = Backlog()
         self._claim = claim
@@ -66,6 +76,8 @@ class RemoteSink:
         self._destination: Destination | None = None
         self._block: Block | None = None
         self._left: list[bytes] = []
+        self._listed: Final = listed
+        self._news, self._couriers_news = DeletionNews(listed), DeletionNews(listed)
         self._courier: Final = courier(name, self._carry, self._heard)
 
     def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
@@ -84,10 +96,14 @@ class RemoteSink:
             raise SinkFailed(f"in {self._claim.path}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
 
     def flush(self) -> None:
-        """Have what an earlier process has left sent too, and what has waited for too long dropped."""
+        """Have what an earlier process has left sent too, and what has waited for too long, or is deleted, dropped."""
         self._spool.waiting.drop_old()
         if self.backlog.waiting:
             self._courier.hurry()
+        try:
+            self._news.heed(self._spool.cut)
+        except OSError as error:
+            raise SinkFailed(f"rows that were deleted are still in {self._claim.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Send what is left, if that works at once; the rest stays on the disk for the next start."""
@@ -114,6 +130,9 @@ class RemoteSink:
         """Send the next rows of the oldest block; raises `NotDelivered`."""
         if not self._left and not self._next_block():
             return Errand.NOTHING
+        self._couriers_news.heed(self._cut)
+        if not self._left:
+            return Errand.DONE
         if self._block is not None and self._spool.waiting.is_old(self._block):
             self.backlog.refused[OLD] += len(self._left)
             self._left = []
@@ -134,10 +153,26 @@ class RemoteSink:
             raise NotDelivered(delivery.problem)
         return Errand.DONE
 
+    def _cut(self, tombstones: Tombstones) -> None:
+        """Take the rows that are to go out of the block that is being sent."""
+        staying = [line for line in self._left if not tombstones.takes_line(line)]
+        gone = len(self._left) - len(staying)
+        if self._block is None or not gone:
+            return
+        self._left = staying
+        self.backlog.refused[DELETED] += gone
+        try:
+            keep(self._block.path, staying)
+        except OSError as error:
+            _log.warning("rows that were deleted are still in %s, until the others are sent: %s", self._block.path, error.strerror)
+        if not staying:
+            self._finish_block()
+
     def _next_block(self) -> bool:
         """Read the oldest block that has rows; returns whether there is one."""
         while (block := self._spool.waiting.take()) is not None:
-            self._block, self._left = block, _lines_of(block)
+            self._block, self._left = block, lines_of(block)
+            self._couriers_news = DeletionNews(self._listed)  # the writer may not have cut it yet
             if lost := block.rows - len(self._left):
                 self.backlog.refused["io"] += lost
             if self._left:
@@ -149,16 +184,6 @@ class RemoteSink:
         if self._block is not None:
             self._spool.waiting.done(self._block)
             self._block = None
-
-
-def _lines_of(block: Block) -> list[bytes]:
-    """Return the rows of a block, without an end that is torn."""
-    try:
-        return block.path.read_bytes().splitlines(keepends=True)[: block.rows]
-    except OSError as error:
-        if block.rows:
-            _log.error("recorded predictions in %s are lost: %s", block.path, error.strerror)
-        return []
 
 
 def _encoded(records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[bytes]:

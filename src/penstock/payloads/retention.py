@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from penstock.payloads.layout import BAD, SUFFIXES
+from penstock.payloads.layout import BAD, FOLDERS, SUFFIXES
+from penstock.payloads.rewriting import DRAFT
 
 _log = logging.getLogger(__name__)
 DAY_S: Final = 86_400
@@ -19,9 +20,9 @@ class _Kept(NamedTuple):
     path: Path
 
 
-def forget(root: Path, keep_days: float, keep_bytes: int) -> int:
+def forget(root: Path, keep_days: float, keep_bytes: int, folders: str = FOLDERS) -> int:
     """Remove the files that are too old, and the oldest beyond the size; returns how many. Files that are being written stay. Blocks."""
-    kept = sorted(_files(root), reverse=True)
+    kept = sorted(_files(root, folders), reverse=True)
     oldest_s = time.time() - keep_days * DAY_S  # noqa: TID251 - compared with files'
     total = removed = 0
     for file in kept:
@@ -36,9 +37,9 @@ def forget(root: Path, keep_days: float, keep_bytes: int) -> int:
     return removed
 
 
-def _files(root: Path) -> Iterator[_Kept]:
-    for pattern in (*(f"*{suffix}" for suffix in SUFFIXES), f".*{BAD}"):
-        for path in root.glob(f"model=*/version=*/date=*/hour=*/{pattern}"):
+def _files(root: Path, folders: str) -> Iterator[_Kept]:
+    for pattern in (*(f"*{suffix}" for suffix in SUFFIXES), f".*{BAD}", f".*{DRAFT}"):
+        for path in root.glob(f"{folders}/{pattern}"):
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 yield _Kept(stat.st_mtime, stat.st_size, path)

@@ -63,7 +63,7 @@ class Sinks:
             raise
 
     def _sent(self, name: str) -> Callable[[Claim], Sink]:
-        return lambda claim: RemoteSink(name, claim, Limits.of(self._options), self._connect(name))
+        return lambda claim: RemoteSink(name, claim, Limits.of(self._options), self._connect(name), listed=self._directory)
 
     def _into_bucket(self) -> Callable[[Claim], Sink]:
         from penstock.payloads.bucket import put_into  # noqa: PLC0415 - an extra

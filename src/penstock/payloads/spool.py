@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.layout import JSON_LINES
 from penstock.payloads.open_file import make_private
+from penstock.payloads.rewriting import DRAFT
+from penstock.payloads.tombstones import Tombstones
 from penstock.payloads.waiting import FULL, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ class Spool:
         self._directory = directory
         self._backlog = backlog
         self._block_bytes = min(_BLOCK_BYTES, limits.most_bytes // 4)
+        for draft in directory.glob(f"*{DRAFT}"):
+            draft.unlink()
         for path in sorted(directory.glob(f"*{JSON_LINES}")):
             self._recover(path)
         self.waiting.make_room()
@@ -41,6 +46,10 @@ class Spool:
         data = b"".join(lines)
         with self.waiting.lock:
             self._put(data, len(lines))
+
+    def cut(self, tombstones: Tombstones) -> None:
+        """Take out the rows that are to go; raises `OSError`, and then a second run does the rest."""
+        self.waiting.cut(partial(_cut, tombstones))
 
     def _put(self, data: bytes, rows: int) -> None:
         if not self.waiting.make_room(len(data)):
@@ -93,9 +102,27 @@ def _append(block: Block, data: bytes) -> None:
         os.close(descriptor)
 
 
+def lines_of(block: Block) -> list[bytes]:
+    """Return the rows of a block, without an end that is torn."""
+    try:
+        return block.path.read_bytes().splitlines(keepends=True)[: block.rows]
+    except OSError as error:
+        if block.rows:
+            _log.error("recorded predictions in %s are lost: %s", block.path, error.strerror)
+        return []
+
+
+def _cut(tombstones: Tombstones, block: Block) -> int:
+    lines = lines_of(block)
+    staying = [line for line in lines if not tombstones.takes_line(line)]
+    if len(staying) < len(lines):
+        keep(block.path, staying)
+    return len(lines) - len(staying)
+
+
 def keep(path: Path, lines: Sequence[bytes]) -> None:
     """Have a block hold these rows and no others; raises `OSError`, and then it holds all."""
-    draft = Block(path.with_suffix(".draft"))
+    draft = Block(path.with_suffix(DRAFT))
     with contextlib.suppress(FileNotFoundError):
         draft.path.unlink()
     _append(draft, b"".join(lines))

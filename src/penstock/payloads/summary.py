@@ -41,7 +41,7 @@ class Summary:
         weight = 1 / float(row["sampling_fraction"])
         self.rows += 1
         self.predictions += weight
-        self.statuses[row["status_code"]] += weight  # type: ignore[assignment]
+        self.statuses[row["status"]] += weight  # type: ignore[assignment]
         self.first = min(self.first or row["timestamp"], row["timestamp"])
         self.last = max(self.last, row["timestamp"])
         self._times.append((float(row["total_us"]), weight))

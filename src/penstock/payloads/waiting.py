@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from penstock.payloads.retention import DAY_S
 
 FULL: Final = "buffer_full"
 OLD: Final = "too_old"
+DELETED: Final = "deleted"
 
 
 class Limits(NamedTuple):
@@ -89,6 +91,27 @@ class Waiting:
         with self.lock:
             while self._blocks and self.is_old(self._blocks[0]):
                 self._drop_oldest(OLD)
+
+    def cut(self, take_out: Callable[[Block], int]) -> None:
+        """Have rows that are to go taken out of all blocks, and count them; what was taken is its taker's to cut. Raises `OSError`."""
+        with self.lock:
+            for block in list(self._blocks):
+                gone = take_out(block)
+                if gone:
+                    self._backlog.overflowed[DELETED] += gone
+                    self.shrink(block, gone)
+                if not block.rows:
+                    self._blocks.remove(block)
+                    self.last = None if block is self.last else self.last
+                    self.done(block)
+
+    def shrink(self, block: Block, rows: int) -> None:
+        """Count what was taken out of a block; nothing is at its path if that was all."""
+        size_bytes = block.path.stat().st_size if block.path.exists() else 0
+        with self.lock:
+            self._backlog.size_bytes += size_bytes - block.size_bytes
+            block.rows -= rows
+            block.size_bytes = size_bytes
 
     def is_old(self, block: Block) -> bool:
         """Tell whether a block has waited for too long; one that somebody has removed has not, it is found when it is to be sent."""

@@ -18,7 +18,8 @@ from penstock.domain.trace_context import trace_id_of
 _MOST_LINES: Final = 65_536
 _BLOCK: Final = 512
 _PAUSE_S: Final = 0.1
-_WITHHELD: Final = "withheld: inputs of the model are redacted"
+WITHHELD: Final = "withheld: inputs of the model are redacted"
+"""Stands for messages of a model's errors, which quote what they complain of."""
 Policy = Literal["errors", "all", "off"]
 Line = dict[str, object]
 
@@ -69,7 +70,7 @@ class AccessLog:
             return
         line = _line(ticket, status, self._alias_of(ticket))
         if ticket.error is not None and ticket.request.model in self.redacted:
-            line["error"] = _WITHHELD
+            line["error"] = WITHHELD
         self._lines.append(line)
 
     def _write_blocks(self) -> None:

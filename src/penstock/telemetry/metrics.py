@@ -24,6 +24,7 @@ from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
 from penstock.telemetry.drifting import DRIFT_FAMILIES, DriftView, drift_samples
 from penstock.telemetry.family import MODEL, Family, Samples
+from penstock.telemetry.feedback import FEEDBACK_FAMILIES, FeedbackView, feedback_samples
 from penstock.telemetry.isolation import ISOLATION_FAMILIES, WorkerView, isolation_samples
 from penstock.telemetry.memory import MEMORY_FAMILIES, NO_MEMORY, MemoryView, memory_samples
 from penstock.telemetry.payloads import PAYLOAD_FAMILIES, PayloadView, payload_samples
@@ -52,6 +53,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *ISOLATION_FAMILIES,
     *MEMORY_FAMILIES,
     *DRIFT_FAMILIES,
+    *FEEDBACK_FAMILIES,
     *TRACE_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -130,6 +132,7 @@ class Metrics(Collector):
         *,
         tracer: Tracer | None = None,
         drift: Callable[[], Iterable[DriftView]] = tuple,
+        feedback: Callable[[], FeedbackView] = FeedbackView,
     ) -> None:
         self._server = server
         self._versions = versions
@@ -138,6 +141,7 @@ class Metrics(Collector):
         self._payloads = payloads
         self._tracer = tracer
         self._drift = drift
+        self._feedback = feedback
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -163,6 +167,7 @@ class Metrics(Collector):
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
         samples |= memory_samples(server.memory)
         samples |= drift_samples(self._drift())
+        samples |= feedback_samples(self._feedback())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())
         histograms = _histograms(versions) | {"penstock_run_error_ratio": error_histograms(queues)}
         for family in FAMILIES:

@@ -65,13 +65,20 @@ class Latency:
 class Side:
     """What is found beside one primary, of a shadow or of the primary itself. A turn's thread adds, whoever likes reads, under the lock."""
 
-    def __init__(self, tolerance: Tolerance, examples: Examples | None = None) -> None:
+    def __init__(self, tolerance: Tolerance, examples: Examples | None = None, noise: "Side | None" = None) -> None:
+        """`noise` is the primary beside itself."""
         self.lock: Final = threading.Lock()
         """Held for microseconds: numpy has compared before it is taken."""
         self.tally: Final = Tally()
         self.latency: Final = Latency()
         self.examples: Final = examples
+        self._noise = noise
         self._tolerance = tolerance
+
+    @property
+    def floor(self) -> float:
+        """The largest difference of the primary from itself that a number tells, in parts of what is tolerated; 1 at least."""
+        return max(1.0, self._noise.tally.scores.largest if self._noise is not None else 0.0)
 
     def add(self, observed: Sequence[Observed]) -> Counts:
         """Compare the requests of a turn; returns what is new in the counts."""

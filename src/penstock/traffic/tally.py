@@ -92,6 +92,8 @@ class Counts(NamedTuple):
 
     compared: Counter[Measure]
     mismatched: Counter[Measure]
+    scores: Sequence[float] = ()
+    """Of each request that is new."""
 
 
 class Tally:
@@ -107,7 +109,8 @@ class Tally:
     def add(self, requests: int, found: Sequence[OutputFindings], misfits: Sequence[Misfit]) -> Counts:
         """Count what `find` has found of so many requests; returns what is new in the counts."""
         self.requests += requests
-        self.scores.add(_scores(requests, found, misfits))
+        scores = _scores(requests, found, misfits)
+        self.scores.add(scores)
         for finding in found:
             self._output(finding.output).add(finding)
         for misfit in misfits:
@@ -115,7 +118,7 @@ class Tally:
         counts = _counted(requests, found, misfits)
         self.counts.compared.update(counts.compared)
         self.counts.mismatched.update(counts.mismatched)
-        return counts
+        return counts._replace(scores=scores.tolist())
 
     def _output(self, name: str) -> OutputTally:
         return self.outputs.setdefault(name, OutputTally())

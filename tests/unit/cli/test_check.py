@@ -16,9 +16,10 @@ def _version(model: str, version: str, state: str, reason: str, load_s: float) -
     return SimpleNamespace(model=model, version=version, state=state, reason=reason, load_s=load_s, tuned={})
 
 
-GOOD = SimpleNamespace(problems=(), versions=(_version("digits", "3", "READY", "", 0.25),))
+GOOD = SimpleNamespace(problems=(), warnings=(), versions=(_version("digits", "3", "READY", "", 0.25),))
 BAD = SimpleNamespace(
     problems=("digits 4: model.onnx is not an ONNX file", "iris: has no version"),
+    warnings=("digits/3: payloads names what the version does not have: 'emial'",),
     versions=(_version("digits", "3", "READY", "", 0.25), _version("digits", "4", "FAILED", "not an ONNX file", 0.0)),
 )
 
@@ -55,6 +56,7 @@ def test_any_problem_exits_1_with_all_of_them_listed(penstock: Penstock, server:
 
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-2:] == [f"problem: {problem}" for problem in BAD.problems]
+    assert result.stdout.splitlines()[-3] == f"warning: {BAD.warnings[0]}"
 
 
 @pytest.mark.parametrize(("report", "code"), [(GOOD, 0), (BAD, 1)], ids=["good", "bad"])
@@ -69,13 +71,14 @@ def test_json_holds_the_whole_report(penstock: Penstock, server: SimpleNamespace
     assert {"key": "models.m.lanes", "value": 2, "origin": "flag --set models.m.lanes"} in answer["settings"]
     assert answer["versions"] == [vars(version) for version in report.versions]
     assert answer["problems"] == list(report.problems)
+    assert answer["warnings"] == list(report.warnings)
 
 
 def test_settings_of_a_plan_are_shown_with_their_origin(penstock: Penstock, server: SimpleNamespace) -> None:
     """What `penstock tune` decided is no secret."""
     version = _version("digits", "3", "READY", "", 0.25)
     version.tuned = {"lanes": 2, "batching": "off"}
-    server.answer = SimpleNamespace(problems=(), versions=(version,))
+    server.answer = SimpleNamespace(problems=(), warnings=(), versions=(version,))
 
     lines = [line.split() for line in penstock("check").stdout.splitlines()]
     answer = json.loads(penstock("check", "--json").stdout)

@@ -30,6 +30,7 @@ METHODS_PATHS = [
         for version in ("", "/versions/{version}")
         for method, rest in (("get", ""), ("get", "/ready"), ("post", "/infer"), ("get", "/config"), ("get", "/stats"))
     ),
+    "post /v2/models/{model}/feedback",
     "post /v2/repository/index",
     "get /v2/logging",
 ]

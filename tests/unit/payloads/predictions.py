@@ -8,7 +8,7 @@ from penstock.domain.errors import ModelFailed
 from penstock.domain.model import ModelVersion
 from penstock.domain.records import PayloadRecord
 from penstock.domain.request import InferenceRequest
-from penstock.domain.tensor import DATATYPES, Tensor
+from penstock.domain.tensor import DATATYPES, Tensor, TensorSpec
 from penstock.domain.ticket import Ticket
 
 VERSION = ModelVersion("m", "1", "d" * 64)
@@ -20,7 +20,7 @@ class Quiet:
     identity = VERSION
 
     def __init__(self, names=("X", "Y")):
-        named = dict.fromkeys(names)
+        named = {name: spec(name) for name in names}
         self.schema = SimpleNamespace(input_named=named, output_named=named)
 
     def answer(self, response):
@@ -33,12 +33,17 @@ class Quiet:
         pass
 
 
+def spec(name, *columns, shape=None, wire="FP32"):
+    """Return what a model declares of a tensor, its columns named if any are given."""
+    return TensorSpec(name, DATATYPES[wire], shape or (-1, len(columns) or -1), columns=columns)
+
+
 def tensor(name, values, wire="FP32"):
     """Return a tensor."""
     return Tensor(name, DATATYPES[wire], np.array(values, dtype=DATATYPES[wire].dtype))
 
 
-def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_000_000, names=("X", "Y")):
+def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_000_000, names=("X", "Y"), answer=((3.0,),)):
     """Return the ticket of a prediction that has ended."""
     inputs = [tensor("X", [[1.0, 2.0]])] if inputs is None else inputs
     request = InferenceRequest(protocol, "m", "", inputs, request_id=request_id, arrived_ns=1)
@@ -47,7 +52,7 @@ def ended(request_id, inputs=None, *, protocol="http", failed=False, took_ns=1_0
     if failed:
         ticket.fail(ModelFailed("the value 'CANARY' is out of range"))
     else:
-        ticket.answer([tensor("Y", [[3.0]])], 1)
+        ticket.answer([tensor("Y", answer)], 1)
     return ticket
 
 

@@ -23,7 +23,7 @@ def read(given, names=NAMES):
 
 def test_a_prediction_is_a_pair_of_events_with_one_id():
     """A prediction is a pair of events with one id."""
-    given = record([INPUT], [OUTPUT], request_id="r-1")._replace(metadata={"x-tenant": "t"}, client="mine", total_us=1500)
+    given = record([INPUT], [OUTPUT], request_id="r-1")._replace(metadata={"x-tenant": "t"}, client_id="mine", total_us=1500)
     (request, _), (response, _) = read(given)
     for event, kind, second in ((request, "request", "19.998500"), (response, "response", "20")):
         assert event.get_id() == "r-1"
@@ -55,7 +55,7 @@ def test_what_json_lacks_goes_by_the_binary_extension():
 
 def test_a_prediction_without_an_answer_has_only_a_request():
     """As KServe's have."""
-    assert [event.get_type().rpartition(".")[2] for event, _ in read(record([INPUT])._replace(status_code="MODEL_FAILED"))] == ["request"]
+    assert [event.get_type().rpartition(".")[2] for event, _ in read(record([INPUT])._replace(status="MODEL_FAILED"))] == ["request"]
 
 
 @pytest.mark.parametrize(("mode", "kinds"), [("all", ["request", "response"]), ("request", ["request"]), ("response", ["response"])])

@@ -222,7 +222,7 @@ def test_an_empty_folder_goes_with_its_last_file(tmp_path):
 
 def test_a_file_that_nothing_was_written_to_is_not_shown(tmp_path):
     """A file that nothing was written to is not shown."""
-    OpenFile.create(tmp_path / "x.jsonl", 0, LINES).seal()
+    OpenFile.create(tmp_path / "x.jsonl", 0, LINES, tmp_path).seal()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,6 +21,7 @@ from penstock.payloads.parquet_file import TABLES, convert
 from penstock.payloads.parquet_sink import ParquetSink
 from penstock.payloads.reading import UnreadableRow, array_of, last_rows, open_files, row_count, rows_of, sealed_files
 from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.tombstones import Tombstones
 
 
 def sink_of(root, clock=lambda: 0, **options):
@@ -97,7 +98,9 @@ def test_engines_read_the_folders_as_one_table(tmp_path):
     pattern = f"{tmp_path}/**/*.parquet"
     rows = duckdb.sql(f"SELECT request_id, model, version, inputs[1].fp32[1] FROM read_parquet('{pattern}') ORDER BY 1").fetchall()
     assert rows == [("a", "m", "1", pytest.approx(0.1)), ("b", "n", "none", None)]
-    frame = pd.read_parquet(tmp_path).sort_values("request_id")
+    (tmp_path / "feedback").mkdir()
+    (tmp_path / "feedback" / "1.jsonl").write_text("{}\n")
+    frame = pd.read_parquet(tmp_path, ignore_prefixes=[".", "feedback", "buffer"]).sort_values("request_id")
     assert frame[["model", "version", "hour"]].astype(str).to_numpy().tolist() == [["m", "1", "22"], ["n", "none", "22"]]
     assert frame.inputs.iloc[0][0]["fp32"].tolist() == pytest.approx([np.float32(0.1), np.nan], nan_ok=True)
     assert pl.read_parquet(pattern, hive_partitioning=True).sort("request_id")["model"].to_list() == ["m", "n"]
@@ -233,7 +236,7 @@ def test_many_rows_become_few_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_file, "_GROUP_BYTES", 60_000)
     hidden = killed(tmp_path, *(record([tensor("X", np.zeros((1, 100)))], request_id=str(number)) for number in range(200)))
     path = hidden.with_name("x.parquet")
-    convert(hidden, path)
+    convert(hidden, path, Tombstones(()))
     assert 1 < parquet_file.pq.read_metadata(path).num_row_groups < 10
     assert ids([path]) == [str(number) for number in range(200)]
 

@@ -9,6 +9,7 @@ from predictions import ended, tensor
 from penstock.domain.start import StartError
 from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.recording import Surroundings
 from penstock.payloads.sink import SinkFailed
 from penstock.payloads.summary import Summary
 
@@ -86,7 +87,7 @@ def house(sink, tmp_path, max_bytes=1 << 30, **options):
         PayloadOptions(max_bytes=max_bytes, flush_s=0.01),
         tmp_path,
         heard.__setitem__,
-        alias_of=lambda _: "",
+        surroundings=Surroundings(),
         redacted=set(),
     )
     recorder.follow("m", RecordingOptions(**(options or {"sample": 1.0})))
@@ -163,7 +164,7 @@ def test_a_sink_that_hangs_costs_only_the_rows_that_are_its_own(tmp_path):
     """Each sink has a queue and a thread."""
     heard, sinks = {}, {"jsonl": Kept(), "kafka": Hanging()}
     options = PayloadOptions(max_bytes=20_000, flush_s=0.01)
-    recorder = Recorder(sinks.__getitem__, options, tmp_path, heard.__setitem__, alias_of=lambda _: "", redacted=set())
+    recorder = Recorder(sinks.__getitem__, options, tmp_path, heard.__setitem__, surroundings=Surroundings(), redacted=set())
     recorder.start()
     recorder.follow("m", RecordingOptions(sample=1.0))
     recorder.follow("n", RecordingOptions(sample=1.0, sink="kafka"))
@@ -202,6 +203,7 @@ def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, m
     offer(ended("r"), "OK")
     recorder.close(PATIENCE_S)
     assert (writer.dropped, sink.records) == ({"redaction": 1}, [])
+    assert writer.intake.accepted == 1
 
 
 def test_a_tensor_that_is_dropped_is_not_even_kept_in_memory(tmp_path):
@@ -234,7 +236,7 @@ def test_the_same_request_is_sampled_whatever_the_protocol(tmp_path):
 def test_nothing_is_recorded_unless_it_is_asked_for(tmp_path):
     """Nothing is recorded unless it is asked for."""
     heard = {}
-    recorder = Recorder(lambda _: Kept(), PayloadOptions(), tmp_path, heard.__setitem__, alias_of=lambda _: "", redacted=set())
+    recorder = Recorder(lambda _: Kept(), PayloadOptions(), tmp_path, heard.__setitem__, surroundings=Surroundings(), redacted=set())
     recorder.follow("m", RecordingOptions())
     assert heard == {"m": None}
 
@@ -257,7 +259,7 @@ def test_weighted_figures_are_those_of_all_predictions(tmp_path):
         errors, slow = errors + failed, slow + (took_us > 8_000)
         fraction = offer.fraction(ended(f"{number:x}", failed=failed, took_ns=took_us * 1000))
         if fraction:
-            row = {"sampling_fraction": fraction, "status_code": "BAD" if failed else "OK", "timestamp": "t", "total_us": took_us}
+            row = {"sampling_fraction": fraction, "status": "BAD" if failed else "OK", "timestamp": "t", "total_us": took_us}
             summary.add(row)
     # 2000 draws at 0.1 have a standard deviation of about 2 % of the total.
     assert summary.predictions == pytest.approx(20_000, rel=0.07)

@@ -50,7 +50,7 @@ def hasty(name, carry, heard):
 
 def sink_of(root, far, most_bytes=1 << 20, longest_s=DAY_S):
     """Return a sink."""
-    return RemoteSink("far", Claim(root), Limits(most_bytes, longest_s), lambda: far, hasty)
+    return RemoteSink("far", Claim(root), Limits(most_bytes, longest_s), lambda: far, listed=root, courier=hasty)
 
 
 def write(sink, *ids):

@@ -32,13 +32,14 @@ def test_the_files_are_in_the_state_directory_unless_a_directory_is_named():
     assert PayloadOptions(dir="/elsewhere").directory(Path("state")) == Path("/elsewhere")
 
 
-def test_a_directory_that_cannot_be_made_keeps_the_server_from_starting(tmp_path):
+@pytest.mark.parametrize("setting", ["defaults.payloads.sample=1.0", "models.fraud.feedback.enabled=true"])
+def test_a_directory_that_cannot_be_made_keeps_the_server_from_starting(tmp_path, setting):
     """With exit code 2 and one line that says which, where the settings have anything recorded."""
     (tmp_path / "file").touch()
     (tmp_path / "registry").mkdir()
     directory = tmp_path / "file" / "payloads"
     command = [Path(sys.executable).with_name("penstock"), "serve", "--registry", tmp_path / "registry"]
-    settings = ["--set", "defaults.payloads.sample=1.0", "--set", f"payloads.dir={directory}", "--set", f"server.state_dir={tmp_path}"]
+    settings = ["--set", setting, "--set", f"payloads.dir={directory}", "--set", f"server.state_dir={tmp_path}"]
     ended = subprocess.run([*command, *settings], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert ended.returncode == 2
     assert f"payloads cannot be recorded in {directory}: Not a directory; set payloads.dir" in ended.stderr

@@ -14,6 +14,7 @@ from penstock.domain.start import StartError
 from penstock.payloads.claim import Claim
 from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recorder import Recorder
+from penstock.payloads.recording import Surroundings
 from penstock.payloads.remote import Delivery, Fate, RemoteSink
 from penstock.payloads.sinks import Sinks
 from penstock.payloads.waiting import Limits
@@ -100,11 +101,11 @@ def test_memory_stays_under_the_cap_while_a_destination_is_dead(tmp_path):
     heard = {}
     options = PayloadOptions(max_bytes=4_000_000, flush_s=0.001)
     recorder = Recorder(
-        lambda _: RemoteSink("far", Claim(tmp_path / "buffer"), Limits(4_000_000, 86_400), lambda: dead, hasty),
+        lambda _: RemoteSink("far", Claim(tmp_path / "buffer"), Limits(4_000_000, 86_400), lambda: dead, listed=tmp_path, courier=hasty),
         options,
         tmp_path,
         heard.__setitem__,
-        alias_of=lambda _: "",
+        surroundings=Surroundings(),
         redacted=set(),
     )
     recorder.follow("m", RecordingOptions(sample=1.0))

@@ -1,0 +1,125 @@
+"""Serves both versions of digits, sends images as they were at training and then others, and tells the truth about each.
+
+Run it from the repository: `.venv/bin/python examples/monitoring/watch_digits.py`. It starts a server of its own on free ports, and
+needs scikit-learn for the images, which `make test` installs.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+HERE: Final = Path(__file__).resolve().parent
+REGISTRY: Final = HERE.parent / "registry"
+BAR: Final = 30
+FIGURES: Final = ("accuracy", "log_loss", "ece")
+Images = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Site(NamedTuple):
+    """A running server."""
+
+    http: str
+    admin: str
+    token: str
+
+    def ask(self, path: str, body: object = None, *, admin: bool = False) -> tuple[Mapping[str, str], Any]:
+        """Return the headers and the document of an answer; a refusal ends the script."""
+        connection = http.client.HTTPConnection(self.admin if admin else self.http, timeout=30)
+        headers = {"authorization": f"Bearer {self.token}"} if admin else {}
+        with contextlib.closing(connection):
+            connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            document = json.loads(answer.read())
+        if answer.status >= 400:
+            sys.exit(f"{path}: {document['error']}")
+        return answer.headers, document  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Site]:
+    """Serve the example registry for as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="penstock-monitoring-") as name:
+        ready, log = Path(name, "ready.json"), Path(name, "log")
+        command = [
+            sys.executable,
+            "-m",
+            "penstock",
+            "serve",
+            "--config",
+            HERE / "penstock.toml",
+            "--registry",
+            REGISTRY,
+            "--model",
+            "digits",
+        ]
+        command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0", "--ready-file", ready, "--set", f"server.state_dir={name}"]
+        with log.open("w") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as server:
+            try:
+                while not ready.exists():
+                    if server.poll() is not None:
+                        sys.exit(f"the server did not start:\n{log.read_text()}")
+                    time.sleep(0.05)
+                addresses = json.loads(ready.read_text())["addresses"]
+                yield Site(addresses["http"], addresses["admin"], Path(name, "admin.token").read_text().strip())
+            finally:
+                server.terminate()
+
+
+def moved(images: Images) -> Images:
+    """Return the images as a scanner with a dirty glass gives them: a pixel further right, paler, with specks."""
+    noise = np.random.default_rng(7).random(images.shape, np.float32)
+    return np.clip(0.6 * np.roll(images, 1, axis=2) + 4 * noise, 0, 16).astype(np.float32)
+
+
+def send(site: Site, images: Images, truth: Images) -> None:
+    """Ask for each image, and tell the truth about all of them at once, as whoever labels them in the evening would."""
+    words = []
+    for image, label in zip(images, truth, strict=True):
+        tensor = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8], "data": image.ravel().tolist()}
+        headers, _ = site.ask("/v2/models/digits/infer", {"inputs": [tensor]})
+        words.append({"id": headers["x-request-id"], "outputs": {"label": int(label)}})
+    _, told = site.ask("/v2/models/digits/feedback", words)
+    print(f"  feedback: {told['joined']} joined, {told['refused']} refused")
+
+
+def show(site: Site) -> None:
+    """Print the figures of each version, and the drift of features where the server watches it."""
+    _, report = site.ask("/admin/models/digits/monitoring", admin=True)
+    for row in report["quality"]["figures"]:
+        bar = "#" * round(BAR * row["accuracy"])
+        figures = "  ".join(f"{name} {row[name]:.3f}" for name in FIGURES)
+        print(f"  version {row['version']} {row['arm']:<10} {row['rows']:>4} rows  |{bar:<{BAR}}|  {figures}")
+    if "drift" in report:
+        print("  drift:", json.dumps(report["drift"])[:2000])
+
+
+def main() -> None:
+    """Send ordinary images, then others, and show after each what the server knows of its answers."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=400, help="how many of each kind (default 400)")
+    count = parser.parse_args().images
+    digits = load_digits()
+    chosen = np.random.default_rng(1).permutation(len(digits.images))[:count]
+    images, truth = digits.images[chosen].astype(np.float32), digits.target[chosen]
+    with serving() as site:
+        print(f"{count} images as they were at training")
+        send(site, images, truth)
+        show(site)
+        print(f"{count} images through a dirty glass")
+        send(site, moved(images), truth)
+        show(site)
+
+
+if __name__ == "__main__":
+    main()

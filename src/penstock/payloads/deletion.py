@@ -1,0 +1,138 @@
+"""The deletion of all that is recorded of one subject."""
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from penstock.payloads.claim import borrowed
+from penstock.payloads.key import FILE, keys_of
+from penstock.payloads.layout import BAD, JSON_LINES, OPEN
+from penstock.payloads.open_file import make_private, sync_directory
+from penstock.payloads.reading import UnreadableRow, open_files, readable, rows_of, sealed_files
+from penstock.payloads.removal import take_out
+from penstock.payloads.rewriting import DRAFT
+from penstock.payloads.subject import subject_hashes
+from penstock.payloads.tombstones import ANY, Tombstone, Tombstones, timestamp, write_down
+
+_log = logging.getLogger(__name__)
+_LOCK: Final = ".deleting"
+_FOLDERS: Final = "model={model}/version={version}/date=*/hour=*"
+
+
+class NoKey(Exception):
+    """Nothing can be found, for the key of the hashes is not there; the message says where it should be."""
+
+
+class Deleted(NamedTuple):
+    """What a deletion has done."""
+
+    rows: int
+    files: int
+    """Those that had such rows."""
+    waiting: int
+    """Rows in files that are being written, or that a killed writer has left: they go when the file is finished. And rows that a living
+    process holds for a sink elsewhere: it takes them out within `payloads.flush_s`."""
+    foreign: int
+    """Files that are damaged, or of another form, which were not looked into."""
+
+
+class Deletions:
+    """Deletes what is recorded in one directory, by the keys of one state directory. Every method blocks."""
+
+    def __init__(self, root: Path, state_dir: Path) -> None:
+        self._root: Final = root
+        self._state_dir: Final = state_dir
+
+    def delete(self, subject: str, before: datetime, model: str = ANY, version: str = ANY, *, dry_run: bool = False) -> Deleted:
+        """Delete the rows of a subject whose predictions ended before a time; raises `NoKey`, `OSError`."""
+        try:
+            keys = keys_of(self._state_dir)
+        except OSError as error:
+            raise NoKey(
+                f"no subject can be found without the key of the hashes, {FILE} in the state directory: {error.strerror}"
+            ) from error
+        hashes = frozenset(subject_hashes(subject, keys))
+        stone = Tombstone(subjects=hashes, before=timestamp(before), model=model, version=version)
+        return delete(self._root, stone, dry_run=dry_run)
+
+
+def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
+    """Rewrite every finished file that holds rows of a subject, and have those that are being written lose them when they are finished.
+
+    What waits for a sink elsewhere is rewritten too: by the process that holds it, or here if none does. Whatever stops it, each file is as
+    it was or without the rows; a second run does the rest. With `dry_run` rows are only counted. Blocks; raises `OSError`.
+    """
+    make_private(root)
+    with _alone(root):
+        if not dry_run:
+            write_down(root, stone)
+        done, waiting = list(_taken_out(root, stone, dry_run=dry_run)), list(_being_written(root, stone))
+        for folder in sorted(root.glob("buffer/*/*/")):
+            with borrowed(folder) as is_free:
+                found = _taken_out(folder, stone, dry_run=dry_run or not is_free)
+                (done if is_free else waiting).extend(found)
+            waiting.extend(_being_written(folder, stone))
+    foreign = _foreign(root, stone) + [*done, *waiting].count(None)
+    deleted = Deleted(sum(filter(None, done)), len(list(filter(None, done))), sum(filter(None, waiting)), foreign)
+    if not dry_run:
+        _log.info("%d recorded rows of a subject are deleted, %d go when their files are finished", deleted.rows, deleted.waiting)
+    return deleted
+
+
+def _taken_out(root: Path, stone: Tombstone, *, dry_run: bool) -> Iterator[int | None]:
+    """Yield how many rows of each finished file go, None for one that cannot be read."""
+    tombstones = Tombstones([stone])
+    for path in _finished(root, stone):
+        with contextlib.suppress(FileNotFoundError):  # it has become too old meanwhile, or was sent
+            try:
+                gone = take_out(path, tombstones, dry_run=dry_run)
+            except UnreadableRow:
+                yield None
+                continue
+            if gone and not dry_run:
+                sync_directory(path.parent)
+            yield gone
+
+
+def _finished(root: Path, stone: Tombstone) -> Iterator[Path]:
+    """Yield the files that are not being written, and that are looked into."""
+    yield from (path for path in sealed_files(root, stone.model, stone.version) if path.suffix in readable())
+    yield from _files(root, stone, f".*{JSON_LINES}{BAD}")
+    yield from root.glob(f"*{JSON_LINES}")  # what waits as rows
+
+
+def _being_written(root: Path, stone: Tombstone) -> Iterator[int | None]:
+    """Yield how many rows of each file go that is being written, None for one that cannot be read."""
+    for path in open_files(root, stone.model, stone.version):
+        if path.name.removesuffix(OPEN).endswith(readable()):
+            with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
+                try:
+                    yield sum(map(stone.takes, rows_of(path)))
+                except UnreadableRow:
+                    yield None
+
+
+def _foreign(root: Path, stone: Tombstone) -> int:
+    ours = (*readable(), *(f"{suffix}{OPEN}" for suffix in readable()), f"{JSON_LINES}{BAD}", DRAFT)
+    return sum(1 for path in _files(root, stone, "*") if not path.name.endswith(ours))
+
+
+def _files(root: Path, stone: Tombstone, pattern: str) -> Iterable[Path]:
+    return root.glob(f"{_FOLDERS.format(model=stone.model, version=stone.version)}/{pattern}")
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Let one deletion happen after the other: two that rewrite the same file would bring back rows."""
+    descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

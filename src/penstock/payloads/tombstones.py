@@ -1,0 +1,132 @@
+"""Whose rows are to go, written down so that files which are still being written lose them before anybody sees these files.
+
+The list lies with the files, so that every server and command that writes or reads there honours it, whatever its state directory is.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import orjson
+
+from penstock.payloads.layout import FOLDERS
+from penstock.payloads.rewriting import DRAFT
+
+LIST: Final = ".deletions"
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_MARK: Final = b'"subject":"'
+"""Stands in a line once: within a text JSON escapes its quotes."""
+ANY: Final = "*"
+
+
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """One deletion."""
+
+    subjects: frozenset[str]
+    """The hashes of one subject, by each key that there was."""
+    before: str
+    """Rows of predictions that ended earlier go; in the form of their column `timestamp`."""
+    model: str = ANY
+    version: str = ANY
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row is to go."""
+        if self.model not in {ANY, row["model"]} or self.version not in {ANY, row["version"] or "none"}:
+            return False
+        return str(row["timestamp"]) < self.before and not self.subjects.isdisjoint(str(row.get("subject", "")).split())
+
+
+class Tombstones:
+    """All deletions of a directory of recorded payloads. Blocks."""
+
+    def __init__(self, stones: Iterable[Tombstone]) -> None:
+        self._stones: Final = tuple(stones)
+        self._subjects: Final = {subject.encode() for stone in self._stones for subject in stone.subjects}
+
+    @classmethod
+    def of(cls, root: Path) -> Self:
+        """Return the deletions that are written down; raises `OSError`."""
+        try:
+            lines = (root / LIST).read_bytes().splitlines()
+        except FileNotFoundError:
+            return cls(())
+        return cls(filter(None, map(_stone, lines)))
+
+    def __bool__(self) -> bool:
+        return bool(self._stones)
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row is to go."""
+        return not self.leaves(str(row.get("subject", "")).encode()) and any(stone.takes(row) for stone in self._stones)
+
+    def leaves(self, subject: bytes) -> bool:
+        """Tell whether no row of these subjects, a space between them, is to go."""
+        return self._subjects.isdisjoint(subject.split())
+
+    def takes_line(self, line: bytes) -> bool:
+        """Tell whether a line of a file is to go; one that is no row goes if it names a subject that does."""
+        start = line.find(_MARK) + len(_MARK)
+        if start < len(_MARK) or self.leaves(line[start : line.find(b'"', start)]):
+            return False
+        try:
+            return self.takes(orjson.loads(line))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return True
+
+
+def write_down(root: Path, stone: Tombstone) -> None:
+    """Add a deletion; from when this returns no file appears that holds its rows. Raises `OSError`.
+
+    One at a time: what killed ones have left is removed, since nobody rewrites a file now.
+    """
+    with _locked(root), os.fdopen(os.open(root / LIST, _APPEND, 0o600), "ab") as file:
+        for draft in root.glob(f"{FOLDERS}/.*{DRAFT}"):
+            draft.unlink(missing_ok=True)
+        file.write(b"\n" + msgspec.json.encode(stone) + b"\n")  # a torn line before it ends here
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def finishing(root: Path) -> Iterator[Tombstones]:
+    """Have the deletions that a file needs to be without when it gets its name, which it has to before the context ends. Raises `OSError`.
+
+    The list stays locked meanwhile: whoever deletes finds the file either without its name, and this finds the deletion, or with it.
+    """
+    with _locked(root):
+        yield Tombstones.of(root)
+
+
+def time_of(text: str) -> datetime:
+    """Return the time that a text says, in UTC where it names no offset; raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def timestamp(at: datetime) -> str:
+    """Return a time in the form of the column `timestamp`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _stone(line: bytes) -> Tombstone | None:
+    """Return what a line says, None for one that a kill has torn."""
+    try:
+        return msgspec.json.decode(line, type=Tombstone) if line else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: a deletion then has to be repeated after the next seal
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
