@@ -29,7 +29,8 @@ def _field(message: Message, field: FieldDescriptor) -> object:
     if field.message_type is None or not field.message_type.GetOptions().map_entry:
         return [_value(field, element) for element in value]
     of_key, of_value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
-    return {_key(of_key, key): _value(of_value, value[key]) for key in value}
+    # protobuf's order differs from process to process.
+    return {_key(of_key, key): _value(of_value, value[key]) for key in sorted(value)}
 
 
 def _value(field: FieldDescriptor, value: object) -> object:
