@@ -12,7 +12,7 @@ from penstock.payloads.form import Form
 from penstock.payloads.frames import framed, frames, whole_frames
 from penstock.payloads.layout import OPEN, PARQUET, named_in
 from penstock.payloads.parquet_batch import SCHEMA
-from penstock.payloads.rewriting import draft_of
+from penstock.payloads.rewriting import DRAFT, draft_of
 from penstock.payloads.tombstones import Tombstones, timestamp
 
 _GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -53,8 +53,9 @@ def convert(hidden: Path, path: Path, tombstones: Tombstones) -> int:
 
     Rows that are to go do not appear; returns how many these were.
     """
+    draft = path.with_name(f".{path.name}{DRAFT}")  # not of this process alone: whoever comes after a kill writes it anew
     with hidden.open("rb") as file:
-        gone = _written(*_appended(file), path, tombstones)
+        gone = _written(*_appended(file), path, draft, tombstones)
     hidden.unlink()
     return gone
 
@@ -68,15 +69,19 @@ def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> in
         gone = sum(_gone(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
         if gone and not dry_run:
             age = path.stat()
-            _written(parquet.schema_arrow, parquet.iter_batches(batch_size=_ROWS), path, tombstones, age)
+            _written(parquet.schema_arrow, parquet.iter_batches(batch_size=_ROWS), path, draft_of(path), tombstones, age)
     return gone
 
 
-def _written(
-    schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, tombstones: Tombstones, age: os.stat_result | None = None
+def _written(  # noqa: PLR0917
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    path: Path,
+    draft: Path,
+    tombstones: Tombstones,
+    age: os.stat_result | None = None,
 ) -> int:
     """Have a file hold the rows of batches that are not to go, and be gone without any; returns how many go."""
-    draft = draft_of(path)
     os.close(os.open(draft, _NEW, 0o600))
     before = after = 0
     try:

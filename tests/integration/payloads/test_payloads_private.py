@@ -28,6 +28,7 @@ columns = {X = ["age", "income", "score"]}
 redact = {"*" = "drop", age = "bucket:10"}
 subject = {header = "x-user-id"}
 """
+TABLED = f'{NUMBERS}sink = "parquet"\n'
 SHADOWED = """
 versions = "all"
 [route]
@@ -44,7 +45,7 @@ numbers = count()
 def private(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Iterator[Serving]:
     """A server whose models keep something back, or have shadows that disagree."""
     root = tmp_path_factory.mktemp("registry")
-    for name, element, settings in (("people", "string", PEOPLE), ("numbers", "float", NUMBERS)):
+    for name, element, settings in (("people", "string", PEOPLE), ("numbers", "float", NUMBERS), ("tabled", "float", TABLED)):
         models.write_configured_model(root, name, models.identity(name, element, "batch,3"), 8)
         (root / name / "model.toml").write_text(settings)
     for name, kind, payloads in (
@@ -177,18 +178,19 @@ def by_command(serving: Serving, model: str, subject: str) -> dict[str, Any]:
     return command(serving, "delete", model, "--subject", "-", given=f"{subject}\n")
 
 
+@pytest.mark.parametrize("model", ["numbers", "tabled"])
 @pytest.mark.parametrize("delete", [by_endpoint, by_command])
-def test_what_is_recorded_of_a_subject_can_be_deleted(private: Serving, delete: Callable[..., dict[str, Any]]) -> None:
+def test_what_is_recorded_of_a_subject_can_be_deleted(private: Serving, delete: Callable[..., dict[str, Any]], model: str) -> None:
     """By a header of HTTP or metadata of gRPC, and by a column; also from the file that is being written."""
-    who = delete.__name__
-    theirs = [ask(private, protocol, "numbers", "FP32", [[1.0, 2.0, 3.0]], **{"x-user-id": who}) for protocol in ("http", "grpc")]
-    other = ask(private, "http", "numbers", "FP32", [[1.0, 2.0, 3.0]], **{"x-user-id": "another"})
+    who = f"{delete.__name__} {model}"
+    theirs = [ask(private, protocol, model, "FP32", [[1.0, 2.0, 3.0]], **{"x-user-id": who}) for protocol in ("http", "grpc")]
+    other = ask(private, "http", model, "FP32", [[1.0, 2.0, 3.0]], **{"x-user-id": "another"})
     for request_id in [*theirs, other]:
-        row_of(private, "numbers", request_id)
-    told = delete(private, "numbers", who)
+        row_of(private, model, request_id)
+    told = delete(private, model, who)
     assert told["rows"] + told["waiting"] == len(theirs)
-    until(lambda: not rows_there(private, "numbers").keys() & set(theirs))
-    assert other in rows_there(private, "numbers")
+    until(lambda: not rows_there(private, model).keys() & set(theirs))
+    assert other in rows_there(private, model)
     named = ask(private, "grpc", "people", "BYTES", [[f"{who} ä", "1", "x"], ["another", "1", "x"]])
     row_of(private, "people", named)
     assert sum(delete(private, "people", f"{who} ä")[key] for key in ("rows", "waiting")) == 1

@@ -258,3 +258,16 @@ def test_a_prediction_that_failed_is_not_remembered(site: Site) -> None:
     ticket.fail(InvalidInput("no"))
 
     assert site.feedback.take("m", truth("a", 1))[0] is Reason.UNKNOWN
+
+
+def test_the_truth_is_redacted_by_column_as_the_answers_are(site: Site) -> None:
+    """A truth whose columns cannot be told, such as places of classes, is not recorded at all."""
+    scores = TensorSpec("scores", DATATYPES["FP32"], (-1, 2), columns=("ham", "spam"))
+    site.feedback.follow("m", ON, {"ham": "drop", "scores.spam": "bucket:0.5"})
+    told = Tensor("scores", DATATYPES["FP32"], np.array([[0.25, 0.75]], np.float32))
+    places = Tensor("scores", DATATYPES["INT64"], np.array([1]))
+    for request_id, truth_of in (("a", told), ("b", places)):
+        site.feedback.take("m", Word(request_id, (truth_of,), outputs=(scores,)))
+    first, second = site.rows()
+    assert [(cell["name"], cell["data"]) for cell in first["truth"]] == [("scores.spam", [0.5])]
+    assert second["truth"] == []

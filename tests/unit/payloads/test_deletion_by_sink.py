@@ -15,12 +15,13 @@ from penstock.payloads.courier import Breaker, Courier, Errand, NotDelivered
 from penstock.payloads.deletion import Deletions
 from penstock.payloads.jsonl_sink import LINES, JsonLinesSink
 from penstock.payloads.key import key_of
+from penstock.payloads.layout import OPEN
 from penstock.payloads.leftovers import repair
 from penstock.payloads.object_store_sink import ObjectStoreSink
 from penstock.payloads.options import BucketOptions, PayloadOptions
 from penstock.payloads.parquet_file import TABLES
 from penstock.payloads.parquet_sink import ParquetSink
-from penstock.payloads.reading import rows_of, sealed_files
+from penstock.payloads.reading import open_files, rows_of, sealed_files
 from penstock.payloads.redaction import Redaction, digest_of
 from penstock.payloads.remote import Delivery, Fate, RemoteSink
 from penstock.payloads.sink import Tally
@@ -134,6 +135,15 @@ def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished
     heard = []
     repair(root, kind, 0, heard=lambda path, rows, gone: heard.append((path.exists(), rows, gone)))
     assert (left(root), heard) == (["b"], [(True, 1, 0)])
+
+
+def test_what_a_killed_seal_has_left_is_gone_after_the_next(root):
+    """The draft may be the half of a file."""
+    sink = write(ParquetSink(root, PayloadOptions()), root, ("a", "ann"))
+    (hidden,) = open_files(root)
+    hidden.with_name(hidden.name.removesuffix(OPEN) + ".draft").write_bytes(b"PAR1")
+    sink.close()
+    assert (left(root), list(root.rglob("*.draft"))) == (["a"], [])
 
 
 def test_what_waits_for_a_destination_and_nobody_holds_is_cut_at_once(root):

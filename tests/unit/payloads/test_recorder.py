@@ -302,3 +302,26 @@ def test_what_was_changed_holds_until_the_settings_change(tmp_path):
     assert recorder.in_force("m").sample == 0.1
     recorder.follow("m", RecordingOptions(sample=0.2))
     assert recorder.in_force("m").sample == 0.2
+
+
+def test_what_still_waits_for_a_shadow_is_decided_and_written_before_the_writers_stop(tmp_path):
+    """By the draw, into the sink that its model has."""
+    heard, sinks = {}, {"jsonl": Kept(), "kafka": Kept()}
+    recorder = Recorder(
+        sinks.__getitem__,
+        PayloadOptions(flush_s=0.01),
+        tmp_path,
+        heard.__setitem__,
+        surroundings=Surroundings(followers_of=lambda _: 1),
+        redacted=set(),
+    )
+    for model, sink in (("m", "jsonl"), ("n", "kafka")):
+        recorder.follow(model, RecordingOptions(sample=0.999_999, keep_disagreements=True, sink=sink))
+    recorder.start()
+    tickets = [ended("a"), ended("b"), ended("c")]
+    for ticket, model in zip(tickets, ("m", "n", "n"), strict=True):
+        heard[model](ticket, "OK")
+    assert len(recorder.undecided) == 3
+    recorder.close(PATIENCE_S)
+    assert [[row.request_id for row in sink.records] for sink in sinks.values()] == [["a"], ["b", "c"]]
+    assert all(writer.waiting == 0 for writer in recorder.writers.values())
