@@ -7,9 +7,12 @@ from typing import Final
 
 from starlette.applications import Starlette
 
+import penstock
+from penstock.audit.log import AuditLog
 from penstock.config.limits import limits_of
 from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
+from penstock.domain.actor import SERVER, acting
 from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
 from penstock.grpc.guard import Guard
@@ -17,6 +20,7 @@ from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.audit import AuditEndpoints
 from penstock.http.door import Doors
 from penstock.http.drift_report import drift_of
 from penstock.http.management import Management
@@ -62,16 +66,19 @@ class House:
 
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
+        state_dir = Path(settings.server.state_dir)
+        kept = state_dir if keeps else None
+        self.audit: Final = AuditLog(kept)
         self.reloader: Final = Reloader()
+        self.reloader.heard = lambda told: self.audit.add(SERVER, told.what, told.before, told.after, "it was changed on the disk")
         self.access: Final = access_of(settings.security, self.reloader)
         self.tls: Final = tls_of(settings.security.tls, self.reloader)
-        self.catalog: Final = Catalog()
+        self.catalog: Final = Catalog(self.audit.heard)
         registry = registry_named(settings)
-        loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
+        loader = Loader(registry, settings.defaults, settings.models, state_dir=state_dir)
         only = tuple(Wanted(*want) for want in wanted)
-        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        poll_s = settings.registry.poll_s
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
-        kept = state_dir if keeps else None
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.tracer: Final = tracer_of(settings.telemetry)
@@ -101,6 +108,8 @@ class House:
 
     def begin(self) -> None:
         """Start what works beside predictions."""
+        self.audit.start()
+        self.audit.add(SERVER, "server", "", f"Penstock {penstock.__version__} has started")
         self.access_log.start()
         self.recorder.start()
         self.tracer.start()
@@ -118,10 +127,16 @@ class House:
         self.recorder.close()
         self.tracer.close()
         self.access_log.close()
+        self.audit.add(SERVER, "server", "", "stopped")
+        self.audit.close()
 
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped, memory=memory)
+        age_s, audit = self.manager.registry_age_s, self.audit.view()
+        return server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+
+    def _log_settings(self) -> LogSettings:
+        return LogSettings(lambda before, after: self.audit.add(acting(), "log settings", before, after))
 
     def url(self, listener: str, addresses: Mapping[str, str]) -> str:
         """Return the address of a listener as clients write it."""
@@ -130,7 +145,7 @@ class House:
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
         models = Models(self.catalog, self.ready, limits_of(self.settings))
-        management = Management(self.manager, token, LogSettings(), self.metrics)
+        management = Management(self.manager, token, self._log_settings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
@@ -138,6 +153,7 @@ class House:
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token),
             PayloadEndpoints(self.recorder, self.catalog, token),
+            AuditEndpoints(self.audit, token),
             MonitoringReports({"drift": partial(drift_of, self.drift)}, self.catalog, token),
         )
         doors = Doors(self.access, self.settings.security.open)
@@ -147,7 +163,7 @@ class House:
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access)
-        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings(), limits=limits_of(self.settings))
+        service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
         server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
         return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
 

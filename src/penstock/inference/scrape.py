@@ -14,6 +14,7 @@ from penstock.inference.worker_views import worker_views
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.auditing import AuditView
 from penstock.telemetry.drifting import DriftView, SideView
 from penstock.telemetry.memory import MemoryView
 from penstock.telemetry.metrics import ServerView, VersionView
@@ -22,10 +23,10 @@ from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
 
 
-def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView) -> ServerView:
+def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView, audit: AuditView) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory)
+    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory, audit)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:
