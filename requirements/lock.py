@@ -48,6 +48,16 @@ LOCKS: Final = {
         "-c",
         "requirements/serve.txt",
     ],
+    "serve-gpu.txt": [
+        "pyproject.toml",
+        "requirements/serve-gpu.in",
+        "--extra",
+        "gpu",
+        "--group",
+        "build",
+        "-c",
+        "requirements/serve.txt",
+    ],
     "clients.txt": ["requirements/clients.in"],
     "mlflow.txt": ["requirements/mlflow.in"],
 }
