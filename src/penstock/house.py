@@ -109,7 +109,7 @@ class House:
     def begin(self) -> None:
         """Start what works beside predictions."""
         self.audit.start()
-        self.audit.add(SERVER, "server", "", f"Penstock {penstock.__version__} has started")
+        self.audit.add(SERVER, "server", "", f"Penstock {penstock.__version__} starts")
         self.access_log.start()
         self.recorder.start()
         self.tracer.start()

@@ -22,9 +22,12 @@ class AuditFiles:
         self.current: Final = directory / CURRENT
 
     def oldest_first(self) -> list[Path]:
-        """Return the files that are there; names of full ones hold the number of their first entry, so they sort."""
-        current = [self.current] if self.current.exists() else []
-        return [*sorted(self.directory.glob(_FULL)), *current]
+        """Return the files that are there."""
+        return [*self.full(), *([self.current] if self.current.exists() else [])]
+
+    def full(self) -> list[Path]:
+        """Return those that are full, the oldest first: their names hold the number of their first entry, so they sort."""
+        return sorted(self.directory.glob(_FULL))
 
     def full_name(self, first: int) -> Path:
         """Return the name for a full file that begins with the entry of that number."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from penstock.audit.entry import Entry, entry_of
@@ -41,11 +42,22 @@ def page_of(files: AuditFiles, asked: Asked) -> Page:
 
 
 def _newest_first(files: AuditFiles) -> Iterator[Entry]:
-    for path in reversed(files.oldest_first()):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            for line in lines_backwards(descriptor):
-                with suppress(ValueError):
-                    yield entry_of(line)
-        finally:
-            os.close(descriptor)
+    """Yield all entries once, although the current file may become a full one meanwhile."""
+    read: set[int] = set()
+    for path in _paths(files):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            if inode not in read:
+                read.add(inode)
+                yield from _entries(file.fileno())
+
+
+def _paths(files: AuditFiles) -> Iterator[Path]:
+    yield files.current
+    yield from reversed(files.full())  # asked for once the current one was read: what was renamed before that is among them
+
+
+def _entries(descriptor: int) -> Iterator[Entry]:
+    for line in lines_backwards(descriptor):
+        with suppress(ValueError):
+            yield entry_of(line)

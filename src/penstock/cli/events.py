@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,8 +74,9 @@ def verify(loaded: Loaded, given: tuple[Path, ...]) -> None:
 
 
 def _checked(files: AuditFiles) -> Verdict:
-    with files.locked():  # a line that is just being written is none that was cut off
+    with suppress(OSError), files.locked():  # a line that is just being written is none that was cut off
         return checked(files.oldest_first())
+    return checked(files.oldest_first())  # a copy that takes no lock, such as a backup that can only be read
 
 
 def _files(loaded: Loaded) -> AuditFiles:

@@ -13,7 +13,7 @@ from penstock.audit.check import checked
 from penstock.audit.entry import GENESIS, Change, entry_of
 from penstock.audit.files import AuditFiles
 from penstock.audit.journal import Journal
-from penstock.audit.page import Asked, page_of
+from penstock.audit.page import Asked, _newest_first, page_of
 from penstock.domain.actor import ADMIN, Actor
 
 
@@ -232,3 +232,18 @@ def test_pages_follow_one_another(tmp_path: Path) -> None:
     assert seen == list(range(50, 0, -1))
     assert [entry.seq for entry in page_of(files, Asked(2, model="b", before=40)).entries] == [39, 37]
     assert page_of(files, Asked(5, who="nobody")).entries == []
+
+
+@pytest.mark.parametrize("read_before", [0, 1, 3])
+def test_page_holds_each_entry_once_while_the_file_becomes_a_full_one(tmp_path: Path, read_before: int) -> None:
+    """Whenever that happens."""
+    path = written(tmp_path, 3)
+    files = AuditFiles(tmp_path)
+    entries = _newest_first(files)
+    seen = [next(entries).what for _ in range(read_before)]
+    path.rename(files.full_name(1))
+    Journal(tmp_path).append([change("next")])
+
+    seen += [entry.what for entry in entries]
+
+    assert [what for what in seen if what != "next"] == ["load 2", "load 1", "load 0"]
