@@ -9,7 +9,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # A lock names everything there is to install, so nothing is left for pip to resolve: its older resolvers try versions beside a pin.
 LOCKED := $(PIP) --no-deps --require-hashes
 
-.PHONY: setup serve native test test-native test-slow test-gpu check bench bench-peers load clean
+.PHONY: setup serve native test test-native test-slow test-gpu check bench bench-peers load sbom clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.served
@@ -51,6 +51,11 @@ bench: $(VENV)/.developed
 # The first run installs the peers, each into .venv-peers/NAME (2.2 GB in all). PEERS="--peers mosec --rounds 1" chooses.
 bench-peers: $(VENV)/.developed
 	$(BIN)/python benchmarks/run_peers.py $(PEERS)
+
+# What a server is made of (CycloneDX 1.6): of the lock for the CPU, and of the one for GPUs.
+sbom: $(VENV)/.served
+	$(BIN)/python requirements/sbom.py serve.txt --output dist/penstock.cdx.json
+	$(BIN)/python requirements/sbom.py serve-gpu.txt --output dist/penstock-gpu.cdx.json
 
 load: $(VENV)/.developed
 	$(BIN)/python loadtests/run.py

@@ -51,6 +51,16 @@ LOCKS: Final = {
         "requirements/serve.txt",
     ],
     "native.txt": ["pyproject.toml", "--extra", "cpu", "--group", "build", "--group", "native", "-c", "requirements/dev.txt"],
+    "serve-gpu.txt": [
+        "pyproject.toml",
+        "requirements/serve-gpu.in",
+        "--extra",
+        "gpu",
+        "--group",
+        "build",
+        "-c",
+        "requirements/serve.txt",
+    ],
     "clients.txt": ["requirements/clients.in"],
     "mlflow.txt": ["requirements/mlflow.in"],
 }

@@ -7,9 +7,12 @@ from typing import Final
 
 from starlette.applications import Starlette
 
+import penstock
+from penstock.audit.log import AuditLog
 from penstock.config.limits import limits_of
 from penstock.config.settings import Settings, WantedModel
 from penstock.config.sources import process_environment
+from penstock.domain.actor import SERVER, acting
 from penstock.domain.errors import LoadRefused
 from penstock.domain.start import StartError
 from penstock.grpc.guard import Guard
@@ -17,6 +20,7 @@ from penstock.grpc.server import GrpcServer
 from penstock.grpc.service import InferenceService
 from penstock.grpc.transport import NativeServer
 from penstock.http.app import admin_app, prediction_app
+from penstock.http.audit import AuditEndpoints
 from penstock.http.door import Doors
 from penstock.http.drift_report import drift_of
 from penstock.http.errors import STATUS
@@ -71,16 +75,19 @@ class House:
 
     def __init__(self, settings: Settings, wanted: tuple[WantedModel, ...], *, keeps: bool = True) -> None:
         self.settings: Final = settings
+        state_dir = Path(settings.server.state_dir)
+        kept = state_dir if keeps else None
+        self.audit: Final = AuditLog(kept)
         self.reloader: Final = Reloader()
+        self.reloader.heard = lambda told: self.audit.add(SERVER, told.what, told.before, told.after, "it was changed on the disk")
         self.access: Final = access_of(settings.security, self.reloader)
         self.tls: Final = tls_of(settings.security.tls, self.reloader)
-        self.catalog: Final = Catalog()
+        self.catalog: Final = Catalog(self.audit.heard)
         registry = registry_named(settings)
-        loader = Loader(registry, settings.defaults, settings.models, state_dir=Path(settings.server.state_dir))
+        loader = Loader(registry, settings.defaults, settings.models, state_dir=state_dir)
         only = tuple(Wanted(*want) for want in wanted)
-        poll_s, state_dir = settings.registry.poll_s, Path(settings.server.state_dir)
+        poll_s = settings.registry.poll_s
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
-        kept = state_dir if keeps else None
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.tracer: Final = tracer_of(settings.telemetry)
@@ -102,15 +109,7 @@ class House:
         self.governor: Final = MemoryGovernor(self.catalog)
         self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
-        versions, shadows = partial(version_views, self.catalog), partial(shadow_views, self.shadows)
-        payloads, drifts, told = (
-            partial(payload_views, self.recorder),
-            partial(drift_views, self.drift),
-            partial(feedback_view, self.feedback),
-        )
-        self.metrics: Final = Metrics(
-            self._counted, versions, self.catalog.provenance, shadows, payloads, tracer=self.tracer, drift=drifts, feedback=told
-        )
+        self.metrics: Final = self._metrics()
         disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
         self.rollouts: Final = Rollouts.over(self.manager, self.metrics.readings, state_dir, disagreements, drift)
 
@@ -120,6 +119,8 @@ class House:
 
     def begin(self) -> None:
         """Start what works beside predictions."""
+        self.audit.start()
+        self.audit.add(SERVER, "server", "", f"Penstock {penstock.__version__} starts")
         self.access_log.start()
         self.recorder.start()
         self.feedback.log.start()
@@ -139,14 +140,32 @@ class House:
         self.feedback.log.close()
         self.tracer.close()
         self.access_log.close()
+        self.audit.add(SERVER, "server", "", "stopped")
+        self.audit.close()
 
     def _follow(self, model: str, options: ModelOptions) -> None:
         self.recorder.follow(model, options.payloads)
         self.feedback.follow(model, options.feedback, options.payloads.redact)
 
+    def _metrics(self) -> Metrics:
+        return Metrics(
+            self._counted,
+            partial(version_views, self.catalog),
+            self.catalog.provenance,
+            partial(shadow_views, self.shadows),
+            partial(payload_views, self.recorder),
+            tracer=self.tracer,
+            drift=partial(drift_views, self.drift),
+            feedback=partial(feedback_view, self.feedback),
+        )
+
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
-        return server_view(self.ledger, registry_age_s=self.manager.registry_age_s, log_lines_dropped=dropped, memory=memory)
+        age_s, audit = self.manager.registry_age_s, self.audit.view()
+        return server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+
+    def _log_settings(self) -> LogSettings:
+        return LogSettings(lambda before, after: self.audit.add(acting(), "log settings", before, after))
 
     def url(self, listener: str, addresses: Mapping[str, str]) -> str:
         """Return the address of a listener as clients write it."""
@@ -155,14 +174,15 @@ class House:
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
         models = Models(self.catalog, self.ready, limits_of(self.settings))
-        management = Management(self.manager, token, LogSettings(), self.metrics)
+        management = Management(self.manager, token, self._log_settings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
             RouteEndpoints(self.manager.routes, self.rollouts, token),
             RolloutEndpoints(self.rollouts, token),
             ShadowReports(self.shadows, self.catalog, token, self.access_log.redacted),
-            PayloadEndpoints(self.recorder, self.catalog, token, self._deletions()),
+            PayloadEndpoints(self.recorder, self.catalog, token, self._deletions(), self.audit),
+            AuditEndpoints(self.audit, token),
             MonitoringReports({"drift": partial(drift_of, self.drift), "quality": quality_section(self.feedback)}, self.catalog, token),
         )
         doors = Doors(self.access, self.settings.security.open)
@@ -177,7 +197,7 @@ class House:
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access)
-        service = InferenceService(self.predictor, self.manager, self.ready, token, LogSettings(), limits=limits_of(self.settings))
+        service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
         server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
         return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
 

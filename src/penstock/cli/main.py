@@ -5,6 +5,7 @@ import click
 from penstock import __version__
 from penstock.cli.bench import bench
 from penstock.cli.check import check
+from penstock.cli.events import events
 from penstock.cli.keys import keys
 from penstock.cli.models import models
 from penstock.cli.payloads import payloads
@@ -32,6 +33,7 @@ commands.add_command(models)
 commands.add_command(keys)
 commands.add_command(traffic)
 commands.add_command(payloads)
+commands.add_command(events)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
+from penstock.domain.actor import Actor, act_as
 from penstock.domain.caller import EVERY, Action, Caller
 from penstock.domain.errors import PenstockError, Unimplemented
 from penstock.grpc.call import CallInfo, CallReply, Cancellable, Ended, Handler, Service, StreamHandler, Write, parse
@@ -87,6 +88,7 @@ class Guard:
 
     def _unary(self, name: str, handler: Handler) -> Handler:
         action, concerns = _needs(name)
+        manages = action is Action.MANAGE
 
         def handle(data: bytes, call: CallInfo, reply: CallReply) -> Cancellable | None:
             try:
@@ -95,7 +97,11 @@ class Guard:
             except PenstockError as error:
                 reply.fail(error)
                 return None
-            return handler(data, call._replace(caller=caller), reply)
+            call = call._replace(caller=caller)
+            if not manages:
+                return handler(data, call, reply)
+            with act_as(Actor(caller.name, "key")):
+                return handler(data, call, reply)
 
         return handle
 

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from penstock.domain.actor import Actor, act_as
 from penstock.domain.caller import Caller
 from penstock.domain.errors import PenstockError
 from penstock.http.accept import prefers_html
@@ -39,11 +40,14 @@ class Door:
         """Pass the request on, or answer 401 or 403."""
         if scope["type"] == "http" and not self._is_open(scope):
             try:
-                scope[CALLER] = self._admitted(scope)
+                caller = scope[CALLER] = self._admitted(scope)
             except PenstockError as error:
                 await error_response(error)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+            with act_as(Actor(caller.name, "key")):
+                await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _admitted(self, scope: Scope) -> Caller:
         caller = self._access.caller(Headers(scope=scope).get(AUTHORIZATION))

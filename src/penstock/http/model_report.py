@@ -112,7 +112,7 @@ class EventReport(msgspec.Struct, kw_only=True):
     at: float
     """Seconds since the epoch."""
     who: str
-    """Who wanted it: admin, registry or server."""
+    """Who wanted it: admin or the name of a key, registry, rollout or server."""
     what: str
     before: str
     after: str

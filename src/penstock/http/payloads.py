@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from penstock.audit.log import AuditLog
+from penstock.domain.actor import acting
 from penstock.domain.errors import Conflict, InvalidInput, Unavailable
 from penstock.domain.names import check_model_name, shown
 from penstock.http.answers import json_response, optional_object
@@ -32,11 +34,12 @@ _CHANGED: Final = ("sample", "keep_errors", "slower_ms", "keep", "keep_disagreem
 class PayloadEndpoints:
     """Sampling and redaction in force, and deletion. Lives on the event loop."""
 
-    def __init__(self, recorder: Recorder, catalog: Catalog, token: AdminToken, deletions: Deletions) -> None:
+    def __init__(self, recorder: Recorder, catalog: Catalog, token: AdminToken, deletions: Deletions, audit: AuditLog) -> None:
         self._recorder = recorder
         self._catalog = catalog
         self._token = token
         self._deletions = deletions
+        self._audit = audit
 
     def routes(self) -> Iterable[BaseRoute]:
         """Yield what they answer."""
@@ -64,6 +67,8 @@ class PayloadEndpoints:
             raise Unavailable(
                 f"not all that is recorded could be rewritten: {error.strerror}; free the directory, and try again"
             ) from error
+        if not dry_run:  # whose rows they were is what nobody should find any more
+            self._audit.add(acting(), "payloads", "", f"{deleted.rows} rows of a subject deleted", model=model or "")
         return json_response(deleted._asdict() | {"dry_run": dry_run})
 
     def _change(self, model: ServedModel, body: dict[str, Any]) -> None:

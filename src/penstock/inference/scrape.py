@@ -15,6 +15,7 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.version import ServedVersion
 from penstock.monitoring.feedback import Feedback
 from penstock.payloads.recorder import Recorder
+from penstock.telemetry.auditing import AuditView
 from penstock.telemetry.drifting import DriftView, SideView
 from penstock.telemetry.feedback import FeedbackView, RememberedView
 from penstock.telemetry.memory import MemoryView
@@ -24,10 +25,10 @@ from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
 
 
-def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView) -> ServerView:
+def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView, audit: AuditView) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory)
+    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory, audit)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:

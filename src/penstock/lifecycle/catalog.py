@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final
 
+from penstock.domain.actor import Actor
 from penstock.domain.errors import InvalidInput, NotFound, Unavailable
 from penstock.domain.names import check_model_name, check_reference, is_version_number, shown
 from penstock.domain.request import InferenceRequest
 from penstock.domain.route import PINNED, STABLE
 from penstock.domain.ticket import Ticket
-from penstock.lifecycle.events import Events
+from penstock.lifecycle.events import Event, Events
 from penstock.lifecycle.kept_warm import KeptWarm
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.version import ServedVersion
@@ -169,8 +171,10 @@ class ServedModel:
 class Catalog:
     """All models, by name. Only the lifecycle manager changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[str, Actor, Event], None] = lambda _, __, ___: None) -> None:
+        """`heard` is told of what happens to a model, by its name."""
         self.models: dict[str, ServedModel] = {}
+        self._heard = heard
 
     def __contains__(self, name: object) -> bool:
         return name in self.models
@@ -180,7 +184,10 @@ class Catalog:
 
     def served(self, name: str) -> ServedModel:
         """Return the model, which begins to exist by being asked for."""
-        return self.models.setdefault(name, ServedModel(name))
+        model = self.models.get(name)
+        if model is None:
+            model = self.models[name] = ServedModel(name, events=Events(partial(self._heard, name)))
+        return model
 
     def model(self, name: str) -> ServedModel:
         """Return the model, or raise `NotFound`, or `InvalidInput` for what cannot be a model's name."""

@@ -114,7 +114,9 @@ class Manager:
         listing, turn = await self._looks.at(name)
         model = self.catalog.served(name)
         model.unloaded = False
+        before = model.ready_versions
         failures = await self._reconciler.reconcile(listing, turn, set(listing.versions), set(model.versions))
+        model.events.add("admin", "load", _listed(before), _listed(model.ready_versions), failures[0].message if failures else "")
         if failures:
             raise failures[0]
         if not model.ready_versions:
@@ -125,7 +127,8 @@ class Manager:
         model = self.catalog.models.get(check_model_name(name))
         if model is None:
             return
-        model.unloaded = True
+        before, model.unloaded = model.ready_versions, True
+        model.events.add("admin", "unload", _listed(before), "none")
         await self._reconciler.drain_all(model)
 
     async def _first_look(self, patient: bool) -> Look:
@@ -164,3 +167,7 @@ class Manager:
     async def _follow(self, listing: ModelListing, turn: int, eligible: set[int]) -> None:
         if not self.catalog.served(listing.name).unloaded:
             await self._reconciler.reconcile(listing, turn, eligible)
+
+
+def _listed(ready: list[int]) -> str:
+    return f"ready: {', '.join(map(str, ready))}" if ready else "none"

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
+from penstock.domain.actor import ROLLOUT, act_as
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.domain.errors import Conflict, NotFound, Unavailable
 from penstock.domain.names import check_model_name, shown
@@ -104,6 +105,7 @@ class Rollouts:
         finally:
             self._starting.discard(name)
         self._rollouts[name] = rollout
+        model.events.add("admin", "rollout begun", "", f"version {rollout.record.version} beside {rollout.record.stable}")
         self._watch()
         return rollout
 
@@ -116,6 +118,7 @@ class Rollouts:
         await rollout.order(order)
         if rollout.state.phase is phase and phase not in _DONE_ALREADY[order]:
             raise Conflict(f"the rollout of {name!r} is {phase}; it cannot {order} now")
+        self._catalog.model(name).events.add("admin", f"rollout {order}", phase, rollout.state.phase)
         return rollout
 
     async def promote(self, name: str, canary: str = "") -> ServedModel:
@@ -123,6 +126,23 @@ class Rollouts:
 
         Raises as `Promotions.promote` does; where it refuses a rollout's canary, the rollout pauses and says why.
         """
+        return await self._told(name, "promote", self._promoted(name, canary))
+
+    async def rollback(self, name: str) -> ServedModel:
+        """Return the model once all canaries are gone, which ends a rollout as ABORTED, or else its stable version is the one before.
+
+        Raises as `Promotions.rollback` does.
+        """
+        return await self._told(name, "roll back", self._rolled_back(name))
+
+    async def _told(self, name: str, what: str, change: Awaitable[ServedModel]) -> ServedModel:
+        before = _arms(self._catalog.models.get(name))
+        changed = await change
+        model = self._catalog.model(name)
+        model.events.add("admin", what, before, _arms(model))
+        return changed
+
+    async def _promoted(self, name: str, canary: str) -> ServedModel:
         rollout = self._under_way(name)
         if rollout is None or canary not in ("", rollout.record.arm):
             return await self._around.promotions.promote(name, canary)
@@ -134,11 +154,7 @@ class Rollouts:
             raise Conflict(f"the canary is not promoted, the rollout is {phase}: {rollout.state.why}")
         return self._catalog.model(name)
 
-    async def rollback(self, name: str) -> ServedModel:
-        """Return the model once all canaries are gone, which ends a rollout as ABORTED, or else its stable version is the one before.
-
-        Raises as `Promotions.rollback` does.
-        """
+    async def _rolled_back(self, name: str) -> ServedModel:
         rollout = self._under_way(name)
         if rollout is None:
             return await self._around.promotions.rollback(name)
@@ -216,7 +232,8 @@ class Rollouts:
     def _watch(self) -> None:
         """See to it that somebody looks, if there is anything to look at."""
         if self._watcher is None or self._watcher.done():
-            self._watcher = asyncio.create_task(self._look_again_and_again())
+            with act_as(ROLLOUT):  # not as whoever has begun it
+                self._watcher = asyncio.create_task(self._look_again_and_again())
 
     async def _look_again_and_again(self) -> None:
         before = self._clock()
@@ -237,6 +254,15 @@ _DONE_ALREADY: Final = {Order.PAUSE: {Phase.PAUSED}, Order.RESUME: {Phase.HOLDIN
 """Phases in which an order changes nothing and is right all the same."""
 _LEAVES_ROUTE: Final = {Phase.STOPPED, Phase.PROMOTED}
 """Ends after which the way back is the route's own, not the rollout's."""
+
+
+def _arms(model: ServedModel | None) -> str:
+    """Return which versions answer for a model, in words."""
+    if model is None or not model.ready_versions:
+        return "none"
+    stable = f"stable = version {model.find('').identity.version}"
+    canaries = () if model.split is None else model.split.route.canaries
+    return ", ".join([stable, *(f"{canary.name} = {canary.version} at {canary.weight:g} %" for canary in canaries)])
 
 
 def _default_stable(model: ServedModel) -> str:

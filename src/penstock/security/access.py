@@ -60,6 +60,13 @@ class _Held(NamedTuple):
     caller: Caller
 
 
+class Replaced(NamedTuple):
+    """How the valid keys have changed; one whose rights are others now is in both."""
+
+    gone: list[Key]
+    new: list[Key]
+
+
 _NOBODY: Final = _Held(_NO_DIGEST, Key(name="nobody", sha256=_NO_DIGEST.hex(), scopes=[]), Caller(Tenant("nobody"), ()))
 
 
@@ -102,8 +109,8 @@ class Access:
             caller.require_prediction(model)
         return caller
 
-    def replace(self, keys: Iterable[Key]) -> None:
-        """Let these keys be the valid ones. A key that stays as it was keeps its caller; all others are revoked."""
+    def replace(self, keys: Iterable[Key]) -> Replaced:
+        """Let these keys be the valid ones; returns the difference. A key that stays as it was keeps its caller, all others are revoked."""
         now, before = self._clock(), self._held
         held = [self._hold(key, before) for key in keys if key.expires is None or key.expires > now]
         self._held = {entry.digest: entry for entry in held}
@@ -112,6 +119,8 @@ class Access:
         for entry in before.values():
             if id(entry.caller) not in staying:
                 entry.caller.revoke()
+        after, former = [entry.key for entry in held], [entry.key for entry in before.values()]
+        return Replaced([key for key in former if key not in after], [key for key in after if key not in former])
 
     def expire(self) -> None:
         """Revoke what has expired; called a few times each second."""

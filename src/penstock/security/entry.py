@@ -1,11 +1,12 @@
 """Who may come into a server, as its settings say; follows the files of keys while it serves."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from penstock.domain.start import StartError, missing_extra
 from penstock.domain.tenant import Allowance
-from penstock.security.access import Access, Tokens
-from penstock.security.keys import KeysFile
+from penstock.security.access import Access, Replaced, Tokens
+from penstock.security.keys import Key, KeysFile
 from penstock.security.options import JwtOptions, SecurityOptions
 from penstock.security.reload import Reloader, Watched
 
@@ -25,7 +26,7 @@ def access_of(options: SecurityOptions, reloader: Reloader) -> Access | None:
 
 
 def _keys_of(path: Path, access: Access) -> Watched[KeysFile]:
-    watched = Watched("file of keys", [path], lambda: KeysFile.read(path), lambda file: access.replace(file.keys))
+    watched = Watched("file of keys", [path], lambda: KeysFile.read(path), lambda file: _told(access.replace(file.keys)))
     try:
         access.replace(KeysFile.read(path).keys)
     except OSError as error:
@@ -48,3 +49,12 @@ def _tokens_of(options: JwtOptions) -> Tokens | None:
         raise StartError(f"security.jwt.jwks_file {options.jwks_file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise StartError(f"security.jwt.jwks_file {options.jwks_file} cannot be used: {error}") from error
+
+
+def _told(replaced: Replaced) -> tuple[str, str]:
+    """Return in words which keys went and which came: nothing in them helps anybody to guess a key."""
+    return _listed(replaced.gone), _listed(replaced.new)
+
+
+def _listed(keys: Iterable[Key]) -> str:
+    return "; ".join(f"{key.name} {key.id}: {', '.join(key.scopes)} of {', '.join(key.models or ['all models'])}" for key in keys)

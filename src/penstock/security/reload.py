@@ -12,7 +12,18 @@ _PAUSE_S: Final = 0.25
 """A key that is revoked is refused within a second."""
 
 T = TypeVar("T")
-Apply = Callable[[], None]
+
+
+class Reloaded(NamedTuple):
+    """Files whose content is in force now."""
+
+    what: str
+    before: str
+    """What is not there any more, as far as that can be told."""
+    after: str
+
+
+Apply = Callable[[], Reloaded]
 
 
 class _Seen(NamedTuple):
@@ -26,8 +37,11 @@ class _Seen(NamedTuple):
 class Watched(Generic[T]):
     """One or more files and what is made of them. What cannot be used is logged and changes nothing: the last good content stays."""
 
-    def __init__(self, what: str, paths: Sequence[Path], read: Callable[[], T], apply: Callable[[T], None]) -> None:
-        """`read` runs on a thread and raises `OSError` or `ValueError`; `apply` runs on the event loop."""
+    def __init__(self, what: str, paths: Sequence[Path], read: Callable[[], T], apply: Callable[[T], tuple[str, str] | None]) -> None:
+        """Have `read` run on a thread, where it may raise `OSError` or `ValueError`; `apply` runs on the event loop.
+
+        What `apply` returns are two texts, if anything: what went and what came.
+        """
         self._what = what
         self._paths = paths
         self._read = read
@@ -47,9 +61,10 @@ class Watched(Generic[T]):
             return None
         return lambda: self._apply_logged(content)
 
-    def _apply_logged(self, content: T) -> None:
-        self._apply(content)
+    def _apply_logged(self, content: T) -> Reloaded:
+        told = self._apply(content)
         _log.info("the %s changed and is in force", self._what)
+        return Reloaded(self._what, *(told or ("", "")))
 
     def _look(self) -> tuple[_Seen | None, ...]:
         return tuple(map(_seen, self._paths))
@@ -61,6 +76,8 @@ class Reloader:
     def __init__(self) -> None:
         self.watched: Final[list[Watched[Any]]] = []
         """The files that are looked at."""
+        self.heard: Callable[[Reloaded], None] = lambda _: None
+        """Is told of what has come into force."""
         self.each_time: Final[list[Callable[[], None]]] = []
         """What else is done at each look."""
         self._task: asyncio.Task[None] | None = None
@@ -81,7 +98,7 @@ class Reloader:
             await asyncio.sleep(_PAUSE_S)
             try:
                 for apply in await asyncio.to_thread(self._fresh):
-                    apply()
+                    self.heard(apply())
                 for action in self.each_time:
                     action()
             except Exception:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -62,7 +62,9 @@ def set_up_logs(options: TelemetryOptions) -> None:
 class LogSettings:
     """The logging extension: what clients may read, and with the token change (Triton, `extension_logging`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[str, str], None] = lambda _, __: None) -> None:
+        """`heard` is told of the settings that a request names, before and after it."""
+        self._heard = heard
         self._logger = logging.getLogger(ROOT)
         self._verbose = 0
         self._format = "default"
@@ -80,11 +82,14 @@ class LogSettings:
         given = {name: value for name, value in changes.items() if value is not None}
         for name, value in given.items():
             _check(name, value)
+        before = self.as_dict()
         self._format = str(given.get("log_format", self._format))
         self._verbose = int(str(given.get("log_verbose_level", self._verbose)))
         flags = {name: bool(given.get(name, self._logger.isEnabledFor(level))) for name, level in _LEVELS.items()}
         wanted = [level for name, level in _LEVELS.items() if flags[name]]
         self._logger.setLevel(logging.DEBUG if self._verbose else min(wanted, default=logging.CRITICAL))
+        after = self.as_dict()
+        self._heard(*(", ".join(f"{name} = {told[name]}" for name in given) for told in (before, after)))
 
 
 def _check(name: str, value: object) -> None:

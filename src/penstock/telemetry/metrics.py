@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from penstock.domain.clock import NS_PER_S, NS_PER_US
 from penstock.domain.route import branch_of
+from penstock.telemetry.auditing import AUDIT_FAMILIES, NO_AUDIT, AuditView, audit_samples
 from penstock.telemetry.drifting import DRIFT_FAMILIES, DriftView, drift_samples
 from penstock.telemetry.family import MODEL, Family, Samples
 from penstock.telemetry.feedback import FEEDBACK_FAMILIES, FeedbackView, feedback_samples
@@ -55,6 +56,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *DRIFT_FAMILIES,
     *FEEDBACK_FAMILIES,
     *TRACE_FAMILIES,
+    *AUDIT_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -117,6 +119,7 @@ class ServerView:
     registry_age_s: float = 0.0
     log_lines_dropped: int = 0
     memory: MemoryView = NO_MEMORY
+    audit: AuditView = NO_AUDIT
 
 
 class Metrics(Collector):
@@ -165,7 +168,7 @@ class Metrics(Collector):
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
-        samples |= memory_samples(server.memory)
+        samples |= memory_samples(server.memory) | audit_samples(server.audit)
         samples |= drift_samples(self._drift())
         samples |= feedback_samples(self._feedback())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tampering import Publisher
 
-from penstock import server
 from penstock.config.settings import ServerOptions, Settings
 from penstock.domain.start import StartError
+from penstock.house import registry_named
 from penstock.registry.options import RegistryOptions
 
 
@@ -15,7 +15,7 @@ def refusal(tmp_path: Path, **registry: object) -> str:
     """Return why a server with these settings of the registry does not start."""
     settings = Settings(server=ServerOptions(state_dir=str(tmp_path / "state")), registry=RegistryOptions(**registry))  # type: ignore[arg-type]
     with pytest.raises(StartError) as refused:
-        server._registry(settings)
+        registry_named(settings)
     return str(refused.value)
 
 

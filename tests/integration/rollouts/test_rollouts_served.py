@@ -22,6 +22,8 @@ def test_good_canary_becomes_the_stable_version(site: Site) -> None:
     told = [(event["who"], event["after"]) for event in site.events("good")]
     assert told == [("rollout", after) for after in ("HOLDING at 30 %", "HOLDING at 60 %", "PROMOTING at 60 %", "PROMOTED")]
     assert all(event["why"] for event in site.events("good"))
+    moved = [event["who"] for event in site.report("good")["events"] if event["what"] == "alias champion"]
+    assert moved[-1] == "rollout"  # not whoever has begun it: nobody has asked for that now
     assert site.admin.post("/admin/models/good/rollback").status_code == 200
     assert site.ask("good", 1) == (200, "1", "stable")
 
