@@ -85,8 +85,7 @@ class House:
         self.catalog: Final = Catalog(self.audit.heard)
         registry = registry_named(settings)
         loader = Loader(registry, settings.defaults, settings.models, state_dir=state_dir)
-        only = tuple(Wanted(*want) for want in wanted)
-        poll_s = settings.registry.poll_s
+        only, poll_s = tuple(Wanted(*want) for want in wanted), settings.registry.poll_s
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)

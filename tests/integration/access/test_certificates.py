@@ -61,7 +61,7 @@ class SecureServing(Serving):
         return self.clients.enter_context(grpc.secure_channel(f"localhost:{port}", credentials, options))
 
 
-@pytest.fixture(params=["grpcio", "native"])
+@pytest.fixture(params=["grpcio", pytest.param("native", marks=pytest.mark.slow)])
 def secured(registry: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Secured]:
     """Return a function that starts a server of the first certificate."""
     started: list[SecureServing] = []

@@ -306,7 +306,7 @@ def test_what_was_changed_holds_until_the_settings_change(tmp_path):
 
 def test_what_still_waits_for_a_shadow_is_decided_and_written_before_the_writers_stop(tmp_path):
     """By the draw, into the sink that its model has."""
-    heard, sinks = {}, {"jsonl": Kept(), "kafka": Kept()}
+    heard, sinks = {}, {"parquet": Kept(), "kafka": Kept()}
     recorder = Recorder(
         sinks.__getitem__,
         PayloadOptions(flush_s=0.01),
@@ -315,7 +315,7 @@ def test_what_still_waits_for_a_shadow_is_decided_and_written_before_the_writers
         surroundings=Surroundings(followers_of=lambda _: 1),
         redacted=set(),
     )
-    for model, sink in (("m", "jsonl"), ("n", "kafka")):
+    for model, sink in (("m", "parquet"), ("n", "kafka")):
         recorder.follow(model, RecordingOptions(sample=0.999_999, keep_disagreements=True, sink=sink))
     recorder.start()
     tickets = [ended("a"), ended("b"), ended("c")]
