@@ -22,13 +22,14 @@ native: $(NATIVE)/.made
 $(NATIVE)/.made: $(VENV)/.developed native/build.py $(shell find src -name '*.py')
 	$(BIN)/python native/build.py --into $(NATIVE)
 
-# Two processes, since tests wait a lot, and each file in one of them, since its tests share servers.
+# Two processes, since tests wait a lot, and each file in one of them, since its tests share servers. In the order of the directories:
+# the quick tests, which come last, fill what the slow ones leave.
 test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The suites that ask a server from outside, against what was compiled.
 test-native: native $(CLIENTS)/.made
-	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile tests/contract tests/integration/http tests/clients
+	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration/http tests/clients
 
 test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"

@@ -83,8 +83,8 @@ class DriftWatch:
         tally = self._sketch.tally()
         self._sketch.clear()
         self._began_ns = self._clock()
-        self.windows += 1
         self.latest = self._judge.judge(tally)
         before, self.drifting = self.drifting, {feature.name: feature.crossed for feature in self.latest if feature.crossed}
         changed = [name for name in {**before, **self.drifting} if (name in before) != (name in self.drifting)]
+        self.windows += 1  # last: whoever reads beside finds at least so many judged
         return [Crossing(name, before.get(name, ()), self.drifting.get(name, ()), tally.rows) for name in changed]

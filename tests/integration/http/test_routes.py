@@ -329,9 +329,7 @@ def test_arm_whose_version_is_gone_leaves_its_requests_to_the_stable_one(models:
         (root / "tagged" / "model.toml").write_text('versions = ["1"]\n')
         assert server.load("tagged").status_code == 200
         until(lambda: asked(server) == ("1", "stable"))
-        told = report(server)
-
-    assert any("version 2 is not ready" in event["why"] for event in told["events"] if event["what"] == "route")
+        until(lambda: any("version 2 is not ready" in event["why"] for event in report(server)["events"] if event["what"] == "route"))
 
 
 def test_route_of_the_settings_wins_again_when_it_has_changed(registry: Path, tmp_path: Path) -> None:

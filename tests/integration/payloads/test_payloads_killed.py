@@ -131,7 +131,7 @@ def by_polars(paths: list[Path]) -> set[str]:
     return {str(name) for path in paths for name in read(path)["request_id"]}
 
 
-@pytest.mark.parametrize("sink", ["jsonl", "parquet"])
+@pytest.mark.parametrize("sink", ["jsonl", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_a_server_that_is_killed_leaves_whole_files(serving: Serving, sink: str) -> None:
     """At three moments."""
     check_kills(serving, 3, f'payloads.sink="{sink}"')
