@@ -4,8 +4,6 @@ begun = exported + dropped + waiting, always, in predictions.
 """
 
 import logging
-import os
-import random
 import threading
 import time
 from collections import Counter, deque
@@ -21,6 +19,7 @@ from penstock.domain.ticket import Ticket
 from penstock.domain.trace_context import TraceContext, trace_context_of
 from penstock.telemetry.options import TelemetryOptions
 from penstock.telemetry.passage import Passage, same_run
+from penstock.telemetry.span_ids import new_span_id, new_trace_id
 from penstock.traffic.marks import mark_of, threshold_of
 
 _log = logging.getLogger(__name__)
@@ -35,9 +34,6 @@ _LAST_TRACES_S: Final = 5.0
 _QUIET_S: Final = 30.0
 _SALT: Final = 0x7472
 """Which predictions are traced has nothing to do with which are recorded."""
-# A generator of our own: `random.seed`, which test suites call, must not make two traces share an id.
-_random: Final = random.Random()  # noqa: S311 - ids are unique, not secret
-os.register_at_fork(after_in_child=_random.seed)
 Observe = Callable[[Ticket, str], None]
 
 
@@ -193,16 +189,6 @@ class _Sending:
         """Pass the error on, and tell of it."""
         self._reply.fail(error)
         self._tell(self._passage)
-
-
-def new_trace_id() -> int:
-    """Return the id of a trace: 128 random bits, never all 0."""
-    return _random.getrandbits(128) or 1
-
-
-def new_span_id() -> int:
-    """Return the id of a span: 64 random bits, never all 0."""
-    return _random.getrandbits(64) or 1
 
 
 def tracer_of(options: TelemetryOptions) -> Tracer:

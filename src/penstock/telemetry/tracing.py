@@ -21,7 +21,7 @@ from penstock.domain.outcome import Outcome
 from penstock.domain.trace_context import TraceContext
 from penstock.telemetry.options import TelemetryOptions
 from penstock.telemetry.passage import Passage, run_of
-from penstock.telemetry.tracer import new_span_id, new_trace_id
+from penstock.telemetry.span_ids import new_span_id, new_trace_id
 
 _PATH: Final = "/v1/traces"
 _BLOCK: Final = 128
