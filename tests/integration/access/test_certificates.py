@@ -167,6 +167,7 @@ def test_old_versions_and_clear_text_are_not_spoken(secured: Secured, tmp_path: 
     assert alive(grpc.insecure_channel(serving.addresses["grpc"])) is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.slow
 def test_admin_listener_speaks_it_if_it_is_told_to(secured: Secured, tmp_path: Path) -> None:
     """And not otherwise."""
     serving = secured('security.tls.listeners=["admin"]')

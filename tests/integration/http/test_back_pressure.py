@@ -59,7 +59,7 @@ def serving(registry: Path, tmp_path: Path) -> Iterator[Serving]:
         serving.kill()
 
 
-@pytest.mark.parametrize("piece", [len(FILL) * ANSWERS, len(FILL)], ids=["at-once", "one-by-one"])
+@pytest.mark.parametrize("piece", [len(FILL) * ANSWERS, pytest.param(len(FILL), marks=pytest.mark.slow)], ids=["at-once", "one-by-one"])
 def test_answers_that_nobody_reads_are_bounded_in_memory(serving: Serving, piece: int) -> None:
     """Far less than all of them is held; when the client reads at last, each is there."""
     with Connection(serving) as line:

@@ -135,7 +135,7 @@ def test_what_fails_is_traced_without_a_word_of_its_inputs(serving: Serving, col
     assert "nobody" not in str(collector.spans)
 
 
-@pytest.mark.parametrize("fault", ["refuses", "hangs", "gone"])
+@pytest.mark.parametrize("fault", ["refuses", pytest.param("hangs", marks=pytest.mark.slow), pytest.param("gone", marks=pytest.mark.slow)])
 def test_a_collector_that_fails_harms_no_prediction_and_each_trace_is_counted(serving: Serving, collector: Collector, fault: str) -> None:
     """It answers with an error, not at all, or is not there."""
     if fault == "refuses":
