@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is not None:
         runs = [(script, variant, check) for script, variant in marker.args for check in checks_of(script)]
         ids = [f"{variant or script}-{check.removeprefix('check_')}" for script, variant, check in runs]
-        # The contract is asked over the native transport in every run, clients where there is time.
+        # The native transport is not the default: its own tests run always, clients where there is time.
         seldom = [variant.endswith("@native") for _, variant, _ in runs]
         cases = [pytest.param(*run, marks=pytest.mark.slow if slow else ()) for run, slow in zip(runs, seldom, strict=True)]
         metafunc.parametrize(("script", "variant", "check"), cases, ids=ids)

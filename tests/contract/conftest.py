@@ -23,9 +23,8 @@ ROUTES = ("fast", "plain")
 
 @pytest.hookimpl(trylast=True)  # after the marks, so that an id begins with its case
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Ask every test over each of its routes; bad input over the native transport only where there is time."""
-    is_bad_input = metafunc.module.__name__.rpartition(".")[2].startswith("test_bad_input")
-    native = pytest.param("native", marks=pytest.mark.slow if is_bad_input else ())
+    """Ask every test over each of its routes; over the native transport, which is not the default, only where there is time."""
+    native = pytest.param("native", marks=pytest.mark.slow)
     metafunc.parametrize("server", (*getattr(metafunc.module, "ROUTES", ROUTES), native), indirect=True)
 
 
