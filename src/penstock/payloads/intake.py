@@ -1,16 +1,13 @@
 """What waits to be recorded, bounded in bytes: filled on the event loop, emptied by the writer."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from penstock.payloads.encoded_row import EncodedRow
 from penstock.payloads.offer import Offer
 
 QUEUE_FULL: Final = "queue_full"
 _AMPLE_ROWS: Final = 256
 _AMPLE_PART: Final = 4
-Row = Offer | EncodedRow
 
 
 class Intake:
@@ -22,11 +19,9 @@ class Intake:
         self.dropped: Final[Counter[str]] = Counter()
         """Those that never got into the queue, by reason; the event loop's."""
         self.max_bytes: Final = max_bytes
-        self.encode: Callable[[Offer], EncodedRow] | None = None
-        """Makes lines of small offers before they wait, where lines are what the sink writes."""
         self._taken_bytes = 0
         self._given_bytes = 0
-        self._offers: deque[Row] = deque()
+        self._offers: deque[Offer] = deque()
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -48,16 +43,16 @@ class Intake:
         self.dropped[QUEUE_FULL] += 1
         return False
 
-    def put(self, offer: Row) -> None:
+    def put(self, offer: Offer) -> None:
         """Queue what there is room for."""
         self._taken_bytes += offer.size_bytes
         self._offers.append(offer)
 
-    def take(self, most: int) -> list[Row]:
+    def take(self, most: int) -> list[Offer]:
         """Return the oldest offers, taken out of the queue; give their bytes back once they are written."""
         offers = self._offers
         return [offers.popleft() for _ in range(min(most, len(offers)))]
 
-    def give_back(self, offers: Sequence[Row]) -> None:
+    def give_back(self, offers: list[Offer]) -> None:
         """Let others have the room of offers that were taken."""
         self._given_bytes += sum([offer.size_bytes for offer in offers])

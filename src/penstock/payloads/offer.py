@@ -28,11 +28,6 @@ class Offer(NamedTuple):
     subject: str
     size_bytes: int
 
-    @property
-    def model(self) -> str:
-        """Whose prediction it is."""
-        return self.request.model
-
     def record(self, epoch_ns: int, headers: tuple[str, ...]) -> PayloadRecord:
         """Return the record; `epoch_ns` is when the monotonic clock was 0."""
         request, timeline, version = self.request, self.timeline, self.version

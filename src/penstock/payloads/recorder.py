@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from penstock.domain.ticket import Ticket
-from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.key import key_of
 from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recording import Recording, Surroundings
@@ -102,7 +101,7 @@ class Recorder:
     def _writer(self, sink: str) -> Writer:
         writer = self._writers.get(sink)
         if writer is None:
-            writer = self._writers[sink] = Writer(sink, partial(self._make, sink), self._options, writes_lines=sink == JsonLinesSink.name)
+            writer = self._writers[sink] = Writer(sink, partial(self._make, sink), self._options)
         if self._started:
             writer.start()
         return writer

@@ -11,7 +11,6 @@ from penstock.domain.outcome import ANSWERED
 from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import Tensor, TensorSpec
 from penstock.domain.ticket import Ticket
-from penstock.payloads.encoded_row import SMALL_BYTES
 from penstock.payloads.intake import Intake
 from penstock.payloads.keep import Keep
 from penstock.payloads.offer import Offer
@@ -137,17 +136,10 @@ class Recording:
             self._intake.dropped[reason] += 1
 
     def _put(self, offer: Offer) -> None:
-        intake = self._intake
-        intake.accepted += 1
-        try:
-            row = intake.encode(offer) if intake.encode is not None and offer.size_bytes <= SMALL_BYTES else offer
-        except Exception as error:
-            intake.dropped["encode"] += 1
-            _log.error("a prediction of %s cannot be written as JSON: %s", offer.request.model, type(error).__name__)
-            return
-        if intake.has_room(row.size_bytes):
-            intake.put(row)
-            if intake.is_ample:
+        self._intake.accepted += 1
+        if self._intake.has_room(offer.size_bytes):
+            self._intake.put(offer)
+            if self._intake.is_ample:
                 self._wake()
 
     def _offer(self, ticket: Ticket, status: str, fraction: float) -> Offer:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from penstock.domain.records import PayloadRecord
-from penstock.payloads.encoded_row import EncodedRow
 from penstock.payloads.feedback_record import FOLDERS as FEEDBACK_FOLDERS
 from penstock.payloads.feedback_record import FeedbackPartition, feedback_line
 from penstock.payloads.json_rows import line_of
@@ -38,9 +36,5 @@ class RowKind(NamedTuple):
     line: Callable[[Any], bytes]
 
 
-def _line(record: PayloadRecord | EncodedRow) -> bytes:
-    return record.line if isinstance(record, EncodedRow) else line_of(record)
-
-
-PAYLOADS: Final = RowKind(FOLDERS, Partition.of, _line)
+PAYLOADS: Final = RowKind(FOLDERS, Partition.of, line_of)
 FEEDBACK: Final = RowKind(FEEDBACK_FOLDERS, FeedbackPartition.of, feedback_line)

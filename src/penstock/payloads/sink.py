@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from penstock.domain.records import PayloadRecord
 from penstock.payloads.backlog import Backlog
 
 
@@ -31,11 +32,10 @@ class Sink(Protocol):
     def backlog(self) -> Backlog | None:
         """What is counted of rows that wait for a destination elsewhere; None where a row is written once `write` returns."""
 
-    def write(self, records: Sequence[Any], tally: Tally) -> None:
+    def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
         """Write records so that a crash of the process does not lose them, and count each as soon as its fate is known.
 
-        A sink of lines gets some as `EncodedRow`. Raises `SinkFailed` where some are lost. After any other error, what is not in the tally
-        counts as lost.
+        Raises `SinkFailed` where some are lost. After any other error, what is not in the tally counts as lost.
         """
 
     def flush(self) -> None:

@@ -9,15 +9,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from penstock.domain.clock import monotonic
 from penstock.domain.records import PayloadRecord
 from penstock.domain.start import StartError
 from penstock.payloads.backlog import Backlog
-from penstock.payloads.encoded_row import EncodedRow
-from penstock.payloads.intake import Intake, Row
+from penstock.payloads.intake import Intake
+from penstock.payloads.offer import Offer
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.sink import Sink, SinkFailed, Tally
 
@@ -32,8 +31,8 @@ _NO_BACKLOG: Final = Backlog()
 class Writer:
     """One sink, its queue and its thread. What is not said to be the thread's is the event loop's."""
 
-    def __init__(self, name: str, make: Callable[[], Sink], options: PayloadOptions, *, writes_lines: bool = False) -> None:
-        """`make` is called on the thread, again while it fails. A sink that `writes_lines` is given small rows encoded."""
+    def __init__(self, name: str, make: Callable[[], Sink], options: PayloadOptions) -> None:
+        """`make` is called on the thread, again while it fails."""
         self.name: Final = name
         self.intake: Final = Intake(options.max_bytes)
         self._make = make
@@ -44,7 +43,6 @@ class Writer:
         """Rows that were taken from the queue and not written, by reason; the thread's."""
         self._flush_s = options.flush_s
         self._headers = tuple(name.lower() for name in options.headers)
-        self.intake.encode = partial(EncodedRow.of, headers=self._headers) if writes_lines else None
         self._wake = threading.Event()
         self._stopping = self._given_up = False
         self._thread: threading.Thread | None = None
@@ -130,7 +128,7 @@ class Writer:
         except (StartError, OSError) as error:
             raise SinkFailed(str(error)) from error
 
-    def _write(self, offers: list[Row]) -> None:
+    def _write(self, offers: list[Offer]) -> None:
         records = self._records(offers)
         tally, sink = Tally(), self._sink
         if sink is None:
@@ -141,16 +139,16 @@ class Writer:
         self._lost.update(+tally.lost)
         self._taken += tally.written
 
-    def _records(self, offers: list[Row]) -> list[PayloadRecord | EncodedRow]:
+    def _records(self, offers: list[Offer]) -> list[PayloadRecord]:
         """Return what may be written; what cannot be redacted is not."""
         epoch_ns = time.time_ns() - monotonic()
-        records: list[PayloadRecord | EncodedRow] = []
+        records = []
         for offer in offers:
             try:
                 records.append(offer.record(epoch_ns, self._headers))
             except Exception:
                 self._lost["redaction"] += 1
-                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.model)
+                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.request.model)
         return records
 
     def _ask(self, act: Callable[[], None]) -> None:

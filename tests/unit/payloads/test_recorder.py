@@ -3,13 +3,10 @@
 import threading
 
 import numpy as np
-import orjson
 import pytest
 from predictions import ended, tensor
 
-from penstock.domain.records import PayloadRecord
 from penstock.domain.start import StartError
-from penstock.payloads.encoded_row import EncodedRow
 from penstock.payloads.options import PayloadOptions, RecordingOptions
 from penstock.payloads.recorder import Recorder
 from penstock.payloads.recording import Surroundings
@@ -81,20 +78,20 @@ class Flaky(Kept):
         return self
 
 
-def house(sink, tmp_path, max_bytes=1 << 30, kind="parquet", **options):
+def house(sink, tmp_path, max_bytes=1 << 30, **options):
     """Return a recorder, its writer, and what hears of the ends of a model's predictions."""
     heard = {}
     make = getattr(sink, "made", lambda: sink)
     recorder = Recorder(
         lambda _: make(),
-        PayloadOptions(max_bytes=max_bytes, flush_s=0.01, sink=kind),
+        PayloadOptions(max_bytes=max_bytes, flush_s=0.01),
         tmp_path,
         heard.__setitem__,
         surroundings=Surroundings(),
         redacted=set(),
     )
     recorder.follow("m", RecordingOptions(**(options or {"sample": 1.0})))
-    return recorder, recorder.writers[kind], heard["m"]
+    return recorder, recorder.writers["jsonl"], heard["m"]
 
 
 def balance(writer):
@@ -157,7 +154,7 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs_and_counts_what
     offer(ended("second"), "OK")
     recorder.close(0.01)
     assert (writer.dropped, writer.waiting) == ({"shutdown": 2}, 0)
-    assert "2 recorded predictions could not be written to parquet in time" in caplog.text
+    assert "2 recorded predictions could not be written to jsonl in time" in caplog.text
     sink.free.set()
     writer.join(PATIENCE_S)
     assert writer.intake.accepted == 2 == balance(writer)
@@ -165,20 +162,20 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs_and_counts_what
 
 def test_a_sink_that_hangs_costs_only_the_rows_that_are_its_own(tmp_path):
     """Each sink has a queue and a thread."""
-    heard, sinks = {}, {"parquet": Kept(), "kafka": Hanging()}
-    options = PayloadOptions(max_bytes=20_000, flush_s=0.01, sink="parquet")
+    heard, sinks = {}, {"jsonl": Kept(), "kafka": Hanging()}
+    options = PayloadOptions(max_bytes=20_000, flush_s=0.01)
     recorder = Recorder(sinks.__getitem__, options, tmp_path, heard.__setitem__, surroundings=Surroundings(), redacted=set())
     recorder.start()
     recorder.follow("m", RecordingOptions(sample=1.0))
     recorder.follow("n", RecordingOptions(sample=1.0, sink="kafka"))
-    assert (recorder.sink_of("m"), recorder.sink_of("n")) == ("parquet", "kafka")
+    assert (recorder.sink_of("m"), recorder.sink_of("n")) == ("jsonl", "kafka")
     for number in range(50):
         heard["n"](ended(str(number)), "OK")
     for number in range(5):
         heard["m"](ended(str(number)), "OK")
-    recorder.writers["parquet"].stop()
-    recorder.writers["parquet"].join(PATIENCE_S)
-    assert [each.request_id for each in sinks["parquet"].records] == list("01234")
+    recorder.writers["jsonl"].stop()
+    recorder.writers["jsonl"].join(PATIENCE_S)
+    assert [each.request_id for each in sinks["jsonl"].records] == list("01234")
     assert recorder.writers["kafka"].dropped["queue_full"] > 30
     sinks["kafka"].free.set()
     recorder.close(PATIENCE_S)
@@ -227,30 +224,6 @@ def test_messages_of_errors_stay_out_where_anything_is_redacted(tmp_path):
         recorder.start()
         recorder.close(PATIENCE_S)
         assert ("CANARY" in sink.records[0].error) is expected
-
-
-def test_small_predictions_wait_as_lines_for_a_sink_of_lines_and_large_ones_as_they_are(tmp_path):
-    """They take the room of their lines, and the line is what the record's would be."""
-    sink = Kept()
-    recorder, writer, offer = house(sink, tmp_path, kind="jsonl")
-    small, large = ended("small", [tensor("X", np.zeros((1, 4)))]), ended("large", [tensor("X", np.zeros((1, 4000)))])
-    for ticket in (small, large):
-        offer(ticket, "OK")
-    assert writer.intake.size_bytes > 16_000
-    recorder.start()
-    recorder.close(PATIENCE_S)
-    assert [type(record) for record in sink.records] == [EncodedRow, PayloadRecord]
-    line = orjson.loads(sink.records[0].line)
-    assert (line["request_id"], line["inputs"][0]["data"]) == ("small", [0.0] * 4)
-
-
-def test_what_cannot_be_a_line_is_dropped_and_counted_before_it_waits(tmp_path, caplog):
-    """Text that is no UTF-8; the log holds none of it."""
-    recorder, writer, offer = house(Kept(), tmp_path, kind="jsonl")
-    offer(ended("\ud800"), "OK")
-    assert writer.dropped["encode"] == 1 == balance(writer)
-    assert "cannot be written as JSON" in caplog.text
-    recorder.close(PATIENCE_S)
 
 
 def test_the_same_request_is_sampled_whatever_the_protocol(tmp_path):
