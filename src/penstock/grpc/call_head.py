@@ -4,16 +4,16 @@ A head is read once for all requests of a connection that have the same fields, 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from penstock.domain.clock import NS_PER_MS, NS_PER_S, NS_PER_US
 from penstock.domain.names import shown
 from penstock.grpc import answers
-from penstock.grpc.call import CallInfo, Handler, Service, StreamHandler
+from penstock.grpc.call import CallInfo, Handler, StreamHandler
 from penstock.grpc.errors import Status
-from penstock.grpc.guard import Guard
+from penstock.grpc.methods import Methods
 from penstock.http2.requests import Request
 
 CONTENT_TYPE: Final = b"application/grpc"
@@ -50,44 +50,21 @@ TOO_LONG: Final = CallHead(
 """Stands for fields that are longer than allowed."""
 
 
-class Methods:
-    """The methods of all services by their paths."""
-
-    def __init__(self, services: Iterable[Service], guard: Guard | None = None) -> None:
-        self._stranger = None if guard is None else guard.unknown
-        """Answers calls of methods that nobody has, on a keyed server."""
-        if guard is not None:
-            services = map(guard.over, services)
-        self._unary: dict[str, Handler] = {}
-        self._streams: dict[str, StreamHandler] = {}
-        for name, unary, streams in services:
-            self._unary |= {f"/{name}/{method}": handler for method, handler in unary.items()}
-            self._streams |= {f"/{name}/{method}": handler for method, handler in streams.items()}
-
-    def head(self, request: Request, peer: str) -> CallHead:
-        """Return what the fields of a request from a peer say."""
-        fields = dict(request.fields)
-        refusal = _no_call(request, fields) or self._unknown(request.path)
-        encoding = fields.get(b"grpc-encoding", b"identity").decode("latin-1")
-        if not refusal and encoding not in answers.ENCODINGS:
-            refusal = answers.unknown_encoding(encoding)
-        timeout = fields.get(b"grpc-timeout")
-        if not refusal and timeout is not None and _TIMEOUT.fullmatch(timeout) is None:
-            refusal = _refused(
-                Status.INVALID_ARGUMENT, f"grpc-timeout is {shown(timeout.decode('latin-1'))}; use up to 8 digits and a unit"
-            )
-        if refusal:
-            return CallHead(refusal)
-        info = CallInfo(_metadata(request), None, peer)
-        path = request.path
-        stream = self._streams.get(path)
-        unary = self._unary.get(path, None if stream else self._stranger)
-        return CallHead(b"", unary, stream, info, _timeout_ns(timeout), encoding)
-
-    def _unknown(self, path: str) -> bytes:
-        if self._stranger or path in self._unary or path in self._streams:
-            return b""
-        return _refused(Status.UNIMPLEMENTED, f"there is no method {shown(path)}")
+def head_of(methods: Methods, request: Request, peer: str) -> CallHead:
+    """Return what the fields of a request from a peer say."""
+    path, fields = request.path, dict(request.fields)
+    stream = methods.stream(path)
+    unary = None if stream else methods.unary(path)
+    refusal = _no_call(request, fields) or (b"" if stream or unary else _refused(Status.UNIMPLEMENTED, f"there is no method {shown(path)}"))
+    encoding = fields.get(b"grpc-encoding", b"identity").decode("latin-1")
+    if not refusal and encoding not in answers.ENCODINGS:
+        refusal = answers.unknown_encoding(encoding)
+    timeout = fields.get(b"grpc-timeout")
+    if not refusal and timeout is not None and _TIMEOUT.fullmatch(timeout) is None:
+        refusal = _refused(Status.INVALID_ARGUMENT, f"grpc-timeout is {shown(timeout.decode('latin-1'))}; use up to 8 digits and a unit")
+    if refusal:
+        return CallHead(refusal)
+    return CallHead(b"", unary, stream, CallInfo(_metadata(request), None, peer), _timeout_ns(timeout), encoding)
 
 
 def _no_call(request: Request, fields: Mapping[bytes, bytes]) -> bytes:

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import Unavailable
-from penstock.grpc.call_head import TOO_LONG, CallHead, Methods
+from penstock.grpc.call_head import TOO_LONG, CallHead, head_of
+from penstock.grpc.methods import Methods
 from penstock.grpc.native_call import Call, RefusedCall, StreamCall, UnaryCall
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.patience import Patience
@@ -75,7 +76,7 @@ class GrpcConnection(asyncio.Protocol):
         """Take a connection, or refuse it: there are too many, or it has not agreed on HTTP/2."""
         self._transport = transport
         transport.set_write_buffer_limits(_BUFFER_BYTES)
-        read = partial(self._listener.methods.head, peer=peer_of(transport))
+        read = partial(head_of, self._listener.methods, peer=peer_of(transport))
         self.http2: ServerConnection[CallHead] = ServerConnection(read, limits_of(self._options))
         if not self._listener.enter(self):
             self.http2.close(Code.ENHANCE_YOUR_CALM, "the server has as many connections as it takes; try again soon")

@@ -11,12 +11,13 @@ import grpc.aio
 
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import PenstockError
-from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, Service, StreamHandler, unexpected
+from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, StreamHandler, unexpected
 from penstock.grpc.certificates import credentials
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
 from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
+from penstock.grpc.methods import Methods
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
@@ -43,7 +44,7 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one if 0 is asked for. Raises `OSError` if it cannot be had."""
-        server = grpc.aio.server(handlers=[_Methods(self._services, self._guard)], options=_arguments(self._options))
+        server = grpc.aio.server(handlers=[_Calls(Methods(self._services, self._guard))], options=_arguments(self._options))
         bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self._tls)
         await server.start()
         self._server = server
@@ -85,26 +86,18 @@ def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
         ) from error
 
 
-class _Methods:
-    """The methods of all services, looked up by grpcio as each call begins: it has the call's metadata at hand just then."""
+class _Calls:
+    """Finds the method of each call, as grpcio wants it: it has the call's metadata at hand just when the call begins."""
 
-    def __init__(self, services: Iterable[Service], guard: Guard | None = None) -> None:
-        self._unknown = None if guard is None else guard.unknown
-        if guard is not None:
-            services = map(guard.over, services)
-        self._unary: dict[str, Handler] = {}
-        self._streams: dict[str, StreamHandler] = {}
-        for name, unary, streams in services:
-            self._unary |= {f"/{name}/{method}": handler for method, handler in unary.items()}
-            self._streams |= {f"/{name}/{method}": handler for method, handler in streams.items()}
+    def __init__(self, methods: Methods) -> None:
+        self._methods = methods
 
     def service(self, call: grpc.HandlerCallDetails) -> "_UnaryCall | _StreamCall | None":
         """Return what answers the call, None for a method that nobody has; grpcio's name for it."""
-        if (handler := self._unary.get(call.method)) is not None:
-            return _UnaryCall(handler, call.invocation_metadata)
-        if (stream_handler := self._streams.get(call.method)) is not None:
-            return _StreamCall(stream_handler, call.invocation_metadata)
-        return None if self._unknown is None else _UnaryCall(self._unknown, call.invocation_metadata)
+        if (stream := self._methods.stream(call.method)) is not None:
+            return _StreamCall(stream, call.invocation_metadata)
+        unary = self._methods.unary(call.method)
+        return None if unary is None else _UnaryCall(unary, call.invocation_metadata)
 
 
 class _Call:

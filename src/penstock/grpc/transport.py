@@ -8,11 +8,11 @@ import socket
 from typing import Final
 
 from penstock.domain.clock import monotonic
-from penstock.grpc.call_head import Methods
 from penstock.grpc.connection import GrpcConnection
 from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.health import Health
+from penstock.grpc.methods import Methods
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.patience import watch_interval_s
 from penstock.grpc.reflection import reflection_services
