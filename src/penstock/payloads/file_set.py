@@ -1,7 +1,9 @@
 """The files that one sink writes: one for each model, version and hour, sealed by size and age."""
 
+import errno
 import logging
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +15,10 @@ from penstock.payloads.open_file import OpenFile, make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.retention import forget
 from penstock.payloads.row_kind import Place
+from penstock.payloads.sink import SinkFailed, Tally
 
 _log = logging.getLogger(__name__)
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CARE_NS: Final = 60 * NS_PER_S
 _ABANDONED: Final = 4
 """A file that nobody has written to for so many times its longest age belongs to nobody."""
@@ -47,7 +51,24 @@ class FileSet:
         """Files that could not be sealed and may be later."""
         self._cared_ns: int | None = None
 
-    def append(self, partition: Place, data: bytes, rows: int) -> None:
+    def write(self, parts: Iterable[tuple[Place, bytes, int]], tally: Tally, spoilt: str) -> None:
+        """Append the data of so many rows to the file of each place, and count them.
+
+        Raises `SinkFailed` for what the disk did not take, and, saying `spoilt`, for what the tally already counts as lost by then.
+        """
+        reasons: set[str] = set()
+        for place, data, rows in parts:
+            try:
+                self._append(place, data, rows)
+            except OSError as error:
+                tally.lost[loss_of(error)] += rows
+                reasons.add(str(error.strerror))
+            else:
+                tally.written += rows
+        if tally.lost:
+            raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or spoilt}")
+
+    def _append(self, partition: Place, data: bytes, rows: int) -> None:
         """Write rows, all of them or none; raises `OSError`."""
         file = self._file(partition)
         file.append(data, rows)
@@ -125,3 +146,8 @@ def try_directory(root: Path) -> None:
     make_private(root)
     with tempfile.TemporaryFile(dir=root):
         pass
+
+
+def loss_of(error: OSError) -> str:
+    """Return why rows are lost that a file did not take."""
+    return "disk_full" if error.errno in _FULL else "io"

@@ -1,6 +1,5 @@
 """Lines of JSON in files by model, version and hour."""
 
-import errno
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +14,10 @@ from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.rewriting import rewrite
 from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
-from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.sink import Tally
 from penstock.payloads.tombstones import Tombstones
 
 _log = logging.getLogger(__name__)
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class JsonLinesSink:
@@ -39,7 +37,6 @@ class JsonLinesSink:
         kind: RowKind = PAYLOADS,
     ) -> None:
         """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
-        self._root = root
         self._kind = kind
         self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders, listed=listed)
         self.flush = self._files.flush
@@ -47,17 +44,8 @@ class JsonLinesSink:
 
     def write(self, records: Sequence[Any], tally: Tally) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""
-        reasons: set[str] = set()
-        for partition, lines in self._lines(records, tally.lost).items():
-            try:
-                self._files.append(partition, b"".join(lines), len(lines))
-            except OSError as error:
-                tally.lost[loss_of(error)] += len(lines)
-                reasons.add(str(error.strerror))
-            else:
-                tally.written += len(lines)
-        if tally.lost:
-            raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or 'a record cannot be written as JSON'}")
+        parts = [(place, b"".join(lines), len(lines)) for place, lines in self._lines(records, tally.lost).items()]
+        self._files.write(parts, tally, "a record cannot be written as JSON")
 
     def _lines(self, records: Sequence[Any], lost: Counter[str]) -> dict[Place, list[bytes]]:
         lines: dict[Place, list[bytes]] = {}
@@ -68,11 +56,6 @@ class JsonLinesSink:
                 lost["encode"] += 1
                 _log.exception("a record of model %s cannot be written as JSON", record.model)
         return {partition: there for partition, there in lines.items() if there}
-
-
-def loss_of(error: OSError) -> str:
-    """Return why rows are lost that a file did not take."""
-    return "disk_full" if error.errno in _FULL else "io"
 
 
 def _show(hidden: Path, path: Path, tombstones: Tombstones) -> int:

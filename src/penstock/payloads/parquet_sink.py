@@ -10,13 +10,12 @@ import pyarrow as pa
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.records import PayloadRecord
 from penstock.payloads.file_set import FileSet
-from penstock.payloads.jsonl_sink import loss_of
 from penstock.payloads.layout import Partition
 from penstock.payloads.leftovers import Heard
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.parquet_batch import batch_of
 from penstock.payloads.parquet_file import TABLES, frame_of
-from penstock.payloads.sink import SinkFailed, Tally
+from penstock.payloads.sink import Tally
 
 _log = logging.getLogger(__name__)
 
@@ -37,24 +36,14 @@ class ParquetSink:
         listed: Path | None = None,
     ) -> None:
         """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
-        self._root = root
         self._files = FileSet(root, TABLES, options, clock, heard=heard, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 
     def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or Arrow, did not take."""
-        reasons: set[str] = set()
-        for partition, batch in self._batches(records, tally.lost):
-            try:
-                self._files.append(partition, frame_of(batch), batch.num_rows)
-            except OSError as error:
-                tally.lost[loss_of(error)] += batch.num_rows
-                reasons.add(str(error.strerror))
-            else:
-                tally.written += batch.num_rows
-        if tally.lost:
-            raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or 'a record cannot be written as Parquet'}")
+        parts = ((place, frame_of(batch), batch.num_rows) for place, batch in self._batches(records, tally.lost))
+        self._files.write(parts, tally, "a record cannot be written as Parquet")
 
     def _batches(self, records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[tuple[Partition, pa.RecordBatch]]:
         parts: dict[Partition, list[PayloadRecord]] = {}

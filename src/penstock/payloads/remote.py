@@ -12,8 +12,8 @@ from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Courier, Errand, NotDelivered
 from penstock.payloads.deletion_news import DeletionNews
+from penstock.payloads.file_set import loss_of
 from penstock.payloads.json_rows import line_of
-from penstock.payloads.jsonl_sink import loss_of
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.spool import Spool, keep, lines_of
 from penstock.payloads.tombstones import Tombstones
