@@ -9,6 +9,7 @@ from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
+from penstock.lifecycle.columns import with_columns
 from penstock.lifecycle.options import ModelOptions
 from penstock.monitoring.columns import Columns, sides_of
 from penstock.monitoring.reference import MOST_BYTES, Reference, VersionReference
@@ -37,6 +38,7 @@ def reference_from(path: Path, schema: ModelSchema, options: ModelOptions, run: 
     Where a table has all inputs and no output, the model is asked. Raises `BadArtifact` for a file that cannot be read, or that tells
     nothing of the model, and what `run` raises.
     """
+    schema = with_columns(schema, options.columns)  # rules of redaction may call columns by these names
     sides, notes = sides_of(schema, options.monitoring, options.payloads.redact), list[str]()
     notes += [f"{name} is not watched: {why}" for name, why in sides.unwatched.items()]
     try:

@@ -30,12 +30,13 @@ def apply_columns(schema: ModelSchema, said: Columns, artifact: ModelArtifact) -
     misfits = {name: problem for name, columns in told.items() if name not in said and (problem := _problem(schema, name, columns))}
     named = {name: columns for name, columns in told.items() if name not in misfits} | dict(said)
     notes = tuple(f"the names of the columns of {shown(name)} are not used: {problem}" for name, problem in misfits.items())
-    return replace(
-        schema,
-        inputs=tuple(_with_columns(spec, named) for spec in schema.inputs),
-        outputs=tuple(_with_columns(spec, named) for spec in schema.outputs),
-        notes=(*schema.notes, *notes),
-    )
+    return replace(with_columns(schema, named), notes=(*schema.notes, *notes))
+
+
+def with_columns(schema: ModelSchema, named: Columns) -> ModelSchema:
+    """Return the schema with these names of columns, fitting or not."""
+    inputs, outputs = (tuple(_with_columns(spec, named) for spec in specs) for specs in (schema.inputs, schema.outputs))
+    return replace(schema, inputs=inputs, outputs=outputs)
 
 
 def _with_columns(spec: TensorSpec, named: Columns) -> TensorSpec:

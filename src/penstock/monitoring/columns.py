@@ -11,6 +11,7 @@ from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor, TensorSpec, element_count
 from penstock.monitoring.options import MOST_FEATURES, MonitoringOptions
 from penstock.monitoring.reference import FeatureReference, Reference, codes
+from penstock.payloads.columns import within
 from penstock.payloads.flat import OUTPUT
 from penstock.payloads.rules import ALL
 
@@ -159,7 +160,8 @@ def _problem(spec: TensorSpec, *, in_rows: bool) -> str:
 
 
 def _redaction(spec: TensorSpec, wish: _Wish) -> str:
-    if wish.redact.get(spec.name, wish.redact.get(ALL, "keep")) == "keep":
+    rules = {wish.redact.get(spec.name, wish.redact.get(ALL, "keep")), *(wish.redact[name] for name in within(wish.redact, spec))}
+    if rules == {"keep"}:
         return ""
     if spec.datatype.wire == _TEXT:
         return "it is text that payloads.redact touches"

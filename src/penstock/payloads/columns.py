@@ -1,6 +1,6 @@
 """Tensors and their columns by name, as settings name them: `features`, `features.age`, or `age` alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from penstock.domain.tensor import Array, Tensor, TensorSpec
 
@@ -26,6 +26,11 @@ def is_named(name: str, spec: TensorSpec) -> bool:
         return False
     width = len(spec.columns) or spec.shape[-1]
     return column in spec.columns or (column.isdecimal() and (width < 0 or int(column) < width))
+
+
+def within(names: Iterable[str], spec: TensorSpec) -> set[str]:
+    """Return those of the names that are meant for columns of a tensor, whether it has them or not."""
+    return {name for name in names if name.startswith(f"{spec.name}.") or name in spec.columns}
 
 
 def named(name: str, tensors: Sequence[Tensor], known: Mapping[str, TensorSpec]) -> Iterator[tuple[Tensor, Array]]:

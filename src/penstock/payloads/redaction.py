@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec
-from penstock.payloads.columns import column_names, width_of
+from penstock.payloads.columns import column_names, width_of, within
 from penstock.payloads.rules import ALL, DROP, KEEP, Rule, rule_of
 
 _TEXT: Final = DATATYPES["BYTES"]
@@ -78,12 +78,12 @@ class Redaction:
 
     def _columns(self, spec: TensorSpec, width: int) -> list[tuple[int, str, Rule]] | None:
         """Return the columns with their rules, None if no rule speaks of any; none where nobody can tell which column is meant."""
-        within = {name for name in self._rules if name.startswith(f"{spec.name}.")} | self._rules.keys() & set(spec.columns)
-        if not within:
+        meant = within(self._rules, spec)
+        if not meant:
             return None
         names = column_names(spec, width)
         understood = {known for index, name in enumerate(names) for known in (f"{spec.name}.{name}", f"{spec.name}.{index}", name)}
-        if not within <= understood:
+        if not meant <= understood:
             return []
         columns = [(index, f"{spec.name}.{name}", self._column_rule(spec, index, name)) for index, name in enumerate(names)]
         return columns if sum(rule != DROP for _, _, rule in columns) <= _MOST_COLUMNS else []

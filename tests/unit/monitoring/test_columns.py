@@ -1,5 +1,7 @@
 """Which tensors of a model are watched, what their features are called, and their rows as numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,9 @@ def test_features_are_called_as_in_tables_of_recorded_payloads() -> None:
         ({"inputs": ["T", "X"]}, {"*": "hash"}, ["X.0", "X.1"], "text"),
         ({}, {"*": "drop", "T": "keep"}, ["T"], "name it"),
         ({"inputs": ["T"]}, {}, ["T"], None),
+        ({}, {"X.1": "hash"}, ["T"], "name it in monitoring"),
+        ({}, {"X.1": "keep", "Z": "drop"}, ["X.0", "X.1", "T"], None),
+        ({"inputs": ["*", "X"]}, {"X.0": "drop"}, ["X.0", "X.1", "T"], None),
     ],
 )
 def test_what_is_redacted_is_watched_only_as_numbers_and_only_if_it_is_named(options, redact, watched, why) -> None:
@@ -50,6 +55,16 @@ def test_what_is_redacted_is_watched_only_as_numbers_and_only_if_it_is_named(opt
 
     assert sides.inputs.names == watched
     assert why is None or (all(why in reason for reason in sides.unwatched.values()) and sides.unwatched)
+
+
+@pytest.mark.parametrize(
+    ("redact", "watched"), [({"zip": "drop"}, []), ({"street": "drop"}, ["X.0", "X.1"]), ({"*": "drop", "X": "keep", "zip": "hash"}, [])]
+)
+def test_a_rule_for_a_column_by_its_name_touches_its_tensor(redact, watched) -> None:
+    """Else what is kept back from the record would lie in a reference."""
+    named = replace(spec("X", "BYTES", 2), columns=("age", "zip"))
+
+    assert sides_of(schema(named), MonitoringOptions(), redact).inputs.names == watched
 
 
 @pytest.mark.parametrize(
