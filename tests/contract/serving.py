@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import grpc
 import httpx2
@@ -83,6 +84,17 @@ class Serving:
         self.http: Final = HttpTransport(self.client)
         self.grpc: Final = GrpcTransport(self.channel)
         self.transports: Final[dict[str, Transport]] = {"http": self.http, "grpc": self.grpc}
+
+    @contextmanager
+    def during(self, *settings: str) -> Iterator[Self]:
+        """Run with settings as long as the context lasts; where that ends well, the ledger balances and the server ends well too."""
+        try:
+            self.start(*settings)
+            yield self
+            self.assert_balanced()
+            self.stop()
+        finally:
+            self.kill()
 
     def stop(self) -> None:
         """Ask the server to end, and assert that it does, with exit code 0."""

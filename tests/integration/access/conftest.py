@@ -35,14 +35,8 @@ def keyed(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Keyed:
     def running(*settings: str, route: str = "fast", keys: tuple[Key, ...] = KEYS) -> Iterator[Serving]:
         home = tmp_path_factory.mktemp("keyed")
         put(home / "keys.json", *keys)
-        serving = Serving(registry, home, route)
-        try:
-            serving.start("security.keys_file=keys.json", 'models.slow.warmup="off"', *settings)
+        with Serving(registry, home, route).during("security.keys_file=keys.json", 'models.slow.warmup="off"', *settings) as serving:
             yield serving
-            serving.assert_balanced()
-            serving.stop()
-        finally:
-            serving.kill()
 
     return running
 

@@ -2,30 +2,17 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
-import httpx2
 import numpy as np
+from server_site import ServerSite
 
 FEATURES = 64
 REQUEST_ROWS = 50
 
 
-class Site:
-    """A server, by its listeners."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-        self.client = httpx2.Client(base_url=f"http://{server.http}", timeout=30)
-        headers = {"authorization": f"Bearer {server.token}"}
-        self.admin = httpx2.Client(base_url=f"http://{server.admin}", timeout=30, headers=headers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-        self.admin.close()
+class Site(ServerSite):
+    """A server that watches, by its listeners."""
 
     def send(self, model: str, rows: np.ndarray, path: str = "") -> list[str]:
         """Send rows in requests of some, and return the arms that have answered."""

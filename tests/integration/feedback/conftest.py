@@ -29,14 +29,8 @@ Ask = Callable[..., str]
 @pytest.fixture(scope="package")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server of the example registry; the truth about every model but diabetes may be told."""
-    serving = Serving(REGISTRY, tmp_path_factory.mktemp("feedback"))
-    try:
-        serving.start(*SETTINGS)
+    with Serving(REGISTRY, tmp_path_factory.mktemp("feedback")).during(*SETTINGS) as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 def question(model: str, rows: int) -> dict[str, Any]:

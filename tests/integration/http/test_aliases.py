@@ -23,14 +23,8 @@ def serving(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (root / "tagged" / "3").mkdir()
     (root / "tagged" / "3" / "model.onnx").write_text("no graph")
     (root / "tagged" / "aliases.json").write_text('{"champion": "1", "other": "2"}')
-    serving = Serving(root, tmp_path_factory.mktemp("aliases"))
-    try:
-        serving.start("telemetry.access_log=all", "telemetry.log_format=json")
+    with Serving(root, tmp_path_factory.mktemp("aliases")).during("telemetry.access_log=all", "telemetry.log_format=json") as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 @pytest.fixture(autouse=True)

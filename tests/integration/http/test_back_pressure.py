@@ -49,14 +49,10 @@ def wait_until_still(serving: Serving) -> None:
 @pytest.fixture
 def serving(registry: Path, tmp_path: Path) -> Iterator[Serving]:
     """A server that takes in a few requests of a connection before it answers the first."""
-    serving = Serving(registry, tmp_path)
-    try:
-        serving.start('models.slow.warmup="off"', 'models.fill.warmup="off"', "models.fill.slo_ms=60000", f"http.max_pipelined={PIPELINED}")
+    with Serving(registry, tmp_path).during(
+        'models.slow.warmup="off"', 'models.fill.warmup="off"', "models.fill.slo_ms=60000", f"http.max_pipelined={PIPELINED}"
+    ) as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 @pytest.mark.parametrize("piece", [len(FILL) * ANSWERS, pytest.param(len(FILL), marks=pytest.mark.slow)], ids=["at-once", "one-by-one"])

@@ -19,16 +19,10 @@ PAGE: Final = "/admin/models/id_fp32/batches"
 @pytest.fixture(scope="module")
 def serving(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server whose model id_fp32 has answered some requests, one after the other."""
-    serving = Serving(registry, tmp_path_factory.mktemp("batches"))
-    try:
-        serving.start('models.slow.warmup="off"')
+    with Serving(registry, tmp_path_factory.mktemp("batches")).during('models.slow.warmup="off"') as serving:
         for _ in range(ASKED):
             assert serving.http.infer("id_fp32", GOOD).family == "OK"
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 def told(serving: Serving, path: str) -> Any:

@@ -26,14 +26,8 @@ def serving(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Ite
         models.write_tagged(root, number)
     (root / "tagged" / "aliases.json").write_text('{"champion": "1", "challenger": "2"}')
     models.write_versioned_addsub(root)
-    serving = Serving(root, tmp_path_factory.mktemp("changes"))
-    try:
-        serving.start('defaults.versions="all"')
+    with Serving(root, tmp_path_factory.mktemp("changes")).during('defaults.versions="all"') as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 def change(serving: Serving, number: int) -> None:

@@ -41,14 +41,8 @@ def registry(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def serving(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server that logs every prediction."""
-    serving = Serving(registry, tmp_path_factory.mktemp("routes"))
-    try:
-        serving.start("telemetry.access_log=all", "telemetry.log_format=json")
+    with Serving(registry, tmp_path_factory.mktemp("routes")).during("telemetry.access_log=all", "telemetry.log_format=json") as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -32,11 +32,5 @@ def registry(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Pa
 @pytest.fixture(scope="package")
 def recorded(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server that records everything."""
-    serving = Serving(registry, tmp_path_factory.mktemp("recorded"))
-    try:
-        serving.start(*SETTINGS)
+    with Serving(registry, tmp_path_factory.mktemp("recorded")).during(*SETTINGS) as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()

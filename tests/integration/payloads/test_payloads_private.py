@@ -55,14 +55,8 @@ def private(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Ite
     ):
         models.write_shadowed(root, name, ["plain", kind])
         (root / name / "model.toml").write_text(f"{SHADOWED}{payloads}\n")
-    serving = Serving(root, tmp_path_factory.mktemp("private"))
-    try:
-        serving.start(*SETTINGS, *BUSY)
+    with Serving(root, tmp_path_factory.mktemp("private")).during(*SETTINGS, *BUSY) as serving:
         yield serving
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 def ask(serving: Serving, protocol: str, model: str, wire: str, rows: list[list[Any]], **headers: str) -> str:

@@ -2,30 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import httpx2
+from server_site import ServerSite
 
 QUICK = {"min_requests": 20, "max_bad_share": 0.5, "latency": None}
 """Gates that little traffic passes. A test machine's times are nobody's proof."""
 STEPS = [{"weight": 30, "hold_s": 0}, {"weight": 60, "hold_s": 0.5}]
 
 
-class Site:
-    """A server, by its listeners."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-        self.client = httpx2.Client(base_url=f"http://{server.http}", timeout=30)
-        headers = {"authorization": f"Bearer {server.token}"}
-        self.admin = httpx2.Client(base_url=f"http://{server.admin}", timeout=30, headers=headers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-        self.admin.close()
+class Site(ServerSite):
+    """A server with rollouts, by its listeners."""
 
     def ask(self, model: str, *numbers: int) -> tuple[int, str, str]:
         """Return status, version and arm of one prediction."""

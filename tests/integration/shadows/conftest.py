@@ -34,13 +34,9 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> It
     models.write_shadowed(root, "told_failing", ["plain", "failing"])
     models.write_shadowed(root, "unshadowed", ["plain"])
     models.write_shadowed(root, "moving", ["plain", "plain", "nan"])
-    serving = Serving(root, tmp_path_factory.mktemp("shadows"))
-    try:
-        serving.start("shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"')
+    with Serving(root, tmp_path_factory.mktemp("shadows")).during(
+        "shadows.noise_sample=0.2", "shadows.device_share=1.0", "shadows.max_loop_load=1.0", 'telemetry.access_log="off"'
+    ) as serving:
         shadowed = Shadowed(serving)
         yield shadowed
         shadowed.close()
-        serving.assert_balanced()
-        serving.stop()
-    finally:
-        serving.kill()

@@ -1,11 +1,11 @@
 """Rows of a subject are gone from files of every form, and from what waits here for a sink elsewhere; each of them is counted."""
 
 import threading
-import time
 from datetime import UTC, datetime
 
 import orjson
 import pytest
+from backlogs import PATIENCE_S, balanced, until
 from predictions import record, tensor
 
 from penstock.domain.tensor import TensorSpec
@@ -30,7 +30,6 @@ from penstock.payloads.waiting import DAY_S, Limits
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 T0 = 1_700_000_000_000_000
-PATIENCE_S = 30.0
 FORMS = {"jsonl": (JsonLinesSink, LINES), "parquet": (ParquetSink, TABLES)}
 
 
@@ -69,19 +68,6 @@ def delete(root, subject="ann", before=LATER, **options):
 def left(root):
     """Return the ids of the rows that files hold."""
     return [row["request_id"] for path in sealed_files(root) for row in rows_of(path)]
-
-
-def until(condition):
-    """Wait until something holds."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
-def balanced(backlog):
-    """Tell whether each row is accounted for."""
-    return backlog.recovered + backlog.taken == backlog.written + backlog.dropped.total() + backlog.waiting
 
 
 def hasty(name, carry, heard):

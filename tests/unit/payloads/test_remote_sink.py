@@ -4,10 +4,10 @@ import errno
 import os
 import shutil
 import threading
-import time
 
 import orjson
 import pytest
+from backlogs import PATIENCE_S, balanced, until
 from predictions import record
 
 from penstock.payloads.backlog import Backlog
@@ -19,8 +19,6 @@ from penstock.payloads.retention import DAY_S
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.spool import Spool
 from penstock.payloads.waiting import Limits
-
-PATIENCE_S = 30
 
 
 class Far:
@@ -58,19 +56,6 @@ def write(sink, *ids):
     tally = Tally()
     sink.write([record(request_id=each) for each in ids], tally)
     return tally
-
-
-def until(condition):
-    """Wait until something holds."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
-def balanced(backlog):
-    """Tell whether each row is accounted for."""
-    return backlog.recovered + backlog.taken == backlog.written + backlog.dropped.total() + backlog.waiting
 
 
 def test_rows_arrive_in_order_and_nothing_is_left(tmp_path):

@@ -1,0 +1,18 @@
+"""What tests ask of sinks whose rows wait for somewhere else."""
+
+import time
+
+PATIENCE_S = 30
+
+
+def until(condition):
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def balanced(backlog):
+    """Tell whether each row is accounted for."""
+    return backlog.recovered + backlog.taken == backlog.written + backlog.dropped.total() + backlog.waiting
