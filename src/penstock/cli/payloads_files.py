@@ -87,7 +87,7 @@ def with_recorded(command: Callable[..., None]) -> Callable[..., None]:
     @with_settings
     @functools.wraps(command)
     def run(loaded: Loaded, model: str, version: str, directory: Path | None, **given: object) -> None:
-        from penstock.payloads.reading import UnreadableRow  # noqa: PLC0415 - as above
+        from penstock.payloads.row import UnreadableRow  # noqa: PLC0415 - as above
 
         settings = loaded.settings
         state_dir = Path(settings.server.state_dir)

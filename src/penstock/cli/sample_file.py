@@ -13,7 +13,8 @@ from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec
 from penstock.monitoring.columns import Columns, feature_names, leads
-from penstock.payloads.reading import UnreadableRow, array_of, rows_of
+from penstock.payloads.reading import array_of, rows_of
+from penstock.payloads.row import UnreadableRow
 
 _PAYLOADS: Final = ".jsonl"
 _TABLES: Final = (".parquet", ".csv")

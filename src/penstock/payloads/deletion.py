@@ -13,9 +13,10 @@ from penstock.payloads.claim import borrowed
 from penstock.payloads.key import FILE, keys_of
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
 from penstock.payloads.open_file import make_private, sync_directory
-from penstock.payloads.reading import UnreadableRow, open_files, readable, rows_of, sealed_files
+from penstock.payloads.reading import open_files, readable, rows_of, sealed_files
 from penstock.payloads.removal import take_out
 from penstock.payloads.rewriting import DRAFT
+from penstock.payloads.row import UnreadableRow
 from penstock.payloads.subject import subject_hashes
 from penstock.payloads.tombstones import ANY, Tombstone, Tombstones, timestamp, write_down
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from penstock.domain.route import PINNED, STABLE
-from penstock.payloads.reading import Row
+from penstock.payloads.row import Row
 
 Mode = Literal["all", "request", "response"]
 _TYPE: Final = "org.kubeflow.serving.inference."

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.payloads.reading import Row, array_of
+from penstock.payloads.reading import array_of
+from penstock.payloads.row import Row
 from penstock.traffic.differences import numbers
 
 PLAIN: Final = (

@@ -17,9 +17,10 @@ from penstock.payloads.deletion_news import DeletionNews
 from penstock.payloads.layout import bad_path
 from penstock.payloads.open_file import make_private
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.reading import UnreadableRow, row_count, sealed_files
+from penstock.payloads.reading import row_count, sealed_files
 from penstock.payloads.removal import take_out
 from penstock.payloads.retention import forget
+from penstock.payloads.row import UnreadableRow
 from penstock.payloads.sink import Sink, SinkFailed, Tally
 from penstock.payloads.tombstones import Tombstones, finishing
 from penstock.payloads.waiting import DELETED, OLD, Block, Limits, Waiting

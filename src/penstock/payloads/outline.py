@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
-from penstock.payloads.reading import Row
+from penstock.payloads.row import Row
 
 Role = Literal["feature", "prediction"]
 Type = Literal["numerical", "categorical", "text", "numerical_sequence", "text_sequence"]

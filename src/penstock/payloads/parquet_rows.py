@@ -15,7 +15,7 @@ from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.layout import NO_VERSION, named_in
 from penstock.payloads.parquet_batch import FIELD_OF, RAW, TEXT, VALUES
 from penstock.payloads.parquet_file import batches_of, take_out
-from penstock.payloads.reading import Row, UnreadableRow
+from penstock.payloads.row import Row, UnreadableRow
 from penstock.payloads.tombstones import Tombstones
 
 

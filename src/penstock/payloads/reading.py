@@ -15,15 +15,10 @@ import orjson
 from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.feedback_record import FOLDER
 from penstock.payloads.layout import JSON_LINES, OPEN, PARQUET, SUFFIXES
+from penstock.payloads.row import Row, UnreadableRow
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
-Row = dict[str, Any]
-"""One line, as JSON has it; its tensors are cells, see `array_of`."""
-
-
-class UnreadableRow(ValueError):
-    """A sealed file holds a line that is no row; the message says where."""
 
 
 def sealed_files(root: Path, model: str = "*", version: str = "*") -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from penstock.payloads.reading import Row
+from penstock.payloads.row import Row
 
 _OK = "OK"
 

@@ -19,7 +19,8 @@ from penstock.payloads.leftovers import repair
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.parquet_file import TABLES, convert
 from penstock.payloads.parquet_sink import ParquetSink
-from penstock.payloads.reading import UnreadableRow, array_of, last_rows, open_files, row_count, rows_of, sealed_files
+from penstock.payloads.reading import array_of, last_rows, open_files, row_count, rows_of, sealed_files
+from penstock.payloads.row import UnreadableRow
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.tombstones import Tombstones
 
