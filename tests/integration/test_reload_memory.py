@@ -14,7 +14,6 @@ import pytest
 SCRIPT: Final = str(Path(__file__).with_name("reload_cycles.py"))
 WIDTH: Final = 1024
 LAYERS: Final = 4  # of 4 MiB: glibc keeps blocks of that size for itself
-GROWTH: Final = 1.05
 
 
 @pytest.fixture
@@ -40,10 +39,13 @@ def resident(directory: Path, name: str, cycles: int, *flags: str) -> list[float
     return seen
 
 
-@pytest.mark.parametrize(("settled", "cycles"), [(8, 20), pytest.param(20, 200, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+# A layer that is kept in each cycle is 48 MiB after the short run, whose heap may still settle by a tenth of that.
+@pytest.mark.parametrize(
+    ("settled", "cycles", "growth"), [(8, 20, 1.25), pytest.param(20, 200, 1.05, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
 @pytest.mark.parametrize(("name", "flags"), [("heavy", ()), ("heavy_broken", ("broken",))])
 def test_memory_comes_back(
-    *, heavy: Path, capsys: pytest.CaptureFixture[str], settled: int, cycles: int, name: str, flags: tuple[str, ...]
+    *, heavy: Path, capsys: pytest.CaptureFixture[str], settled: int, cycles: int, growth: float, name: str, flags: tuple[str, ...]
 ) -> None:
     """What is resident at the end is what was after the first cycles, though each load takes several times the weights."""
     seen = resident(heavy, name, cycles, *flags)
@@ -53,4 +55,4 @@ def test_memory_comes_back(
         )
 
     # A leak is in all of the last cycles; what a busy machine made the heap keep for a moment is not.
-    assert min(seen[-5:]) <= GROWTH * seen[settled - 1]
+    assert min(seen[-5:]) <= growth * seen[settled - 1]

@@ -73,6 +73,11 @@ class Scheduler:
         """Whether there is anything to decide about."""
         return bool(self.backlog.jobs) or not self._incidents.quiet
 
+    @property
+    def full(self) -> bool:
+        """Whether a lane is free, and as much waits as all lanes take at once."""
+        return self.backlog.cost >= self._room.sure and bool(self.kinds[0].free)
+
     def close(self) -> None:
         """Let nothing wait for company any more: the version drains."""
         self._sizing.closing = True

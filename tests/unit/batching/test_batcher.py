@@ -635,6 +635,20 @@ async def test_short_run_is_done_on_the_event_loop_within_the_turn() -> None:
 
 
 @pytest.mark.asyncio
+async def test_complete_batches_run_before_the_turn_ends() -> None:
+    """A thousand connections are read in one turn of the loop: what fills a batch does not wait for the last of them."""
+    desk = Desk(SCHEMA, BatchLimits(4, None, 1 << 20), 1, hop_ns=2 * NS_PER_MS)
+
+    tickets = [desk.hand_in(rows(tag)) for tag in range(10)]
+
+    assert [batch.rows for batch in desk.lanes.here] == [4, 4]
+    assert answers(tickets[:8]) == [rows(tag).tolist() for tag in range(8)]
+    await turn()
+    assert [batch.rows for batch in desk.lanes.here] == [4, 4, 2]
+    assert desk.idle
+
+
+@pytest.mark.asyncio
 async def test_poison_in_a_run_on_the_event_loop_fails_only_its_offender() -> None:
     """The halves run on the event loop too."""
     desk = Desk(SCHEMA, BatchLimits(4, 100, 1 << 20), 1, hop_ns=2 * NS_PER_MS)
