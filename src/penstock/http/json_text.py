@@ -53,11 +53,18 @@ def check_nesting(document: object, text: bytes) -> None:
 
 
 def _brackets(text: bytes) -> int:
-    """Return how many opening brackets a text holds, which it is not nested deeper than."""
-    if len(text) > _LONG_TEXT:  # ten times faster than `count`
-        codes = np.frombuffer(text, np.uint8)
-        return int(np.count_nonzero(codes == ord("[")) + np.count_nonzero(codes == ord("{")))
+    """Return how many opening brackets a text holds, which it is not nested deeper than; of each kind no more than 64 are counted."""
+    if len(text) > _LONG_TEXT:
+        return _found(text, b"[") + _found(text, b"{")
     return len(text.split(b"[", MAX_DEPTH)) + len(text.split(b"{", MAX_DEPTH)) - 2  # three times faster than `count`
+
+
+def _found(text: bytes, bracket: bytes) -> int:
+    """Return how often a bracket is found, up to 64 times: a tensor's text has few, and the C library skips what lies between."""
+    found, at = 0, text.find(bracket)
+    while at >= 0 and found < MAX_DEPTH:
+        found, at = found + 1, text.find(bracket, at + 1)
+    return found
 
 
 def _reread(text: bytes, error: orjson.JSONDecodeError) -> object:
