@@ -30,6 +30,12 @@ STATUS: Final[dict[ErrorCode, int]] = {
 }
 """The status of each error. 499 is only ever logged: its caller has left."""
 
+_HINTS: Final[Mapping[ErrorCode, dict[str, str]]] = {
+    ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "gzip, deflate"},
+    ErrorCode.TOO_LARGE: {"connection": "close"},  # the rest of the body is never read
+    ErrorCode.UNAUTHENTICATED: {"www-authenticate": "Bearer"},
+}
+
 JSON: Final = "application/json"
 """Exactly this: kserve's client compares the whole value, so no charset follows."""
 
@@ -51,18 +57,11 @@ def error_body(error: Told) -> bytes:
     return orjson.dumps({"error": error.message, "code": error.code.value})
 
 
-def error_hints(error: PenstockError) -> dict[str, str]:
+def error_hints(error: PenstockError) -> Mapping[str, str]:
     """Return the headers that tell a client what to do about an error."""
-    hints = {}
-    if error.retry_after_s is not None:
-        hints["retry-after"] = str(max(1, round(error.retry_after_s)))
-    if error.code is ErrorCode.UNSUPPORTED_ENCODING:
-        hints["accept-encoding"] = "gzip, deflate"
-    if error.code is ErrorCode.TOO_LARGE:
-        hints["connection"] = "close"  # the rest of the body is never read
-    if error.code is ErrorCode.UNAUTHENTICATED:
-        hints["www-authenticate"] = "Bearer"
-    return hints
+    if error.retry_after_s is None:
+        return _HINTS.get(error.code, {})
+    return _HINTS.get(error.code, {}) | {"retry-after": str(max(1, round(error.retry_after_s)))}
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:

@@ -13,7 +13,7 @@ from penstock.http.call import PredictionCall
 from penstock.http.codec import HEADER_LENGTH, OCTETS
 from penstock.http.errors import JSON, STATUS, error_body, error_hints, header_lines
 from penstock.http.framing import Body, ChunkedBody, SizedBody
-from penstock.http.gate import Gate, error_answer
+from penstock.http.gate import Gate
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
 from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, TIMING_FORM, new_request_id
@@ -113,7 +113,7 @@ class Exchange:
         if hints.get("connection") == "close" or self._is_farewell():
             self.keep_alive = False
         headers = {**hints, REQUEST_ID: self._request.request_id}
-        self._finish(error_answer(STATUS[error.code], error_body(error), headers, keep_alive=self.keep_alive))
+        self._finish(self._connection.gate.error_answer(STATUS[error.code], error_body(error), headers, keep_alive=self.keep_alive))
 
     def _written(self, response: InferenceResponse) -> list[Buffer]:
         gate = self._connection.gate

@@ -18,7 +18,7 @@ from penstock.domain.clock import monotonic
 from penstock.domain.errors import ErrorCode, InvalidInput, TooLarge
 from penstock.http.exchange import Exchange, Refused
 from penstock.http.framing import Body, ChunkedBody, SizedBody
-from penstock.http.gate import Gate, refusal_answer
+from penstock.http.gate import Gate
 from penstock.http.head import Head, Refusal, check_sizes, check_start
 from penstock.http.inflate import too_large
 from penstock.http.wait import ANSWER, BODY, END, HEAD, REQUEST, Wait
@@ -252,7 +252,7 @@ class FastPath(HttpToolsProtocol):
         if self._application_busy and self.cycle.response_started:
             self.transport.close()
             return
-        self._pending.append(Refused(refusal_answer(refusal)))
+        self._pending.append(Refused(self.gate.refusal_answer(refusal)))
         self._wait.enter(END)
         self.answered()
 

@@ -21,6 +21,7 @@ _HINTS: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},
     HTTPStatus.METHOD_NOT_ALLOWED: {"allow": "GET, POST"},
 }
+_FIRST_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _MOST_HEADS: Final = 1024
 _LONGEST_HEAD: Final = 2048
 _LONGEST_WATCH_S: Final = 1.0
@@ -48,8 +49,7 @@ class Gate:
         self.access: Final = access
         self.max_connections: Final = most_connections(options)
         self.connections: Final[set[Watched]] = set()
-        self.date_and_id = _date_and_id()
-        """The lines of every answer up to the value of its request id."""
+        self._tell_time()
         self.heads: Final[dict[bytes, Head]] = {}
         """The heads that were read before, by their bytes."""
         self._watching = False
@@ -80,12 +80,27 @@ class Gate:
         """Forget a connection."""
         self.connections.discard(connection)
 
+    def error_answer(self, status: int, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> list[Buffer]:
+        """Return the bytes of an answer that tells of an error. Quick, since whoever is overloaded refuses a lot."""
+        lasting = headers if keep_alive else {**headers, "connection": "close"}
+        lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
+        return [b"%b%b%b\r\n" % (_FIRST_LINES[status], self._date, lines), body]
+
+    def refusal_answer(self, refusal: Refusal) -> list[Buffer]:
+        """Return the bytes of the last answer of a connection: to a request that could not be read."""
+        return self.error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+
     def _watch(self) -> None:
         """Look at every connection now and then: one timer for all costs less than one for each request."""
-        self.date_and_id = _date_and_id()
+        self._tell_time()
         self._watching = bool(self.connections)
         if self._watching:
             asyncio.get_running_loop().call_later(self._pause_s, self._catch_up)
+
+    def _tell_time(self) -> None:
+        self._date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        self.date_and_id = self._date + f"{REQUEST_ID}: ".encode()
+        """The lines of every answer up to the value of its request id."""
 
     def _catch_up(self) -> None:
         """Read first what has arrived: where the loop itself was late, its clients were not."""
@@ -98,18 +113,6 @@ class Gate:
         self._watch()
 
 
-def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> list[Buffer]:
-    """Return the bytes of an answer that tells of an error."""
-    lasting = headers if keep_alive else {**headers, "connection": "close"}
-    lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
-    return [b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, HTTPStatus(status).phrase.encode(), _date_line(), lines), body]
-
-
-def refusal_answer(refusal: Refusal) -> list[Buffer]:
-    """Return the bytes of the last answer of a connection: to a request that could not be read."""
-    return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
-
-
 def most_connections(options: HttpOptions) -> int:
     """Return how many connections a listener takes: half of the descriptors that the process may open, at most."""
     return min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
@@ -119,11 +122,3 @@ def watch_interval_s(options: HttpOptions) -> float:
     """Return how often deadlines are looked at: a deadline is kept within a quarter of its length, or two seconds."""
     shortest = min(options.head_timeout_s, options.body_timeout_s, options.write_timeout_s, options.keep_alive_s)
     return min(_LONGEST_WATCH_S, max(_SHORTEST_WATCH_S, shortest / 8))
-
-
-def _date_line() -> bytes:
-    return f"date: {formatdate(usegmt=True)}\r\n".encode()
-
-
-def _date_and_id() -> bytes:
-    return _date_line() + f"{REQUEST_ID}: ".encode()
