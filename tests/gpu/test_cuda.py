@@ -1,18 +1,16 @@
 """A CUDA device answers like the CPU, says what runs on it, and is refused when too little does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from penstock.domain.errors import LoadRefused
 from penstock.domain.model import ModelVersion
 from penstock.domain.tensor import Array
 from penstock.execution.devices import Device, parse_device
-from penstock.execution.session import OrtSession, SessionSettings
+from penstock.execution.session import OrtSession
 from penstock.lifecycle.loader import Loader
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.version import Readiness, ServedVersion
@@ -20,41 +18,8 @@ from penstock.registry.cache import Cache
 from penstock.registry.directory import DirectorySource
 from penstock.registry.verified import VerifiedRegistry
 
-PROVIDER = "CUDAExecutionProvider"
-
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(
-        PROVIDER not in ort.get_available_providers(),
-        reason=f"ONNX Runtime {ort.__version__} has no {PROVIDER} here (installed: {', '.join(ort.get_available_providers())})",
-    ),
-    pytest.mark.skipif(
-        not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()),
-        reason="there is no NVIDIA GPU here: no /dev/nvidia0, nor WSL's /dev/dxg",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> Path:
-    """Write the perceptron, which CUDA takes whole, and a model of strings, of which it takes nothing."""
-    root = tmp_path_factory.mktemp("registry")
-    models.write_mlp(root)
-    models.save(models.parse(models.identity("texts", "string", "batch,n")), root / "texts" / "1")
-    return root
-
-
-@pytest.fixture
-def on_cuda(registry: Path) -> Iterator[OrtSession]:
-    """Load the perceptron onto the first GPU."""
-    session = session_of(registry / "mlp" / "1" / "model.onnx", Device("cuda"))
-    yield session
-    session.close()
-
-
-def session_of(path: Path, device: Device) -> OrtSession:
-    """Load a model as the server does. TF32 is off: it rounds inputs to 10 bits, which no tolerance should hide."""
-    return OrtSession(path, SessionSettings(device, provider_options={"cuda": {"use_tf32": False}}))
+pytestmark = pytest.mark.gpu
+Sessions = Callable[..., OrtSession]
 
 
 def rows(count: int) -> dict[str, Array]:
@@ -83,20 +48,17 @@ def test_cuda_device_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7, 64])
-def test_answers_equal_those_of_the_cpu(registry: Path, on_cuda: OrtSession, count: int) -> None:
+def test_answers_equal_those_of_the_cpu(session_of: Sessions, count: int) -> None:
     """Sums in another order round differently, and no more than that."""
-    on_cpu = session_of(registry / "mlp" / "1" / "model.onnx", Device("cpu"))
-
-    (expected,) = on_cpu.run(rows(count), ["Y"])
-    (answer,) = on_cuda.run(rows(count), ["Y"])
+    (expected,) = session_of("mlp", "cpu").run(rows(count), ["Y"])
+    (answer,) = session_of("mlp", "cuda:0").run(rows(count), ["Y"])
 
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
-    on_cpu.close()
 
 
-def test_placement_names_cuda(on_cuda: OrtSession) -> None:
+def test_placement_names_cuda(session_of: Sessions) -> None:
     """The perceptron runs on the GPU as a whole."""
-    assert on_cuda.placement == {"cuda": 1.0}
+    assert session_of("mlp", "cuda:0").placement == {"cuda": 1.0}
 
 
 @pytest.mark.asyncio

@@ -1,8 +1,11 @@
 """Devices that a model may run on, and ONNX Runtime's providers for them."""
 
+import io
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from penstock.domain.errors import LoadRefused
@@ -60,6 +63,18 @@ def parse_device(text: str) -> Device:
             f"{' and TensorRT' if device.kind == 'tensorrt' else ''} libraries"
         )
     return device
+
+
+@cache
+def missing_libraries() -> str:
+    """Load NVIDIA's libraries, from their wheels if those are installed, else from the system; returns what is said of the missing ones.
+
+    ONNX Runtime finds those of the wheels only in a process that has loaded them already.
+    """
+    said = io.StringIO()
+    with redirect_stdout(said):
+        ort.preload_dlls()
+    return "; ".join(line for line in said.getvalue().splitlines() if line.startswith("Failed"))
 
 
 def _text(value: str | int | bool) -> str:

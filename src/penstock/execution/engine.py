@@ -11,5 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - an order t
 import onnxruntime as ort
 
 ort.disable_telemetry_events()
+# Its builds for GPUs warn at each session that no plug-in provides what they hold themselves.
+ort.set_default_logger_severity(3)
 
 __all__ = ["ort"]

@@ -16,7 +16,7 @@ from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, M
 from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array
-from penstock.execution.devices import KIND_OF, Device, Options
+from penstock.execution.devices import KIND_OF, Device, Options, missing_libraries
 from penstock.execution.engine import ort
 from penstock.execution.graph import schema_of
 from penstock.execution.slabs import Slabs
@@ -26,7 +26,7 @@ _ONNX_BFLOAT16 = 16
 _PATH_LIKE = re.compile(r"\S*/\S+")
 _STATUS = re.compile(r".*Status Message: ", re.DOTALL)
 _ENGINE_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_NO_MEMORY = re.compile(r"(?i)failed to allocate memory|out of memory|bad_alloc")
+_NO_MEMORY = re.compile(r"(?i)failed to allocate memory|out of memory|bad_alloc|alloc_failed|available memory of \d+ is smaller")
 _FATAL = 4
 _state = ort.capi.onnxruntime_pybind11_state
 _BAD_FILE = (_state.InvalidProtobuf, _state.NoSuchFile, _state.InvalidArgument)
@@ -148,7 +148,7 @@ class OrtSession:
         return [_array(value) for value in self._session.run_with_ort_values(names, values, options)]
 
 
-def engine_text(error: Exception) -> str:
+def engine_text(error: Exception | str) -> str:
     """Return ONNX Runtime's words about a failure, without its prefixes and without anything that looks like a path."""
     if isinstance(error, UnicodeError):
         return "a string that goes in or out is not UTF-8"
@@ -158,6 +158,7 @@ def engine_text(error: Exception) -> str:
 
 def _load(path: Path, settings: SessionSettings) -> ort.InferenceSession:
     providers = settings.device.providers(settings.provider_options)
+    missing = "" if settings.device.kind == "cpu" else missing_libraries()
     try:
         session = ort.InferenceSession(str(path), _options(settings), providers=providers)
     except PenstockError:
@@ -168,7 +169,7 @@ def _load(path: Path, settings: SessionSettings) -> ort.InferenceSession:
     if settings.device.provider not in session.get_providers():
         raise LoadRefused(
             f"the device {str(settings.device)!r} could not be used: ONNX Runtime fell back to {', '.join(session.get_providers())}; "
-            "check the driver and its libraries"
+            f"check the driver and its libraries{missing and f' ({engine_text(missing)})'}"
         )
     return session
 

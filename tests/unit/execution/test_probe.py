@@ -62,6 +62,33 @@ def test_rounding_of_another_batch_size_is_no_leak(fake_session: MakeSession) ->
     assert probe_batch(fake_session(SCHEMA, rounded), SCHEMA, 10.0) is None
 
 
+def on_gpu(session: OrtSession) -> OrtSession:
+    """Have the session say that it runs on a GPU."""
+    session.placement = {"cuda": 1.0}  # type: ignore[misc]
+    return session
+
+
+def test_coarse_rounding_of_a_gpu_is_no_leak(fake_session: MakeSession) -> None:
+    """TF32 keeps 10 bits of what it multiplies, and a run of one row takes another kernel than a run of two."""
+
+    def rounded(inputs: Mapping[str, Array]) -> list[Array]:
+        return [inputs["X"] + np.float32(4e-3 * len(inputs["X"]))]
+
+    with pytest.raises(UnsafeBatch):
+        probe_batch(fake_session(SCHEMA, rounded), SCHEMA, 10.0)
+    assert probe_batch(on_gpu(fake_session(SCHEMA, rounded)), SCHEMA, 10.0) is None
+
+
+def test_leak_below_the_rounding_of_a_gpu_is_found(fake_session: MakeSession) -> None:
+    """Beside another neighbour a row rounds as before, whatever the device: what changes came from the neighbour."""
+
+    def leaks(inputs: Mapping[str, Array]) -> list[Array]:
+        return [inputs["X"] + np.float32(4e-3) * inputs["X"][::-1]]
+
+    with pytest.raises(UnsafeBatch, match="depends on the other rows"):
+        probe_batch(on_gpu(fake_session(SCHEMA, leaks)), SCHEMA, 10.0)
+
+
 def test_model_that_rejects_made_up_input_is_noted(fake_session: MakeSession) -> None:
     """Some models rightly fail on it: no proof, and a note that says so."""
 
