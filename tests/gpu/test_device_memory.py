@@ -1,10 +1,9 @@
-"""Batches reach a GPU through buffers that are kept, beside a run that is under way; what does not fit is told, and nothing else breaks."""
+"""Batches run beside each other on a GPU, and come back as they are; what does not fit is told, and nothing else breaks."""
 
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -52,8 +51,8 @@ def test_texts_stay_with_the_cpu(session_of: Sessions) -> None:
     assert answer.tolist() == texts.tolist()
 
 
-def test_buffers_are_used_again_and_never_mixed(session_of: Sessions) -> None:
-    """Runs of changing sizes, each of which overwrites the buffers of the one before of its size."""
+def test_runs_of_changing_sizes_are_never_mixed(session_of: Sessions) -> None:
+    """The device's memory is used again by each run, as the one before left it."""
     on_cuda, on_cpu = session_of("deep", "cuda:0"), session_of("deep", "cpu")
 
     for turn, count in enumerate((4, 64, 1, 4, 64, 1, 4)):
@@ -61,16 +60,15 @@ def test_buffers_are_used_again_and_never_mixed(session_of: Sessions) -> None:
         np.testing.assert_allclose(on_cuda.run(inputs, ["h40"])[0], on_cpu.run(inputs, ["h40"])[0], rtol=1e-3, atol=1e-4)
 
 
-def test_batch_is_prepared_beside_a_run(session_of: Sessions) -> None:
-    """Prepared batches of several threads meet on the device, and each comes back as its own."""
+def test_batches_run_beside_each_other(session_of: Sessions) -> None:
+    """Batches of several threads meet on the device, and each comes back as its own."""
     on_cuda = session_of("deep", "cuda:0")
     expected = [on_cuda.run({"h0": values(8, seed)}, ["h40"])[0] for seed in range(8)]
     seen: dict[int, list[Array]] = {seed: [] for seed in range(8)}
 
     def ask(seed: int) -> None:
         for _ in range(50):
-            prepared: Mapping[str, Any] = on_cuda.prepare({"h0": values(8, seed)})
-            seen[seed].append(on_cuda.run(prepared, ["h40"])[0])
+            seen[seed].append(on_cuda.run({"h0": values(8, seed)}, ["h40"])[0])
 
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in seen]
     for thread in threads:

@@ -39,7 +39,7 @@ class LaneKind:
         """Whether each lane has cores of its own; lanes that share a device never divide a queue between them."""
         self.sizes: Final = tuple(sizes)
         self.staged: Final = staged
-        """Whether the last lane only prepares the next batch while another runs, so that copies overlap."""
+        """Whether the last lane only puts the next batch together while another runs."""
         self.place: Final = place or RunPlace(0, {})
         self.tenant: Tenant | None = None
         """The claim on a device that other versions use too."""

@@ -1,7 +1,7 @@
 """The seam between Penstock and whatever executes a graph."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
@@ -21,24 +21,21 @@ class Session(Protocol):
 
     def run(
         self,
-        inputs: Mapping[str, Any],
+        inputs: Mapping[str, Array],
         outputs: Sequence[str],
         limit_s: float | None = None,
         halt: Halt | None = None,
         *,
         again: bool = False,
     ) -> list[Array]:
-        """Return the named outputs of inputs, prepared or not; `again` tells that these rows were in a run that has failed.
+        """Return the named outputs; `again` tells that these rows were in a run that has failed.
 
         Blocks; call it off the event loop. Raises `ModelFailed` if the graph fails or `halt` was asked,
         `OutOfMemory` if the device has too little, `DeadlineExceeded` after `limit_s` seconds, `Unavailable` while nothing can run.
         """
 
-    def shrink(self, inputs: Mapping[str, Any], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
+    def shrink(self, inputs: Mapping[str, Array], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
         """Run as `run` does, and after it give the memory back that the engine kept for larger runs."""
-
-    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
-        """Return the inputs where a run wants them: copied to the device's memory, or as they are. May go on beside a run."""
 
     def close(self) -> None:
         """Free the graph's memory."""

@@ -44,10 +44,6 @@ class IsolatedSession:
         """Share of the graph's nodes by device kind."""
         return self._placement
 
-    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
-        """Return the inputs as they are: the run copies them to where the worker sees them."""
-        return inputs
-
     def run(
         self,
         inputs: Mapping[str, Any],

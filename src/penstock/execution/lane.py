@@ -39,11 +39,11 @@ class SessionLanes:
 
 
 def execute(session: Session, batch: Batch) -> Run:
-    """Stack, prepare, run and split the batch; a failure is part of the result, never raised."""
+    """Stack, run and split the batch; a failure is part of the result, never raised."""
     run = Run()
     try:
         started = monotonic_ns()
-        inputs = session.prepare(batch.stack())
+        inputs = batch.stack()
         stacked = monotonic_ns()
         again = {"again": True} if batch.again else {}
         outputs = session.run(inputs, batch.outputs, halt=batch.halt, **again)

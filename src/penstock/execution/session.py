@@ -19,9 +19,8 @@ from penstock.domain.tensor import DATATYPES, Array
 from penstock.execution.devices import KIND_OF, Device, Options, missing_libraries
 from penstock.execution.engine import ort
 from penstock.execution.graph import schema_of
-from penstock.execution.slabs import Slabs
 
-_BF16, _BYTES = DATATYPES["BF16"], DATATYPES["BYTES"]
+_BF16 = DATATYPES["BF16"]
 _ONNX_BFLOAT16 = 16
 _PATH_LIKE = re.compile(r"\S*/\S+")
 _STATUS = re.compile(r".*Status Message: ", re.DOTALL)
@@ -41,7 +40,7 @@ class SessionSettings:
     session_options: Mapping[str, str | int | bool] = field(default_factory=dict)
     provider_options: Options = field(default_factory=dict)
     slab_bytes: int = 256 * 1024**2
-    """The most memory that is kept between runs for their inputs and outputs."""
+    """The most memory that is kept between runs for what a server and a worker process share."""
 
 
 class OrtSession:
@@ -58,10 +57,9 @@ class OrtSession:
         self._placement = _placement(self._session)
         self._arenas = _arenas(settings)
         datatypes = {spec.datatype for spec in self._schema.inputs + self._schema.outputs}
-        # Texts stay with the CPU; everything else is copied to a GPU ahead of its run.
-        self._slabs = None if settings.device.kind == "cpu" or datatypes & {_BYTES, _BF16} else Slabs(settings.device, settings.slab_bytes)
         self._turn = threading.Lock()
-        self._run = self._run_bf16 if _BF16 in datatypes else self._session.run if self._slabs is None else self._run_bound
+        on_cpu = settings.device.kind == "cpu"
+        self._run = self._run_bf16 if _BF16 in datatypes else self._session.run if on_cpu else self._run_in_turn
 
     @property
     def schema(self) -> ModelSchema:
@@ -73,13 +71,9 @@ class OrtSession:
         """Share of the graph's nodes by device kind."""
         return self._placement
 
-    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
-        """Return the inputs on the device; see `Session.prepare`."""
-        return inputs if self._slabs is None else self._slabs.fill(inputs)
-
     def run(
         self,
-        inputs: Mapping[str, Any],
+        inputs: Mapping[str, Array],
         outputs: Sequence[str],
         limit_s: float | None = None,
         halt: Halt | None = None,
@@ -90,7 +84,7 @@ class OrtSession:
         options = None if limit_s is None and halt is None else ort.RunOptions()
         return self._executed(inputs, outputs, options, limit_s, halt)
 
-    def shrink(self, inputs: Mapping[str, Any], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
+    def shrink(self, inputs: Mapping[str, Array], outputs: Sequence[str], halt: Halt | None = None) -> list[Array]:
         """Return the named outputs; see `Session.shrink`."""
         options = ort.RunOptions()
         if self._arenas:
@@ -98,7 +92,7 @@ class OrtSession:
         return self._executed(inputs, outputs, options, None, halt)
 
     def _executed(
-        self, inputs: Mapping[str, Any], outputs: Sequence[str], options: ort.RunOptions | None, limit_s: float | None, halt: Halt | None
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions | None, limit_s: float | None, halt: Halt | None
     ) -> list[Array]:
         alarm = _alarm(options, limit_s)
         if halt is not None:
@@ -120,21 +114,11 @@ class OrtSession:
     def close(self) -> None:
         """Free the graph's memory."""
         del self._session, self._run
-        self._slabs = None
 
-    def _run_bound(self, names: list[str], inputs: dict[str, Any], options: ort.RunOptions | None) -> list[Array]:
-        """Run through bound buffers, one run at a time: two at once would share the device and both end later."""
-        assert self._slabs is not None, "chosen for a device with memory of its own"  # noqa: S101
-        values = self._slabs.fill(inputs) if any(isinstance(value, np.ndarray) for value in inputs.values()) else inputs
-        binding = self._session.io_binding()
-        for name, value in values.items():
-            binding.bind_ortvalue_input(name, value)
-        for name in names:
-            binding.bind_output(name)
+    def _run_in_turn(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions | None) -> list[Array]:
+        """Run one batch at a time: two at once would share a GPU, and nobody could say when they end."""
         with self._turn:
-            self._session.run_with_iobinding(binding, options)
-        self._slabs.give_back(values)
-        return list(binding.copy_outputs_to_cpu())
+            return list(self._session.run(names, inputs, options))
 
     def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions | None) -> list[Array]:
         """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""

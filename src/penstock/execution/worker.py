@@ -105,12 +105,11 @@ class Runner:
         schema = self._session.schema
         inputs = {schema.inputs[place.index].name: self._slab.view(place, schema.inputs[place.index]) for place in call.inputs}
         names = [schema.output_names[index] for index in call.outputs]
-        prepared = self._session.prepare(inputs)
         if call.shrink:
             with thrifty():
-                arrays = self._session.shrink(prepared, names, self.halt)
+                arrays = self._session.shrink(inputs, names, self.halt)
         else:
-            arrays = self._session.run(prepared, names, halt=self.halt)
+            arrays = self._session.run(inputs, names, halt=self.halt)
         specs = [schema.outputs[index] for index in call.outputs]
         return [(index, Tensor(spec.name, spec.datatype, array)) for index, spec, array in zip(call.outputs, specs, arrays, strict=True)]
 

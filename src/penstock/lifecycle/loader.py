@@ -281,7 +281,7 @@ def _by_cost(table: Mapping[int, int], limits: BatchLimits) -> Mapping[int, int]
 
 
 def _lane_kind(device: Device, lanes: int, latency: LatencyModel, place: RunPlace, max_rows: int) -> LaneKind:
-    """Return the lanes of one device. A GPU has one more, which prepares while another runs, and runs batches of few sizes."""
+    """Return the lanes of one device. A GPU has one more, which puts a batch together while another runs, and few sizes."""
     if device.kind == "cpu":
         return LaneKind(lanes, latency, place=place)
     return LaneKind(lanes + 1, latency, independent=False, sizes=sorted(sizes(max_rows)), staged=True)

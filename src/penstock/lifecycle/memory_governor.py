@@ -138,4 +138,4 @@ class MemoryGovernor:
 def _shrink(readiness: Readiness, stored: Batch) -> None:
     with thrifty():
         for session in readiness.sessions:
-            session.shrink(session.prepare(stored.stack()), stored.outputs)
+            session.shrink(stored.stack(), stored.outputs)

@@ -76,8 +76,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The most bytes of input that may wait; "auto" is 256 MiB."""
 
     slab_bytes: int | Literal["auto"] = "auto"
-    """The most memory that is kept between runs for their inputs and outputs: on a GPU, and between the server and a worker process. What
-    a run needs beyond it is freed after the run. "auto" is 256 MiB."""
+    """The most memory that is kept between runs for their inputs and outputs, where the server and a worker process share it. What a run
+    needs beyond it is freed after the run. "auto" is 256 MiB."""
 
     warmup: Literal["auto", "off"] = "auto"
     """Whether the batch sizes run once before the version is ready."""

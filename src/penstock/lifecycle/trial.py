@@ -127,7 +127,7 @@ def _answered(subject: _Subject, inputs: Mapping[str, Array]) -> dict[str, Array
     session, schema, _ = _opened(subject)
     step, rows = subject.options.max_batch_rows if schema.batched else 1, len(next(iter(inputs.values())))
     parts = [{name: array[start : start + step] for name, array in inputs.items()} for start in range(0, rows, step)]
-    runs = [session.run(session.prepare(part), schema.output_names) for part in parts]
+    runs = [session.run(part, schema.output_names) for part in parts]
     return {name: np.concatenate(pieces) for name, pieces in zip(schema.output_names, zip(*runs, strict=True), strict=True)}
 
 

@@ -106,10 +106,6 @@ class Gate:
         assert self.opened.wait(20), "the test never opened the gate"
         return [inputs["X"]]
 
-    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Inputs are used where they are."""
-        return inputs
-
     def close(self) -> None:
         """Nothing to free."""
 

@@ -32,10 +32,6 @@ class FakeSession:
         self.asked.append((inputs, tuple(outputs), limit_s))
         return self._answer(inputs)
 
-    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Inputs are used where they are."""
-        return inputs
-
     def close(self) -> None:
         """Nothing to free."""
 
