@@ -200,11 +200,14 @@ class Serving:
 
 
 def until(condition: Callable[[], _T], *, within_s: float = 20, otherwise: Callable[[], str] = lambda: "it never held") -> _T:
-    """Return what the condition returns once that is true; fail if it is not in time."""
-    deadline = time.monotonic() + within_s
+    """Return what the condition returns once that is true; fail if it is not in time.
+
+    It is asked ever less often, for many conditions ask a server.
+    """
+    deadline, pause_s = time.monotonic() + within_s, 0.002
     while not (held := condition()):
         assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.005)
+        time.sleep(pause_s := min(1.5 * pause_s, 0.1))
     return held
 
 
