@@ -35,7 +35,7 @@ def test_closed_loop_keeps_its_requests_under_way(stand_in: StandIn) -> None:
     """By Little's law, requests under way are the rate times the mean latency."""
     result = run(Plan(target=Target(stand_in(20), "m"), load=Closed(4), processes=2, **SHORT))
 
-    assert result.figures.rps * result.figures.mean_ms / 1000 == pytest.approx(4, rel=0.15)
+    assert result.figures.rps * result.figures.mean_ms / 1000 == pytest.approx(4, rel=0.3)
     assert result.figures.min_ms >= 20
 
 
