@@ -1,9 +1,9 @@
 """Runs against a stand-in server whose behaviour is known."""
 
-import socket
 from typing import Any
 
 import pytest
+from quiet_port import quiet_port
 
 from penstock.bench.arrivals import Closed, Constant, Poisson, Ramp, Recorded
 from penstock.bench.plan import CannotMeasure, Payload, Plan, Target
@@ -110,6 +110,4 @@ def test_a_shape_that_does_not_fit_is_told(stand_in: StandIn) -> None:
 @pytest.fixture(name="unused")
 def _unused() -> int:
     """A port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return quiet_port()
