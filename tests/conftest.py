@@ -1,18 +1,28 @@
 """What tests in any directory use: the scripts under tests/ that stand alone, as modules."""
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+import hypothesis
 import pytest
 
 TESTS: Final = Path(__file__).parent
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An environment that keeps no bytecode has every process that a test starts compile all of Penstock anew: half of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("penstock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("penstock")
 
 
 def load(path: Path) -> ModuleType:

@@ -18,6 +18,8 @@ ROOT: Final = Path(__file__).parents[2]
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 PYTHON: Final = ROOT / ".venv-clients" / "bin" / "python"
 NATIVE: Final = 'grpc.transport="native"'
+UNWARMED: Final = 'models.slow.warmup="off"'
+"""Some seconds less at each start."""
 PERF: Final = ROOT / ".venv-clients" / "perf"
 SCRIPT_LIMIT_S: Final = 120
 
@@ -74,7 +76,7 @@ def native_conformance(server_process: ModuleType, models: ModuleType, tmp_path_
     """Return a server of the conformance cases' models with the native transport of gRPC."""
     registry = tmp_path_factory.mktemp("native_conformance")
     models.build_registry(registry)
-    with server_process.own_directory() as directory, server_process.running(registry, directory, NATIVE) as server:
+    with server_process.own_directory() as directory, server_process.running(registry, directory, NATIVE, UNWARMED) as server:
         yield server
 
 
@@ -83,7 +85,7 @@ def conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory
     """Return a server of the models that the conformance cases name."""
     registry = tmp_path_factory.mktemp("conformance")
     models.build_registry(registry)
-    with server_process.own_directory() as directory, server_process.running(registry, directory) as server:
+    with server_process.own_directory() as directory, server_process.running(registry, directory, UNWARMED) as server:
         yield server
 
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 import pytest
 
 LIMIT_S: Final = 500
-BRIEF: Final = ("--concurrency-range", "1:2", "-p", "1000", "-s", "50")
+WINDOWS: Final = ("-p", "200", "-s", "90", "-r", "30")
+"""Short, and content with any two in three that agree by a factor of ten: what they say of our speed is nobody's verdict."""
+BRIEF: Final = ("--concurrency-range", "1:2", *WINDOWS)
 FULL: Final = ("--concurrency-range", "1:8", "-p", "3000", "-s", "25", "-r", "20")
 SERVER_SIDE: Final = re.compile(
     r"Avg request latency: \d+ usec \(overhead \d+ usec \+ queue (?P<queue>\d+) usec \+ compute input (?P<input>\d+) usec "
@@ -66,7 +68,7 @@ def test_perf_analyzer_comes_to_a_stable_measurement(perf_analyzer: Program, con
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_perf_analyzer_measures_an_example_model(perf_analyzer: Program, examples: Any, protocol: str) -> None:
     """It completes on a model with two outputs of different types, with batches of four."""
-    told = measure(perf_analyzer, examples, "iris", protocol, "-i", protocol, "-b", "4", "-p", "1000", "-s", "50", "--async")
+    told = measure(perf_analyzer, examples, "iris", protocol, "-i", protocol, "-b", "4", *WINDOWS, "--async")
 
     assert_measured(told, 1)
 

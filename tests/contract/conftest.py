@@ -107,7 +107,7 @@ def well(server: Serving, request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def servers(serve: Serve, registry: Path) -> Callable[[str], Serving]:
     """A function that returns the server of a route, the same one whenever it is asked."""
-    return functools.cache(lambda route: serve(registry, route=route))
+    return functools.cache(lambda route: serve(registry, 'models.slow.warmup="off"', route=route))
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import grpc
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 from transports import GrpcTransport, HttpTransport, Transport
 
 STARTS_WITHIN_S: Final = 60
@@ -33,6 +35,8 @@ OUTCOMES: Final = {"answered", "client_error", "shed", "expired", "cancelled", "
 GOOD: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}
 """A question that every registry here can answer, with the model id_fp32."""
 _T = TypeVar("_T")
+_LEDGER: Final = re.compile(r"^penstock_(received|outcomes)_total\{(.*)\} (\S+)$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Serving:
@@ -159,13 +163,12 @@ class Serving:
         ended: Counter[tuple[str, str, str]] = Counter()
         page = self.admin.get("/metrics")
         assert page.status_code == 200
-        for family in text_string_to_metric_families(page.text):
-            for sample in family.samples:
-                labels = sample.labels
-                if sample.name == "penstock_received_total":
-                    received[labels["protocol"], labels["model"]] += int(sample.value)
-                if sample.name == "penstock_outcomes_total":
-                    ended[labels["protocol"], labels["model"], labels["outcome"]] += int(sample.value)
+        for name, labelled, value in _LEDGER.findall(page.text):  # a whole page is long to parse
+            labels = dict(_LABEL.findall(labelled))
+            if name == "received":
+                received[labels["protocol"], labels["model"]] += int(float(value))
+            else:
+                ended[labels["protocol"], labels["model"], labels["outcome"]] += int(float(value))
         return received, ended
 
     def outcomes(self, model: str, outcome: str) -> int:
@@ -200,12 +203,39 @@ class Serving:
 
 
 def until(condition: Callable[[], _T], *, within_s: float = 20, otherwise: Callable[[], str] = lambda: "it never held") -> _T:
-    """Return what the condition returns once that is true; fail if it is not in time."""
-    deadline = time.monotonic() + within_s
+    """Return what the condition returns once that is true; fail if it is not in time.
+
+    It is asked ever less often, for many conditions ask a server.
+    """
+    deadline, pause_s = time.monotonic() + within_s, 0.002
     while not (held := condition()):
         assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.005)
+        time.sleep(pause_s := min(1.5 * pause_s, 0.02))
     return held
+
+
+@contextmanager
+def busy(server: Serving, model: str, ask: Callable[[], _T], callers: int = 2) -> Iterator[list[_T]]:
+    """Have callers ask a model again and again meanwhile, beginning with all of them under way; the list has their answers at the end.
+
+    A machine that is slow to look finds them all the same, which it may not where each asks once.
+    """
+    until(lambda: server.in_flight(model) == 0)
+    over, answers = threading.Event(), list[_T]()
+
+    def go_on() -> None:
+        while not over.is_set():
+            answers.append(ask())
+
+    with ThreadPoolExecutor(callers) as pool:
+        asking = [pool.submit(go_on) for _ in range(callers)]
+        try:
+            until(lambda: server.in_flight(model) == callers)
+            yield answers
+        finally:
+            over.set()
+    for caller in asking:
+        caller.result()
 
 
 Serve = Callable[..., Serving]

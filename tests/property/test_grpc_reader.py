@@ -119,7 +119,7 @@ def test_common_message_is_read(data: bytes) -> None:
     assert fields(read) == judged(data)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(merged() | damaged() | st.binary(max_size=60))
 @example(GOOD[:-1])
 @example(GOOD[:-2])

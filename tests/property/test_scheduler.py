@@ -3,6 +3,7 @@
 from typing import Final
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -267,4 +268,11 @@ class SchedulerLife(RuleBasedStateMachine):
 
 
 TestSchedulerLife = SchedulerLife.TestCase
-TestSchedulerLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSchedulerLife.settings = settings(max_examples=75, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.slow
+class TestSchedulerLifeForLong(SchedulerLife.TestCase):
+    """The same, for long."""
+
+    settings = settings(max_examples=1500, stateful_step_count=40, deadline=None)

@@ -16,6 +16,10 @@ import pytest
 from certificates import Pair, client_context, put
 from serving import GOOD, Serving, until
 
+from penstock.domain.start import StartError
+from penstock.security.options import TlsOptions
+from penstock.security.reload import Reloader
+from penstock.security.tls import tls_of
 from penstock.wire import inference as pb
 
 INFER: Final = "/v2/models/id_fp32/infer"
@@ -34,6 +38,11 @@ class SecureServing(Serving):
         self.clients = ExitStack()
         self.admin = httpx2.Client(base_url=f"http://{self.addresses['admin']}", timeout=60)  # type: ignore[misc]
         self.client = self.channel = self.admin  # type: ignore[misc,assignment]
+
+    @property
+    def home(self) -> Path:
+        """Where its certificate and key are."""
+        return self.state.parent
 
     def handshake(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Return a connection to the HTTP listener."""
@@ -61,24 +70,57 @@ class SecureServing(Serving):
         return self.clients.enter_context(grpc.secure_channel(f"localhost:{port}", credentials, options))
 
 
-@pytest.fixture(params=["grpcio", pytest.param("native", marks=pytest.mark.slow)])
+TRANSPORTS: Final = ("grpcio", pytest.param("native", marks=pytest.mark.slow))
+
+
+def begun(registry: Path, home: Path, transport: str, *settings: str) -> SecureServing:
+    """Return a server of the first certificate, which the caller ends."""
+    put(home / "certificate.pem", FIRST.certificate, 0o644)
+    put(home / "key.pem", FIRST.key())
+    serving = SecureServing(registry, home)
+    try:
+        tls = ("security.tls.certificate=certificate.pem", "security.tls.key=key.pem")
+        serving.start(f"grpc.transport={transport}", 'models.slow.warmup="off"', *tls, *settings)
+    except BaseException:
+        serving.kill()
+        raise
+    return serving
+
+
+@pytest.fixture(params=TRANSPORTS)
 def secured(registry: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Secured]:
-    """Return a function that starts a server of the first certificate."""
+    """Return a function that starts a server of the first certificate with further settings."""
     started: list[SecureServing] = []
 
     def start(*settings: str) -> SecureServing:
-        put(tmp_path / "certificate.pem", FIRST.certificate, 0o644)
-        put(tmp_path / "key.pem", FIRST.key())
-        serving = SecureServing(registry, tmp_path)
-        started.append(serving)
-        tls = ("security.tls.certificate=certificate.pem", "security.tls.key=key.pem")
-        serving.start(f"grpc.transport={request.param}", *tls, *settings)
-        return serving
+        started.append(begun(registry, tmp_path, request.param, *settings))
+        return started[-1]
 
     yield start
     for serving in started:
         serving.clients.close()
         serving.kill()
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def kept(registry: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[SecureServing]:
+    """The server whose certificates tests change; it ends well."""
+    serving = begun(registry, tmp_path_factory.mktemp("secured"), request.param)
+    try:
+        yield serving
+        serving.clients.close()
+        serving.stop()
+    finally:
+        serving.kill()
+
+
+@pytest.fixture
+def serving(kept: SecureServing) -> Iterator[SecureServing]:
+    """A server of the first certificate, which a test may change: the next one finds it as it was."""
+    yield kept
+    put(kept.home / "certificate.pem", FIRST.certificate, 0o644)
+    put(kept.home / "key.pem", FIRST.key())
+    until(lambda: kept.serial() == FIRST.serial)
 
 
 def alive(channel: grpc.Channel) -> bool | grpc.StatusCode:
@@ -90,16 +132,15 @@ def alive(channel: grpc.Channel) -> bool | grpc.StatusCode:
     return pb.ServerLiveResponse.FromString(answer).live
 
 
-def test_certificates_are_replaced_without_a_dropped_connection(secured: Secured, tmp_path: Path) -> None:
+def test_certificates_are_replaced_without_a_dropped_connection(serving: SecureServing, tmp_path: Path) -> None:
     """New handshakes take the new one, over HTTP and gRPC; connections that are open go on under the old one."""
-    serving = secured()
     old_http, old_grpc = serving.over_http(client_context(ROOT, tmp_path)), serving.over_grpc(ROOT)
     assert old_http.post(INFER, json=GOOD).status_code == 200
     assert alive(old_grpc) is True
     assert serving.serial() == FIRST.serial
 
-    put(tmp_path / "certificate.pem", SECOND.certificate, 0o644)  # for a moment the two do not fit
-    put(tmp_path / "key.pem", SECOND.key())
+    put(serving.home / "certificate.pem", SECOND.certificate, 0o644)  # for a moment the two do not fit
+    put(serving.home / "key.pem", SECOND.key())
 
     until(lambda: serving.serial() == SECOND.serial)
     assert old_http.post(INFER, json=GOOD).status_code == 200
@@ -107,18 +148,16 @@ def test_certificates_are_replaced_without_a_dropped_connection(secured: Secured
     assert alive(serving.over_grpc(OTHER_ROOT)) is True
     assert alive(serving.over_grpc(ROOT)) is grpc.StatusCode.UNAVAILABLE
     assert serving.over_http(client_context(OTHER_ROOT, tmp_path)).post(INFER, json=GOOD).status_code == 200
-    serving.stop()
 
 
-def test_certificate_that_cannot_be_used_changes_nothing(secured: Secured, tmp_path: Path) -> None:
+def test_certificate_that_cannot_be_used_changes_nothing(serving: SecureServing, tmp_path: Path) -> None:
     """The log says why, and handshakes go on with what was good."""
-    serving = secured()
-
-    put(tmp_path / "key.pem", SECOND.key())
-    until(lambda: "the TLS certificate changed and cannot be used" in serving.log)
+    before = len(serving.log)
+    put(serving.home / "key.pem", SECOND.key())
+    until(lambda: "the TLS certificate changed and cannot be used" in serving.log[before:])
     assert serving.serial() == FIRST.serial
-    put(tmp_path / "key.pem", FIRST.key(), 0o644)
-    until(lambda: "everybody may read or write it" in serving.log)
+    put(serving.home / "key.pem", FIRST.key(), 0o644)
+    until(lambda: "everybody may read or write it" in serving.log[before:])
 
     assert serving.serial() == FIRST.serial
     assert alive(serving.over_grpc(ROOT)) is True
@@ -150,9 +189,8 @@ def test_clients_need_a_certificate_where_that_is_asked_for(secured: Secured, tm
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
-def test_old_versions_and_clear_text_are_not_spoken(secured: Secured, tmp_path: Path) -> None:
+def test_old_versions_and_clear_text_are_not_spoken(serving: SecureServing, tmp_path: Path) -> None:
     """TLS 1.2 is the least; 1.3 is what is taken."""
-    serving = secured()
     for version, spoken in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)):
         context = client_context(ROOT, tmp_path)
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -203,13 +241,27 @@ def spoil_missing(home: Path) -> None:
     (home / "certificate.pem").unlink()
 
 
-@pytest.mark.parametrize("spoil", [spoil_readable, spoil_other, spoil_encrypted, spoil_missing])
-def test_server_does_not_start_with_a_certificate_that_it_cannot_use(registry: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
-    """The message names the files."""
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the first certificate and its key are, and where settings are read."""
     put(tmp_path / "certificate.pem", FIRST.certificate)
     put(tmp_path / "key.pem", FIRST.key())
-    spoil(tmp_path)
-    serving = Serving(registry, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("spoil", [spoil_readable, spoil_other, spoil_encrypted, spoil_missing])
+def test_certificate_that_cannot_be_used_is_told_at_the_start(home: Path, spoil: Callable[[Path], None]) -> None:
+    """The message names the files."""
+    spoil(home)
+
+    with pytest.raises(StartError, match=r"^TLS with certificate.pem and key.pem cannot be used: "):
+        tls_of(TlsOptions(certificate="certificate.pem", key="key.pem"), Reloader())
+
+
+def test_server_does_not_start_with_a_certificate_that_it_cannot_use(registry: Path, home: Path) -> None:
+    """And says so."""
+    spoil_other(home)
 
     with pytest.raises(AssertionError, match=r"the server ended with 2:\nTLS with certificate.pem and key.pem cannot be used"):
-        serving.start("security.tls.certificate=certificate.pem", "security.tls.key=key.pem")
+        Serving(registry, home).start("security.tls.certificate=certificate.pem", "security.tls.key=key.pem")

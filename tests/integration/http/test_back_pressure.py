@@ -12,7 +12,7 @@ from connection import INFER, Connection, request, split
 from serving import Serving, until
 from transports import HEADER_LENGTH
 
-ANSWERS: Final = 200
+ANSWERS: Final = 80
 VALUES: Final = 512 * 1024
 QUESTION: Final[dict[str, Any]] = {
     "inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [VALUES]}],
@@ -22,7 +22,7 @@ FILL: Final = request("/v2/models/fill/infer", json.dumps(QUESTION).encode())
 """A hundred bytes that ask for 2 MiB."""
 PIPELINED: Final = 8
 MOST_MIB: Final = 64
-"""What one such client may cost: eight answers, as tensors and as bytes, and some slack. All of them are 400 MiB."""
+"""What one such client may cost: eight answers, as tensors and as bytes, and some slack. All of them are 160 MiB."""
 STILL_S: Final = 1.0
 
 

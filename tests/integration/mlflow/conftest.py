@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, whatever pytest's import mode
 
 from odd_server import OddServer, serving_oddly
+from quiet_port import quiet_port
 
 ROOT: Final = Path(__file__).parents[3]
 BIN: Final = ROOT / ".venv-mlflow" / "bin"
@@ -132,7 +132,7 @@ def one_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """One server for all tests, for it takes long to start."""
     if not (BIN / "mlflow").exists():
         pytest.skip("MLflow is not installed: `make test` puts requirements/mlflow.txt into .venv-mlflow")
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), _free_port())
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), quiet_port())
     server.begin()
     command = [BIN / "python", Path(__file__).with_name("registrar.py"), server.address]
     with (server.directory / "registrar.log").open("wb") as log:
@@ -146,13 +146,6 @@ def one_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
         registrar.kill()
         registrar.communicate()
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from obstore import store
+from quiet_port import quiet_port
 
 from penstock.registry.candidate import Candidate, candidate_of
 
@@ -55,17 +55,10 @@ class S3Server:
         self.process.wait()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextlib.contextmanager
 def serving_s3(log: Path, port: int = 0) -> Iterator[S3Server]:
     """Run an S3 server, on a free port if none is named."""
-    port = port or free_port()
+    port = port or quiet_port()
     command = [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -105,13 +98,13 @@ def s3(shared_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 @pytest.fixture
 def port() -> int:
     """Return a port that nobody listens on."""
-    return free_port()
+    return quiet_port()
 
 
 @pytest.fixture
 def late_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[S3Server]]:
     """Become the client of a server that does not run yet; return what runs it."""
-    port = free_port()
+    port = quiet_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "not-to-be-shown")

@@ -29,14 +29,14 @@ def answered_by(address: str) -> tuple[str, int]:
 
 
 class Caller(Thread):
-    """Asks all the while, and remembers what went wrong."""
+    """Asks some hundred times a second all the while, and remembers what went wrong."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
         self.address, self.answers, self.wrong, self.enough = address, 0, [], Event()
 
     def run(self) -> None:
-        while not self.enough.is_set():
+        while not self.enough.wait(0.005):
             try:
                 said, did = answered_by(self.address)
                 self.answers += 1
@@ -49,7 +49,7 @@ class Caller(Thread):
         """End, and assert that nothing went wrong."""
         self.enough.set()
         self.join()
-        assert (self.wrong, self.answers > 100) == ([], True)
+        assert (self.wrong, self.answers > 20) == ([], True)
 
 
 @pytest.mark.timeout(200)

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from predictions import record, tensor
 
+from penstock.payloads import kafka
 from penstock.payloads.json_rows import line_of
 from penstock.payloads.kafka import KafkaDestination
 from penstock.payloads.remote import Fate
@@ -66,13 +67,20 @@ def test_a_row_that_is_too_large_is_refused_and_the_others_arrive(brokers):
     assert sorted(key for key, _ in received(brokers, "large", 2)) == ["a", "c"]
 
 
-def test_rows_that_no_broker_takes_are_to_be_sent_again():
-    """In the time that they have, and nothing of them is left in the client."""
+def test_rows_that_no_broker_takes_are_to_be_sent_again(monkeypatch):
+    """In the time that they have, and nothing of them is left in the client: it has told of each."""
+    told, hear = [], kafka._Reports.hear
+
+    def noted(reports, number, error, message):
+        told.append(number)
+        hear(reports, number, error, message)
+
+    monkeypatch.setattr(kafka._Reports, "hear", noted)
     with destination("127.0.0.1:9", timeout_s=0.2) as far:
         delivery = far.send(lines("a", "b"))
+        assert sorted(told) == [0, 1]
         assert list(delivery.fates) == [Fate.AGAIN] * 2
         assert delivery.problem
-        assert len(far._producer) == 0
 
 
 def test_more_rows_than_the_client_may_hold_wait_their_turn(brokers):
