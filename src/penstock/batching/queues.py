@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Final
 
 from penstock.batching.backlog import Backlog
-from penstock.batching.job import GONE, RUNNING, WAITING, Job, Key
+from penstock.batching.job import GONE, NEVER_NS, RUNNING, WAITING, Job, Key
 from penstock.batching.line import Line
 from penstock.batching.turns import FairLine, Turns
 
@@ -20,6 +20,10 @@ class Queues:
 
     def __init__(self) -> None:
         self.backlog: Final = Backlog()
+        self.met_ns = -NEVER_NS
+        """When a party began to wait beside another the last time."""
+        self.credit = 0.0
+        """By how much of its part a party may be ahead that did not wait before."""
         self._lines: dict[Key, Line] = {}
         self._turns = Turns()
         self._deadlines = Line(_DEADLINE)
@@ -31,7 +35,9 @@ class Queues:
         self._arrivals += 1
         job.number = self._arrivals
         if job.party is not None and job.party not in self.backlog.parts:
-            self._turns.joined(job.party)
+            self._turns.joined(job.party, self.credit)
+            if self.backlog.parts:
+                self.met_ns = job.queued_ns
         self._stand(job)
         self._deadlines.push(job)
         self.backlog.add(job)
