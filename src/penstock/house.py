@@ -39,7 +39,7 @@ from penstock.http.webhook import Webhook
 from penstock.inference.admission import Admission
 from penstock.inference.canary_drift import CanaryDrift
 from penstock.inference.drift import Drift
-from penstock.inference.ledger import Ledger, Observe
+from penstock.inference.ledger import Ledger
 from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import drift_views, feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
@@ -95,8 +95,7 @@ class House:
             settings.telemetry.access_log, as_json=as_json, alias_of=alias_of, names_callers=settings.telemetry.log_callers
         )
         self.tracer: Final = tracer_of(settings.telemetry)
-        takes_answers = self.access_log.takes_answers or self.tracer.is_on
-        self.ledger: Final = Ledger(self.catalog, self._observe(), observe_answers=takes_answers)
+        self.ledger: Final = self._ledger()
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
@@ -151,9 +150,9 @@ class House:
         self.recorder.follow(model, options.payloads)
         self.feedback.follow(model, options.feedback, options.payloads.redact)
 
-    def _observe(self) -> Observe:
-        observe = self.tracer.before(self.access_log.observe)
-        return observe if self.access is None else self.refusals.before(observe)
+    def _ledger(self) -> Ledger:
+        takes_answers, observe = self.access_log.takes_answers or self.tracer.is_on, self.tracer.before(self.access_log.observe)
+        return Ledger(self.catalog, observe if self.access is None else self.refusals.before(observe), observe_answers=takes_answers)
 
     def _metrics(self) -> Metrics:
         return Metrics(

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -42,10 +43,8 @@ def ask(server: Serving, metadata: dict[str, str], model: str = "id_fp32", metho
     asked = pb.ModelInferRequest(model_name=model)
     asked.inputs.add(name="X", datatype="FP32", shape=[1, 2]).contents.fp32_contents.extend([1.0, 2.0])
     data = asked.SerializeToString() if method == "ModelInfer" else b""
-    try:
+    with suppress(grpc.RpcError):
         server.channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(data, metadata=list(metadata.items()), timeout=20)
-    except grpc.RpcError:
-        pass
 
 
 def test_each_caller_that_is_turned_away_is_counted_once_by_where_and_why(told: Serving) -> None:
