@@ -66,6 +66,8 @@ def main() -> int:
         keys = [Key(name=who, sha256=digest_of(secret), scopes=["predict"]) for who, secret in _SECRETS.items()]
         (home / "keys.json").write_bytes(KeysFile(keys).written())
         (home / "keys.json").chmod(0o600)
+        (home / "state").mkdir()  # where a server without keys would put its token; one with keys leaves it to us
+        (home / "state" / "admin.token").write_text(_SECRETS["light"])
         with processes.running(
             home / "models", home, f"models.image.slo_ms={SLO_MS}", f"security.keys_file={home / 'keys.json'}"
         ) as server:
