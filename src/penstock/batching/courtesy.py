@@ -10,9 +10,7 @@ from typing import Final
 from penstock.batching.lane_kind import LaneKind
 from penstock.batching.queues import Queues
 from penstock.batching.speed import Speed
-from penstock.domain.clock import NS_PER_S
 
-_LATELY_NS: Final = NS_PER_S
 _SHORT: Final = 0.6
 """The share of a full batch's throughput that short runs keep at least."""
 _ALIKE: Final = 1.5
@@ -26,7 +24,7 @@ class Courtesy:
     """Shortens runs while a party is there that asks for less than its part, and lets that party go first."""
 
     def __init__(self, queues: Queues, slo_ns: int) -> None:
-        self._queues = queues
+        self.queues: Final = queues
         self._slo_ns = slo_ns
         self._refused = self._served = self._runs = 0
 
@@ -41,27 +39,26 @@ class Courtesy:
         if self._runs == _REMEMBERED_RUNS:
             self._refused, self._served, self._runs = self._refused // 2, self._served // 2, 0
 
-    def rows(self, kind: LaneKind, full: int, length: int, now_ns: int) -> int:
-        """Return the rows of a run at present: those of a full batch, or fewer for the sake of a quiet party."""
-        if now_ns >= self._queues.met_ns + _LATELY_NS or kind.latency.cold:
-            self._queues.credit = 0.0
+    def rows(self, kind: LaneKind, full: int, length: int) -> int:
+        """Return the rows of a run while there is a quiet party: those of a full batch, or fewer for its sake."""
+        if kind.latency.cold:
             return full
         speed = kind.speed(length)
         short = _short(speed, full)
         each_ns = max(1.0, speed.expect(short) / (short * length * kind.count))
-        self._queues.credit = _CREDIT * self._slo_ns / each_ns
+        self.queues.credit = _CREDIT * self._slo_ns / each_ns
         return max(short, self._quiet_rows(full, length)) if self._bearable(each_ns) else full
 
     def _quiet_rows(self, full: int, length: int) -> int:
         """Return how many rows the parties have that could not fill half a batch: these need not wait for another run, up to a full one."""
-        cost = sum([part.cost for part in self._queues.backlog.parts.values() if 2 * part.cost <= full * length])
+        cost = sum([part.cost for part in self.queues.backlog.parts.values() if 2 * part.cost <= full * length])
         return min(full, cost // length)
 
     def _bearable(self, each_ns: float) -> bool:
         """Tell whether nobody is refused for it: what waits ends well within the target, or far more is refused than short runs cost."""
         if self._refused:
             return _SHORT * (self._refused + self._served) > self._served
-        return self._queues.backlog.cost * each_ns <= _BEARABLE * self._slo_ns
+        return self.queues.backlog.cost * each_ns <= _BEARABLE * self._slo_ns
 
 
 def _short(speed: Speed, full: int) -> int:

@@ -238,7 +238,8 @@ class Scheduler:
         length = run.length or jobs[0].key.length
         run.run_rows = kind.fitting(rows, length)[1]
         run.cost = run.run_rows * length
-        self._courtesy.served(run.cost)
+        if jobs[0].party is not None:
+            self._courtesy.served(run.cost)
         run.expected_ns = kind.latency.expect(run.cost)
         run.waited_ns = now_ns - jobs[0].queued_ns
         run.here = here

@@ -41,8 +41,8 @@ class Sizing:
     def wanted(self, line: Line, head: Job, kind: LaneKind, now_ns: int) -> tuple[int, Reason]:
         """Return how many rows should run now and why; 0 rows to wait for more."""
         full = most = kind.cap(self._limits, self._slo_ns, head.key.length)
-        if self._limits.adaptive:
-            full = self._courtesy.rows(kind, full, head.key.length, now_ns)
+        if now_ns < self._courtesy.queues.quiet_until_ns and self._limits.adaptive:
+            full = self._courtesy.rows(kind, full, head.key.length)
         held, line.held = line.held, False
         if not self._limits.together:
             return full, Reason.FULL
