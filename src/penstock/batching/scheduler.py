@@ -11,6 +11,7 @@ from typing import Final
 
 from penstock.batching.actions import Action, Blame, Check, Dispatch, Expire, Lost, Reason, Verdict
 from penstock.batching.backlog import Backlog
+from penstock.batching.courtesy import Courtesy
 from penstock.batching.incidents import Incidents
 from penstock.batching.job import GONE, NEVER_NS, Job
 from penstock.batching.lane_kind import LaneKind
@@ -36,7 +37,8 @@ class Scheduler:
         self._room = Room(limits, self.kinds, self._queues.backlog, slo_ns)
         self._overload = Overload(slo_ns * 3 // 4)
         self._incidents = Incidents(can_check=can_check)
-        self._sizing = Sizing(limits, slo_ns)
+        self._courtesy = Courtesy(self._queues, slo_ns)
+        self._sizing = Sizing(limits, slo_ns, self._courtesy)
         self._selection = Selection(limits, slo_ns, self._queues)
         self._arrived_rows = 0
         self._wake_ns = NEVER_NS
@@ -109,6 +111,8 @@ class Scheduler:
                 job.queued_ns = now_ns
                 self._arrived_rows += job.rows
                 self._queues.push(job)
+        elif jobs[0].party is not None:
+            self._courtesy.refused(sum([job.cost for job in jobs]))
         return refusal
 
     def cancel(self, job: Job) -> None:
@@ -234,6 +238,8 @@ class Scheduler:
         length = run.length or jobs[0].key.length
         run.run_rows = kind.fitting(rows, length)[1]
         run.cost = run.run_rows * length
+        if jobs[0].party is not None:
+            self._courtesy.served(run.cost)
         run.expected_ns = kind.latency.expect(run.cost)
         run.waited_ns = now_ns - jobs[0].queued_ns
         run.here = here

@@ -5,6 +5,7 @@ from typing import Final
 
 from penstock.batching.actions import Reason
 from penstock.batching.arrivals import ArrivalRate
+from penstock.batching.courtesy import Courtesy
 from penstock.batching.job import NEVER_NS, Job
 from penstock.batching.lane_kind import LaneKind
 from penstock.batching.limits import BatchLimits
@@ -21,7 +22,7 @@ _SILENCE: Final = 2
 class Sizing:
     """Lets a batch go when it is full, and a smaller one when waiting does not pay."""
 
-    def __init__(self, limits: BatchLimits, slo_ns: int) -> None:
+    def __init__(self, limits: BatchLimits, slo_ns: int, courtesy: Courtesy) -> None:
         self.rate: Final = ArrivalRate()
         self.closing = False
         """Whether the version drains."""
@@ -29,6 +30,7 @@ class Sizing:
         """When a line that waits for company has to be looked at again."""
         self._limits = limits
         self._slo_ns = slo_ns
+        self._courtesy = courtesy
         self._most_wait_ns = min(_MOST_WAIT_NS, slo_ns // _WAIT_PART)
 
     def spilled(self, head: Job, kind: LaneKind, now_ns: int) -> tuple[int, Reason]:
@@ -38,12 +40,14 @@ class Sizing:
 
     def wanted(self, line: Line, head: Job, kind: LaneKind, now_ns: int) -> tuple[int, Reason]:
         """Return how many rows should run now and why; 0 rows to wait for more."""
-        full = kind.cap(self._limits, self._slo_ns, head.key.length)
+        full = most = kind.cap(self._limits, self._slo_ns, head.key.length)
+        if now_ns < self._courtesy.queues.quiet_until_ns and self._limits.adaptive:
+            full = self._courtesy.rows(kind, full, head.key.length)
         held, line.held = line.held, False
         if not self._limits.together:
             return full, Reason.FULL
         if line.rows >= full:
-            return kind.full_batch(full, head.key.length), Reason.FULL
+            return kind.full_batch(full, head.key.length) if full == most else full, Reason.FULL
         if self.closing:
             return full, Reason.DRAIN
         if kind.independent:

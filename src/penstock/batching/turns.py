@@ -21,9 +21,10 @@ class Turns:
         self._had: dict[Party | None, float] = {}
         self._now = 0.0
 
-    def joined(self, party: Party) -> None:
-        """Let a party begin to wait: it is owed nothing for the time in which it did not."""
-        self._had[party] = max(self._had.get(party, 0.0), self._now)
+    def joined(self, party: Party, credit: float = 0.0) -> None:
+        """Let a party begin to wait: it is owed nothing for the time in which it did not, beyond the credit."""
+        least = self._now - credit / party.weight
+        self._had[party] = max(self._had.get(party, least), least)
 
     def had(self, party: Party | None) -> float:
         """Return what a party has had; the least comes next."""
@@ -31,7 +32,8 @@ class Turns:
 
     def served(self, job: Job) -> None:
         """Charge a party for a job of its."""
-        self._now = had = self.had(job.party)
+        had = self.had(job.party)
+        self._now = max(self._now, had)  # a party with credit is behind
         self._had[job.party] = had + _charge(job)
 
     def returned(self, job: Job) -> None:

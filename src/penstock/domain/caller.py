@@ -4,7 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
-from penstock.domain.errors import PermissionDenied, Unauthenticated
+from penstock.domain.errors import Bar, PermissionDenied, Unauthenticated
 from penstock.domain.names import shown
 from penstock.domain.tenant import Allowance, Tenant
 
@@ -29,7 +29,7 @@ PREDICT: Final = Action.PREDICT
 class Caller:
     """One key or token, as long as it is valid; every call that shows it is made by this object. Lives on the event loop."""
 
-    __slots__ = ("actions", "allowance", "models", "name", "predicts", "revoked", "tenant")
+    __slots__ = ("actions", "allowance", "key_id", "models", "name", "predicts", "revoked", "tenant")
 
     def __init__(
         self,
@@ -37,8 +37,13 @@ class Caller:
         actions: Collection[Action],
         models: Collection[str] | None = None,
         allowance: Allowance | None = None,
+        key_id: str = "",
     ) -> None:
-        """`models` are those that it may ask for; None means all. Without an `allowance`, it may ask for as much as it likes."""
+        """`models` are those that it may ask for; None means all. Without an `allowance`, it may ask for as much as it likes.
+
+        `key_id` tells the keys of one name apart; a token has none.
+        """
+        self.key_id: Final = key_id
         self.name: Final = tenant.name
         self.tenant: Final = tenant
         self.allowance: Final = allowance
@@ -73,11 +78,13 @@ class Caller:
         Raises `Unauthenticated` once the key is revoked, else `PermissionDenied`.
         """
         if self.revoked:
-            raise Unauthenticated(f"the key {shown(self.name)} is no longer valid; use a newer one")
+            raise Unauthenticated(f"the key {shown(self.name)} is no longer valid; use a newer one", Bar.REVOKED)
         if action not in self.actions:
             raise PermissionDenied(
-                f"{shown(self.name)} has the scopes {', '.join(sorted(self.actions))}, and this needs {action}; use a key that has it"
+                f"{shown(self.name)} has the scopes {', '.join(sorted(self.actions))}, and this needs {action}; use a key that has it",
+                Bar.SCOPE,
             )
         if self.models is not None and model and model not in self.models:
             what = "all models" if model == EVERY else f"the model {shown(model)}"
-            raise PermissionDenied(f"{shown(self.name)} is for the models {', '.join(sorted(self.models))}, and this concerns {what}")
+            names = ", ".join(sorted(self.models))
+            raise PermissionDenied(f"{shown(self.name)} is for the models {names}, and this concerns {what}", Bar.MODEL)

@@ -50,13 +50,42 @@ class InvalidInput(PenstockError):
     code = ErrorCode.INVALID_ARGUMENT
 
 
-class Unauthenticated(PenstockError):
+class Bar(StrEnum):
+    """Why a caller is turned away, in few words: a label of metrics."""
+
+    NO_KEY = "no_key"
+    """Nothing was shown that could be a key."""
+    UNKNOWN_KEY = "unknown_key"
+    """The key is misspelt, has expired or was revoked."""
+    BAD_TOKEN = "bad_token"  # noqa: S105 - no secret
+    """The JSON Web Token cannot be trusted, or is not meant for this server."""
+    REVOKED = "revoked"
+    """The key was revoked while the call was under way, or its stream open."""
+    SCOPE = "scope"
+    """The key is not for that action."""
+    MODEL = "model"
+    """The key is not for that model."""
+    ADMIN_TOKEN = "admin_token"  # noqa: S105 - no secret
+    """Management without the admin token, on a server that has no keys."""
+    SIGNATURE = "signature"
+    """A delivery that is not signed with the secret of webhooks, or was too long ago."""
+
+
+class Barred(PenstockError):
+    """A caller is turned away."""
+
+    def __init__(self, message: str, reason: Bar) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Unauthenticated(Barred):
     """The call needs a token that it does not carry."""
 
     code = ErrorCode.UNAUTHENTICATED
 
 
-class PermissionDenied(PenstockError):
+class PermissionDenied(Barred):
     """The caller is known and may not do this."""
 
     code = ErrorCode.PERMISSION_DENIED

@@ -47,3 +47,5 @@ class PayloadRecord(NamedTuple):
     """The status that HTTP has for this end, whichever protocol it was."""
     subject: str = ""
     """Keyed hashes that tell whose prediction it was, a space between them; "" where the settings name no key, or the caller gave none."""
+    caller: str = ""
+    """The name of the key or token that it came with, or the keyed hash of that name; "" where no keys are asked for."""

@@ -10,6 +10,7 @@ from penstock.grpc.call import CallInfo, CallReply, Cancellable, Ended, Handler,
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.management import named_model
 from penstock.security.access import Access
+from penstock.security.refusals import Turned
 from penstock.wire import inference as pb
 from penstock.wire.call import AUTHORIZATION
 
@@ -67,8 +68,10 @@ _MOST: Final = (Action.MANAGE, _every)
 class Guard:
     """Wraps services so that no handler hears of a call whose key does not allow it."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, turned: Turned = lambda _: None) -> None:
+        """Let `turned` hear of whom is turned away."""
         self._access = access
+        self._turned = turned
 
     def over(self, service: Service) -> Service:
         """Return the service behind its keys; health needs none."""
@@ -82,6 +85,7 @@ class Guard:
         try:
             self._caller(call)
         except PenstockError as error:
+            self._turned(error)
             reply.fail(error)
         else:
             reply.fail(Unimplemented("Method not found!"))
@@ -95,6 +99,7 @@ class Guard:
                 caller = self._caller(call)
                 caller.require(_changed(name, data, action), concerns(data))
             except PenstockError as error:
+                self._turned(error)
                 reply.fail(error)
                 return None
             call = call._replace(caller=caller)
@@ -113,6 +118,7 @@ class Guard:
                 caller = self._caller(call)
                 caller.require(action)
             except PenstockError as error:
+                self._turned(error)
                 return Ended(error=error)
             return await handler(requests, call._replace(caller=caller), write)
 

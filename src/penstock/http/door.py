@@ -16,6 +16,7 @@ from penstock.http.errors import error_response
 from penstock.http.needs import need_of
 from penstock.http.webhook import WEBHOOK
 from penstock.security.access import Access
+from penstock.security.refusals import Turned
 from penstock.wire.call import AUTHORIZATION
 
 CALLER: Final = "penstock.caller"
@@ -29,12 +30,13 @@ _READS: Final = ("GET", "HEAD")
 class Door:
     """ASGI middleware that lets nobody pass whose key does not allow it. Hardened to untrusted callers."""
 
-    def __init__(self, app: ASGIApp, access: Access, routes: Sequence[BaseRoute], opened: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, access: Access, routes: Sequence[BaseRoute], opened: Collection[str], turned: Turned) -> None:
         """`routes` are the router's own, so that both read a path in the same way; `opened` is the setting `security.open`."""
         self._app = app
         self._access = access
         self._routes = [route for route in routes if isinstance(route, Route)]
         self._opened = frozenset(opened)
+        self._turned = turned
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
@@ -42,6 +44,7 @@ class Door:
             try:
                 caller = scope[CALLER] = self._admitted(scope)
             except PenstockError as error:
+                self._turned(error)
                 await error_response(error)(scope, receive, send)
                 return
             with act_as(Actor(caller.name, "key")):
@@ -79,10 +82,11 @@ class Doors(NamedTuple):
 
     access: Access | None
     opened: Collection[str] = ()
+    turned: Turned = lambda _: None
 
     def over(self, routes: Sequence[BaseRoute]) -> list[Middleware]:
         """Return the door above those routes."""
-        return [] if self.access is None else [Middleware(Door, access=self.access, routes=routes, opened=self.opened)]
+        return [] if self.access is None else [Middleware(Door, access=self.access, routes=routes, opened=self.opened, turned=self.turned)]
 
 
 OPEN: Final = Doors(None)

@@ -104,7 +104,7 @@ def changed(before: RecordingOptions, body: dict[str, Any]) -> RecordingOptions:
     for key in sorted(body.keys() - set(RecordingOptions.__struct_fields__)):
         raise InvalidInput(f"unknown key {shown(key)}; the body may hold {', '.join(_CHANGED)}")
     there = msgspec.to_builtins(before)
-    for key in ("redact", "subject"):
+    for key in ("redact", "subject", "caller"):
         if body.get(key, there[key]) != there[key]:
             raise InvalidInput(f"{key} can only be changed in the settings: send it as it is, or leave it out")
     try:

@@ -33,6 +33,7 @@ COLUMNS: Final = {
     "batch_size": "INTEGER",
     "client_id": "VARCHAR",
     "subject": "VARCHAR",
+    "caller": "VARCHAR",
     "sampling_fraction": "DOUBLE",
     "inputs": _CELLS,
     "outputs": _CELLS,
@@ -81,7 +82,7 @@ def _create(database: duckdb.DuckDBPyConnection, view: str, files: Sequence[Path
         return
     tables = [path for path in files if path.suffix == PARQUET]
     lines = [path for path in files if path.suffix != PARQUET]
-    parts = [*([_lines(lines, columns)] if lines else []), *([_tables(tables, columns)] if tables else [])]
+    parts = [*([_lines(lines, columns)] if lines else []), *([_tables(database, tables, columns)] if tables else [])]
     database.execute(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)} {which}")
 
 
@@ -93,18 +94,22 @@ def _lines(files: Sequence[Path], columns: Mapping[str, str]) -> str:
     )
 
 
-def _tables(files: Sequence[Path], columns: Mapping[str, str]) -> str:
-    """Return the query that gives rows of Parquet the columns of the others; numbers that JSON lacks are null in `data`."""
-    said = {name: f'"{name}"::{kind}' for name, kind in columns.items()} | {
+def _tables(database: duckdb.DuckDBPyConnection, files: Sequence[Path], columns: Mapping[str, str]) -> str:
+    """Return the query that gives rows of Parquet the columns of the others; numbers that JSON lacks are null in `data`.
+
+    A column that came later is null in files of before, also where all of them are.
+    """
+    read = (
+        f"read_parquet({_named(files)}, union_by_name = true, hive_partitioning = true, "
+        "hive_types = {'model': VARCHAR, 'version': VARCHAR, 'date': VARCHAR, 'hour': VARCHAR})"
+    )
+    there = {row[0] for row in database.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}  # noqa: S608 - quoted
+    said = {name: f'"{name}"::{kind}' if name in there else f"NULL::{kind}" for name, kind in columns.items()} | {
         "version": f"CASE version WHEN {_quoted(NO_VERSION)} THEN '' ELSE version END",
         "inputs": _cells("inputs"),
         "outputs": _cells("outputs"),
     }
-    return (
-        f"SELECT {', '.join(f'{value} AS {name}' for name, value in said.items())} "  # noqa: S608 - quoted
-        f"FROM read_parquet({_named(files)}, union_by_name = true, hive_partitioning = true, "
-        "hive_types = {'model': VARCHAR, 'version': VARCHAR, 'date': VARCHAR, 'hour': VARCHAR})"
-    )
+    return f"SELECT {', '.join(f'{value} AS {name}' for name, value in said.items())} FROM {read}"  # noqa: S608 - quoted
 
 
 def _cells(side: str) -> str:

@@ -28,6 +28,7 @@ PLAIN: Final = (
     "batch_size",
     "client_id",
     "subject",
+    "caller",
     "sampling_fraction",
 )
 """The columns that are no tensors."""
@@ -47,7 +48,7 @@ def flat_rows(row: Row) -> Iterator[dict[str, Any]]:
     arrays = {_named(f"{prefix}{cell['name']}"): _numbers(cell) for side, prefix in _SIDES for cell in row[side]}
     lengths = {array.shape[0] if array.ndim else None for array in arrays.values()}
     length = lengths.pop() if len(lengths) == 1 else None
-    plain = {name: row[name] for name in PLAIN}
+    plain = {name: row.get(name, "") for name in PLAIN}  # files of before have no callers
     if length is None:
         yield plain | {ROW: 0} | _features(arrays)
         return

@@ -16,7 +16,7 @@ _US_PER_S: Final = 1_000_000
 _LENGTH: Final = struct.Struct("<I")
 _LINE: Final = (
     b'{"schema_version":%d,"request_id":%%b,"trace_id":"%%b","timestamp":"%%b.%%06dZ",%%b,"error":%%b,"total_us":%%d,"queue_us":%%d,'
-    b'"infer_us":%%d,"batch_size":%%d,"client_id":%%b,"subject":"%%b","sampling_fraction":%%a,"inputs":[%%b],"outputs":[%%b],"metadata":%%b}\n'
+    b'"infer_us":%%d,"batch_size":%%d,"client_id":%%b,"subject":"%%b","caller":%%b,"sampling_fraction":%%a,"inputs":[%%b],"outputs":[%%b],"metadata":%%b}\n'
 ) % SCHEMA_VERSION
 
 
@@ -41,6 +41,7 @@ def line_of(record: PayloadRecord) -> bytes:
         record.batch_size,
         orjson.dumps(record.client_id),
         record.subject.encode(),
+        orjson.dumps(record.caller),
         record.sampling_fraction,
         cells_of(record.inputs),
         cells_of(record.outputs),

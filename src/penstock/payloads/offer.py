@@ -27,6 +27,7 @@ class Offer(NamedTuple):
     status_code: int
     subject: str
     size_bytes: int
+    caller: str = ""
 
     def record(self, epoch_ns: int, headers: tuple[str, ...]) -> PayloadRecord:
         """Return the record; `epoch_ns` is when the monotonic clock was 0."""
@@ -54,6 +55,7 @@ class Offer(NamedTuple):
             _allowed(request, headers) if headers else {},
             self.status_code,
             self.subject,
+            self.caller,
         )
 
 

@@ -50,6 +50,10 @@ class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Where a request says whose it is: {header = "x-user-id"}, or an input or a column of one, {input = "user"}. Its keyed hash is in the
     row, and `penstock payloads delete` finds it by that."""
 
+    caller: Literal["name", "hash", "off"] = "name"
+    """What the column `caller` holds on a server that asks for keys: the name of the key or token that the prediction came with, the
+    keyed hash of that name, or nothing."""
+
     sink: Literal["", "jsonl", "parquet", "cloudevents", "kafka", "object_store"] = ""
     """Where the rows go; "": where `payloads.sink` says."""
 
@@ -62,7 +66,7 @@ class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     @property
     def needs_key(self) -> bool:
         """Whether anything is hashed."""
-        return "hash" in self.redact.values() or self.subject is not None
+        return "hash" in self.redact.values() or self.subject is not None or self.caller == "hash"
 
 
 def subject_problem(subject: SubjectOptions) -> str:

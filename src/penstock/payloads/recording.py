@@ -11,6 +11,7 @@ from penstock.domain.outcome import ANSWERED
 from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import Tensor, TensorSpec
 from penstock.domain.ticket import Ticket
+from penstock.payloads.caller import CallerColumn
 from penstock.payloads.intake import Intake
 from penstock.payloads.keep import Keep
 from penstock.payloads.offer import Offer
@@ -48,6 +49,7 @@ class Recording:
 
     __slots__ = (
         "_alias_of",
+        "_caller",
         "_followers_of",
         "_intake",
         "_keep",
@@ -80,6 +82,7 @@ class Recording:
         self._keep = Keep(options.keep)
         self._redaction = Redaction(options.redact, key)
         self._subject = None if options.subject is None else SubjectKey(options.subject, key)
+        self._caller = CallerColumn(options.caller, key)
         self._intake = intake
         self._wake = wake
         self._alias_of = surroundings.alias_of
@@ -156,8 +159,23 @@ class Recording:
         identity, alias = (None, "") if lease is None else (lease.identity, self._alias_of(ticket))
         rows = 0 if response is None else response.batch_rows
         code = self._status_codes.get(status, 0)
+        caller = "" if request.caller is None else self._caller.of(request.caller.name)
         return Offer(
-            request, inputs, outputs, identity, alias, ticket.arm, status, error, ticket.timeline, rows, fraction, code, subject, size
+            request,
+            inputs,
+            outputs,
+            identity,
+            alias,
+            ticket.arm,
+            status,
+            error,
+            ticket.timeline,
+            rows,
+            fraction,
+            code,
+            subject,
+            size,
+            caller,
         )
 
     def _private(self, ticket: Ticket, inputs: list[Tensor], outputs: list[Tensor]) -> tuple[str, list[Tensor], list[Tensor]]:

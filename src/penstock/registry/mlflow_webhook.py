@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from penstock.domain.errors import Unauthenticated
+from penstock.domain.errors import Bar, Unauthenticated
 
 _ID: Final = "x-mlflow-delivery-id"
 _TIMESTAMP: Final = "x-mlflow-timestamp"
@@ -35,9 +35,9 @@ class Deliveries:
         """
         delivery, timestamp = headers.get(_ID, ""), headers.get(_TIMESTAMP, "")
         if not (0 < len(delivery) <= _MAX_ID) or not self._is_signed(headers.get(_SIGNATURE, ""), f"{delivery}.{timestamp}.", body):
-            raise Unauthenticated("the webhook is not signed with registry.webhook_secret; give MLflow the same secret")
+            raise Unauthenticated("the webhook is not signed with registry.webhook_secret; give MLflow the same secret", Bar.SIGNATURE)
         if not (timestamp.isdecimal() and len(timestamp) <= _MAX_DIGITS and abs(self._now() - int(timestamp)) <= _FRESH_S):
-            raise Unauthenticated(f"the webhook was signed more than {_FRESH_S} s from now; set both clocks")
+            raise Unauthenticated(f"the webhook was signed more than {_FRESH_S} s from now; set both clocks", Bar.SIGNATURE)
         return self._remember(delivery)
 
     def _is_signed(self, signature: str, prefix: str, body: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
 from penstock.domain.caller import Action, Caller
-from penstock.domain.errors import Unauthenticated
+from penstock.domain.errors import Bar, Unauthenticated
 from penstock.domain.tenant import Allowance, Tenant
 from penstock.security.keys import Key
 from penstock.security.reload import Watched
@@ -141,14 +141,15 @@ class Access:
 
     def _identified(self, authorization: str) -> Caller:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise Unauthenticated("this server needs the header 'authorization: Bearer <key>'; ask whoever runs it for a key")
+            needed = "this server needs the header 'authorization: Bearer <key>'; ask whoever runs it for a key"
+            raise Unauthenticated(needed, Bar.NO_KEY)
         shown = authorization[len(_SCHEME) :].strip().encode("utf-8", "surrogatepass")
         digest = sha256(shown).digest()
         held = self._held.get(digest, _NOBODY)
         if not hmac.compare_digest(held.digest, digest):
             if self._tokens is not None and shown.count(b".") == _DOTS:
                 return self._remember(authorization, self._bearer(shown))
-            raise Unauthenticated("the key is not valid: it is misspelt, has expired or was revoked")
+            raise Unauthenticated("the key is not valid: it is misspelt, has expired or was revoked", Bar.UNKNOWN_KEY)
         return self._remember(authorization, held.caller)
 
     def _bearer(self, shown: bytes) -> Caller:
@@ -172,7 +173,7 @@ class Access:
         tenant, usual = self._tenant(key.name), self._allowance
         tenant.weight = key.weight
         allowance = Allowance(key.rate or usual.rate, key.burst or usual.burst, key.max_in_flight or usual.max_in_flight)
-        return _Held(digest, key, Caller(tenant, key.scopes, key.models, allowance if allowance.bounds else None))
+        return _Held(digest, key, Caller(tenant, key.scopes, key.models, allowance if allowance.bounds else None, key.id))
 
     def _tenant(self, name: str) -> Tenant:
         """Return the tenant of a name: the same one as long as anything of it is here."""

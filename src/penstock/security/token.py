@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Final, Self
 
-from penstock.domain.errors import Unauthenticated
+from penstock.domain.errors import Bar, Unauthenticated
 
 _FILE: Final = "admin.token"
 _SCHEME: Final = "bearer "
@@ -37,7 +37,8 @@ class AdminToken:
         if not self._token or not hmac.compare_digest(given.encode(), self._token):
             raise Unauthenticated(
                 f"management needs the header 'authorization: Bearer <token>'; the token is in the file {_FILE} of the server's "
-                "state directory"
+                "state directory",
+                Bar.ADMIN_TOKEN,
             )
 
 

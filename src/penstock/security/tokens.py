@@ -13,7 +13,7 @@ from typing import Any, Final
 import jwt
 
 from penstock.domain.caller import Action
-from penstock.domain.errors import Unauthenticated
+from penstock.domain.errors import Bar, Unauthenticated
 from penstock.domain.names import is_model_name
 from penstock.security.access import Access, Claims
 from penstock.security.options import JwtOptions
@@ -48,7 +48,7 @@ class JwtTokens:
             key_id = self._key_id(token)
             return _read(self._verified(token, key_id), self._options, key_id)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-            raise Unauthenticated(f"the token is not valid: {_reason(error)}; get a new one") from error
+            raise Unauthenticated(f"the token is not valid: {_reason(error)}; get a new one", Bar.BAD_TOKEN) from error
 
     def _key_id(self, token: str) -> str:
         named = jwt.get_unverified_header(token).get("kid")

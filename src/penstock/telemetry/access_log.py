@@ -34,8 +34,9 @@ class AccessLog:
         as_json: bool,
         stream: TextIO | None = None,
         alias_of: Callable[[Ticket], str] = lambda _: "",
+        names_callers: bool = True,
     ) -> None:
-        """`alias_of` tells by which alias a prediction has found its version, "" if by none."""
+        """`alias_of` tells by which alias a prediction has found its version, "" if by none; `names_callers` lets lines say who asked."""
         self.dropped = 0
         self.redacted: Final[set[str]] = set()
         """Models whose messages, which quote what they complain of, stay out."""
@@ -45,6 +46,7 @@ class AccessLog:
         self._format: Callable[[Line], str] = _as_json if as_json else _as_text
         self._stream = stream or sys.stderr
         self._alias_of = alias_of
+        self._names_callers = names_callers
         self._lines: deque[Line] = deque()
         self._stopping = threading.Event()
         self._writer: threading.Thread | None = None
@@ -69,6 +71,8 @@ class AccessLog:
             self.dropped += 1
             return
         line = _line(ticket, status, self._alias_of(ticket))
+        if self._names_callers and (caller := ticket.request.caller) is not None:
+            line |= {"caller": caller.name, "key_id": caller.key_id}
         if ticket.error is not None and ticket.request.model in self.redacted:
             line["error"] = WITHHELD
         self._lines.append(line)
@@ -121,7 +125,8 @@ def _as_json(line: Line) -> str:
 def _as_text(line: Line) -> str:
     arm = "" if line["arm"] == STABLE else f" ({_plain(line['arm'])})"
     what = f"{line['protocol']} {_plain(line['model'])}/{_plain(line['version'])}{arm} {line['status']} {line['total_ms']:.2f} ms"
-    return f"{_moment(line)[11:19]} {line['level']:7} {what} id={_plain(line['request_id'])} {_plain(line['error'])}".rstrip()
+    caller = f" caller={_plain(line['caller'])}" if "caller" in line else ""
+    return f"{_moment(line)[11:19]} {line['level']:7} {what} id={_plain(line['request_id'])}{caller} {_plain(line['error'])}".rstrip()
 
 
 def _moment(line: Line) -> str:

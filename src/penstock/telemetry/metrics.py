@@ -5,7 +5,7 @@ Nothing here is touched while a prediction runs: the house counts in plain integ
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -36,6 +36,7 @@ from penstock.telemetry.shadowing import SHADOW_FAMILIES, ShadowView, shadow_sam
 from penstock.telemetry.statistics import Histogram, VersionStatistics
 from penstock.telemetry.tracer import Tracer
 from penstock.telemetry.traces import TRACE_FAMILIES, trace_samples
+from penstock.telemetry.turning_away import ACCESS_FAMILIES, access_samples
 
 FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_received_total", "counter", ("protocol", "model"), "Predictions received, by known model."),
@@ -56,6 +57,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *DRIFT_FAMILIES,
     *FEEDBACK_FAMILIES,
     *TRACE_FAMILIES,
+    *ACCESS_FAMILIES,
     *AUDIT_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
@@ -120,6 +122,8 @@ class ServerView:
     log_lines_dropped: int = 0
     memory: MemoryView = NO_MEMORY
     audit: AuditView = NO_AUDIT
+    refused: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    """Calls turned away, by listener, protocol, status and reason."""
 
 
 class Metrics(Collector):
@@ -168,7 +172,7 @@ class Metrics(Collector):
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
-        samples |= memory_samples(server.memory) | audit_samples(server.audit)
+        samples |= memory_samples(server.memory) | audit_samples(server.audit) | access_samples(server.refused)
         samples |= drift_samples(self._drift())
         samples |= feedback_samples(self._feedback())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())

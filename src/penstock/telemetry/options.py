@@ -11,6 +11,9 @@ class TelemetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     access_log: Literal["errors", "all", "off"] = "errors"
     """Which predictions leave a line in the log."""
 
+    log_callers: bool = True
+    """Whether these lines name whose key or token a prediction came with; never what was shown."""
+
     log_format: Literal["auto", "json", "text"] = "auto"
     """"auto" writes text to a terminal and JSON elsewhere."""
 

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
-from penstock.domain.errors import InvalidInput, Unauthenticated
+from penstock.domain.errors import Bar, InvalidInput, Unauthenticated
 from penstock.domain.halt import Halt
 from penstock.domain.outcome import Outcome
 from penstock.domain.schema import ModelSchema
@@ -53,7 +53,7 @@ class OneToken:
     def require(self, header: str | None) -> None:
         """Raise `Unauthenticated` for anything else."""
         if header != AUTHORIZED[0][1]:
-            raise Unauthenticated("management needs the admin token")
+            raise Unauthenticated("management needs the admin token", Bar.ADMIN_TOKEN)
 
 
 class SomeLogSettings:

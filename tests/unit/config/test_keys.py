@@ -95,6 +95,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "payloads.keep_bytes": [-1, "10 GB"],
     "payloads.headers": ["x-tenant", [""]],
     "telemetry.access_log": ["some", 1],
+    "telemetry.log_callers": ["names", 1],
     "telemetry.log_format": ["xml"],
     "telemetry.log_level": ["loud"],
     "telemetry.otlp_endpoint": ["collector:4318", 5],
