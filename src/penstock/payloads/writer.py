@@ -113,12 +113,14 @@ class Writer:
         """Write what waits by now: more may always come, and the sink has to be asked in between."""
         if self._sink is None:
             self._ask(self._open)
-        for _ in range(0, len(self.intake), _BLOCK):
-            if self._given_up:
-                return
+        left = len(self.intake)
+        while left > 0 and not self._given_up:
             offers = self.intake.take(_BLOCK)
             self._write(offers)
             self.intake.give_back(offers)
+            left -= len(offers)
+        if self._given_up:
+            return
         if self._sink is not None:
             self._ask(self._sink.flush)
 
