@@ -12,7 +12,7 @@ from penstock.payloads.form import Form
 from penstock.payloads.layout import JSON_LINES
 from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.rewriting import rewrite
+from penstock.payloads.rewriting import Ready, seal_draft, without
 from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import Tally
 from penstock.payloads.tombstones import Tombstones
@@ -50,11 +50,8 @@ class JsonLinesSink:
         self._files.write(written, tally, "a record cannot be written as JSON")
 
 
-def _show(hidden: Path, path: Path, tombstones: Tombstones) -> int:
-    gone = rewrite(hidden, tombstones.takes_line) if tombstones else 0
-    if hidden.exists():
-        hidden.replace(path)
-    return gone
+def _ready(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
+    return without(hidden, seal_draft(path), tombstones.takes_line) if tombstones else Ready(hidden, 0)
 
 
-LINES: Final = Form(JSON_LINES, b"", whole_lines, _show)
+LINES: Final = Form(JSON_LINES, b"", whole_lines, _ready)

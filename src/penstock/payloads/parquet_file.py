@@ -12,7 +12,7 @@ from penstock.payloads.form import Form
 from penstock.payloads.frames import framed, frames, whole_frames
 from penstock.payloads.layout import OPEN, PARQUET, named_in
 from penstock.payloads.parquet_batch import SCHEMA
-from penstock.payloads.rewriting import DRAFT, draft_of
+from penstock.payloads.rewriting import Ready, draft_of, replace, seal_draft
 from penstock.payloads.tombstones import Tombstones, timestamp
 
 _GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -48,16 +48,10 @@ def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
             yield from parquet.iter_batches(batch_size=_ROWS)
 
 
-def convert(hidden: Path, path: Path, tombstones: Tombstones) -> int:
-    """Write what was appended to one file as Parquet into another, which appears whole or not at all; the first is gone then.
-
-    Rows that are to go do not appear; returns how many these were.
-    """
-    draft = path.with_name(f".{path.name}{DRAFT}")  # not of this process alone: whoever comes after a kill writes it anew
+def convert(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
+    """Return what was appended to one file as Parquet in another, which is to have the name `path`, without the rows that are to go."""
     with hidden.open("rb") as file:
-        gone = _written(*_appended(file), path, draft, tombstones)
-    hidden.unlink()
-    return gone
+        return _written(*_appended(file), path, seal_draft(path), tombstones)
 
 
 def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> int:
@@ -68,8 +62,8 @@ def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> in
     with pq.ParquetFile(path) as parquet:
         gone = sum(_gone(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
         if gone and not dry_run:
-            age = path.stat()
-            _written(parquet.schema_arrow, parquet.iter_batches(batch_size=_ROWS), path, draft_of(path), tombstones, age)
+            rows, draft, age = parquet.iter_batches(batch_size=_ROWS), draft_of(path), path.stat()
+            replace(path, _written(parquet.schema_arrow, rows, path, draft, tombstones, age))
     return gone
 
 
@@ -80,8 +74,8 @@ def _written(  # noqa: PLR0917
     draft: Path,
     tombstones: Tombstones,
     age: os.stat_result | None = None,
-) -> int:
-    """Have a file hold the rows of batches that are not to go, and be gone without any; returns how many go."""
+) -> Ready:
+    """Have a draft hold the rows of batches that are not to go, for a file of that path."""
     os.close(os.open(draft, _NEW, 0o600))
     before = after = 0
     try:
@@ -92,13 +86,12 @@ def _written(  # noqa: PLR0917
                 after += table.num_rows
                 writer.write_table(table)
         _sync(draft, age)
-        if after:
-            draft.replace(path)
-        else:
-            path.unlink(missing_ok=True)
-    finally:
+    except BaseException:
         draft.unlink(missing_ok=True)
-    return before - after
+        raise
+    if not after:
+        draft.unlink(missing_ok=True)
+    return Ready(draft if after else None, before - after)
 
 
 def _staying(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> pa.RecordBatch:

@@ -142,15 +142,15 @@ class Writer:
         self._taken += tally.written
 
     def _records(self, offers: list[Offer]) -> list[PayloadRecord]:
-        """Return what may be written; what cannot be redacted is not."""
+        """Return the rows of offers; what cannot be made a row is lost."""
         epoch_ns = time.time_ns() - monotonic()
         records = []
         for offer in offers:
             try:
                 records.append(offer.record(epoch_ns, self._headers))
             except Exception:
-                self._lost["redaction"] += 1
-                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.request.model)
+                self._lost["fault"] += 1
+                _log.exception("a row for %s cannot be made, for a reason of ours", self.name)
         return records
 
     def _ask(self, act: Callable[[], None]) -> None:

@@ -206,6 +206,19 @@ def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, m
     assert writer.intake.accepted == 1
 
 
+def test_a_row_that_cannot_be_made_is_a_fault_of_ours_and_costs_no_other(tmp_path, monkeypatch):
+    """It is not said that the settings could not be kept."""
+    sink = Kept()
+    _, writer, offer = house(sink, tmp_path)
+    monkeypatch.setattr("penstock.payloads.offer.trace_id_of", lambda traceparent: 1 / len(traceparent) and "t")
+    for traceparent in ("there", "", "there"):
+        ticket = ended("r")
+        ticket.request.traceparent = traceparent
+        offer(ticket, "OK")
+    writer._turn()
+    assert (writer.dropped, len(sink.records), writer.waiting) == ({"fault": 1}, 2, 0)
+
+
 def test_a_tensor_that_is_dropped_is_not_even_kept_in_memory(tmp_path):
     """A tensor that is dropped is not even kept in memory."""
     _, writer, offer = house(Kept(), tmp_path, sample=1.0, redact={"X": "drop"})
