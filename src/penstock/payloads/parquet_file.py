@@ -20,6 +20,8 @@ _GROUP_BYTES: Final = 16 * 1024 * 1024
 _ROWS: Final = 1024
 _TIME: Final = "timestamp"
 _SUBJECT: Final = "subject"
+OF_REQUESTS: Final = ["request_id", _TIME, _SUBJECT]
+"""What tells whose rows are whose."""
 _OWN: Final = {"request_id", "trace_id", _SUBJECT}
 """Texts that each row has its own of."""
 _NAMES: Final = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name not in _OWN]
@@ -38,14 +40,17 @@ def frame_of(batch: pa.RecordBatch) -> bytes:
     return framed(memoryview(batch.serialize()))
 
 
-def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a file that is sealed, or being written. Raises `OSError`, and ValueError for what is damaged."""
+def batches_of(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a file that is sealed, with these columns at least, or being written.
+
+    Raises `OSError`, and ValueError for what is damaged.
+    """
     if path.name.endswith(OPEN):
         with path.open("rb") as file:
             yield from _appended(file)[1]
     else:
         with pq.ParquetFile(path) as parquet:
-            yield from parquet.iter_batches(batch_size=_ROWS)
+            yield from parquet.iter_batches(batch_size=_ROWS, columns=columns)
 
 
 def convert(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
@@ -60,7 +65,7 @@ def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> in
     Raises `OSError`, and ValueError for what is damaged; the file is as it was then.
     """
     with pq.ParquetFile(path) as parquet:
-        gone = sum(_gone(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
+        gone = sum(going(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
         if gone and not dry_run:
             rows, draft, age = parquet.iter_batches(batch_size=_ROWS), draft_of(path), path.stat()
             replace(path, _written(parquet.schema_arrow, rows, path, draft, tombstones, age))
@@ -95,11 +100,11 @@ def _written(  # noqa: PLR0917
 
 
 def _staying(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> pa.RecordBatch:
-    gone = _gone(batch, path, tombstones) if tombstones else []
+    gone = going(batch, path, tombstones) if tombstones else []
     return batch.filter(pa.array([not goes for goes in gone])) if any(gone) else batch
 
 
-def _gone(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> list[bool]:
+def going(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> list[bool]:
     """Tell of each row whether it is to go."""
     model, version = named_in(path)
     rows = zip(batch.column(_SUBJECT).to_pylist(), batch.column(_TIME).to_pylist(), strict=True)

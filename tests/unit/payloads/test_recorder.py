@@ -154,7 +154,7 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs_and_counts_what
     offer(ended("second"), "OK")
     recorder.close(0.01)
     assert (writer.dropped, writer.waiting) == ({"shutdown": 2}, 0)
-    assert "2 recorded predictions could not be written to jsonl in time" in caplog.text
+    assert "2 rows could not be written to jsonl in time" in caplog.text
     sink.free.set()
     writer.join(PATIENCE_S)
     assert writer.intake.accepted == 2 == balance(writer)
@@ -191,7 +191,7 @@ def test_rows_that_no_sink_can_be_made_for_are_counted_until_one_can(tmp_path, c
     offer(ended("late"), "OK")
     writer._turn()
     assert (writer.written, writer.dropped) == (1, {"unusable": 2})
-    assert caplog.text.count("payloads are not recorded: on purpose") == 1
+    assert caplog.text.count("jsonl takes no rows: on purpose") == 1
 
 
 def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, monkeypatch):
