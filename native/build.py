@@ -31,7 +31,7 @@ PATHS: Final = (
     *(f"http2/{name}.py" for name in ("outbox", "requests", "sending", "settings", "streams", "windows")),
     *(f"inference/{name}.py" for name in ("admission", "ledger", "predictor")),
     *(f"lifecycle/{name}.py" for name in ("catalog", "version")),
-    *(f"payloads/{name}.py" for name in ("intake", "json_rows", "offer", "recording")),
+    *(f"payloads/{name}.py" for name in ("intake", "json_cells", "json_rows", "offer", "recording")),
     "security/access.py",
     "telemetry/statistics.py",
     *(f"traffic/{name}.py" for name in ("marks", "split", "sticky_key")),

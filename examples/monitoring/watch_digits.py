@@ -22,7 +22,9 @@ from sklearn.datasets import load_digits
 HERE: Final = Path(__file__).resolve().parent
 REGISTRY: Final = HERE.parent / "registry"
 BAR: Final = 30
+COUNTED_S: Final = 1.5
 FIGURES: Final = ("accuracy", "log_loss", "ece")
+Report = dict[str, Any]
 Images = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -93,32 +95,85 @@ def send(site: Site, images: Images, truth: Images) -> None:
     print(f"  feedback: {told['joined']} joined, {told['refused']} refused")
 
 
-def show(site: Site) -> None:
-    """Print the figures of each version, and the drift of features where the server watches it."""
-    _, report = site.ask("/admin/models/digits/monitoring", admin=True)
+def counted(site: Site) -> Report:
+    """Return what the server knows once it has counted all: rows are counted beside predictions, a moment later."""
+    reports = [site.ask("/admin/models/digits/monitoring", admin=True)[1]]
+    while len(reports) < 2 or reports[-1]["drift"] != reports[-2]["drift"]:
+        time.sleep(COUNTED_S)
+        reports.append(site.ask("/admin/models/digits/monitoring", admin=True)[1])
+    return reports[-1]  # type: ignore[no-any-return]
+
+
+def show(site: Site) -> Report:
+    """Print the figures of each version, and what drifts, and return them."""
+    report = counted(site)
     for row in report["quality"]["figures"]:
         bar = "#" * round(BAR * row["accuracy"])
         figures = "  ".join(f"{name} {row[name]:.3f}" for name in FIGURES)
         print(f"  version {row['version']} {row['arm']:<10} {row['rows']:>4} rows  |{bar:<{BAR}}|  {figures}")
-    if "drift" in report:
-        print("  drift:", json.dumps(report["drift"])[:2000])
+    for version, features in drift_of(report).items():
+        drifting = sorted((each for each in features if each["drifts"]), key=lambda each: -each["figures"].get("psi", 0))
+        worst = ", ".join(f"{each['feature']} (PSI {each['figures']['psi']:.2f})" for each in drifting[:3] if "psi" in each["figures"])
+        print(f"  version {version} drift: {len(drifting)} of {len(features)} features{f', most of all {worst}' if worst else ''}")
+    return report
+
+
+def drift_of(report: Report) -> dict[str, list[dict[str, Any]]]:
+    """Return the features of the latest window of each version, inputs and outputs; versions without a window are left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for number, version in sorted(report["drift"]["versions"].items()):
+        for side in ("inputs", "outputs"):
+            for arm in version[side]["arms"].values():
+                found.setdefault(number, []).extend(arm["features"])
+    return found
+
+
+def draw(path: Path, reports: Mapping[str, Report]) -> None:
+    """Write a picture (SVG) of accuracy and drift: a bar for each version and kind of images."""
+    bars = []
+    for kind, report in reports.items():
+        features = drift_of(report)
+        for row in report["quality"]["figures"]:
+            of_version = features.get(row["version"], [])
+            drifting = sum(each["drifts"] for each in of_version) / max(1, len(of_version))
+            bars.append((f"version {row['version']}, {kind}", row["accuracy"], drifting))
+    lines = [_bar(place, *bar) for place, bar in enumerate(bars)]
+    heads = '<text x="260" y="20">accuracy</text><text x="490" y="20">features that drift</text>'
+    size = f'width="720" height="{40 + 30 * len(bars)}"'
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">{heads}{"".join(lines)}</svg>\n'
+    )
+    print(f"the picture is {path}")
+
+
+def _bar(place: int, label: str, accuracy: float, drifting: float) -> str:
+    y = 30 + 30 * place
+    drawn = [f'<text x="10" y="{y + 15}">{label}</text>']
+    for x, value, colour in ((260, accuracy, "#2b7bba"), (490, drifting, "#c44e52")):
+        drawn.append(f'<rect x="{x}" y="{y}" width="{170 * value:.0f}" height="20" fill="{colour}"/>')
+        drawn.append(f'<text x="{x + 175}" y="{y + 15}">{value:.0%}</text>')
+    return "".join(drawn)
 
 
 def main() -> None:
     """Send ordinary images, then others, and show after each what the server knows of its answers."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=400, help="how many of each kind (default 400)")
-    count = parser.parse_args().images
+    parser.add_argument("--picture", type=Path, help="write an SVG of accuracy and drift by version to this file")
+    given = parser.parse_args()
+    count = given.images
     digits = load_digits()
     chosen = np.random.default_rng(1).permutation(len(digits.images))[:count]
     images, truth = digits.images[chosen].astype(np.float32), digits.target[chosen]
     with serving() as site:
         print(f"{count} images as they were at training")
         send(site, images, truth)
-        show(site)
+        before = show(site)
         print(f"{count} images through a dirty glass")
         send(site, moved(images), truth)
-        show(site)
+        after = show(site)
+    if given.picture:
+        draw(given.picture, {"as at training": before, "dirty glass": after})
 
 
 if __name__ == "__main__":

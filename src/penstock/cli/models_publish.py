@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ def publish(
     candidate = _candidate(path, model)
     trial = _tried(opened, model, candidate, timeout)
     labels = Labels(trial.inputs, trial.outputs, tags, lineage, key)
-    with _referenced(opened, model, candidate, trial, sample=sample, timeout=timeout) as (candidate, notes):
+    with _referenced(opened, model, candidate, trial, lineage, sample=sample, timeout=timeout) as (candidate, notes):
         published = _published(opened, model, candidate, labels, again)
     if alias:
         _move(opened, name, alias, published)
@@ -158,11 +158,20 @@ def _options(opened: Opened, model: "ModelListing", candidate: "Candidate") -> "
 
 @contextmanager
 def _referenced(
-    opened: Opened, model: "ModelListing", candidate: "Candidate", trial: "Trial", *, sample: Path | None, timeout: float
+    opened: Opened,
+    model: "ModelListing",
+    candidate: "Candidate",
+    trial: "Trial",
+    lineage: Mapping[str, str],
+    *,
+    sample: Path | None,
+    timeout: float,
 ) -> Iterator[tuple["Candidate", tuple[str, ...]]]:
     """Yield the candidate with a reference by the sample, if there is one, and what is to be told of it; raises `BadArtifact`."""
     from penstock.cli.reference_sample import checked, reference_from  # noqa: PLC0415 - as above
+    from penstock.domain.model import ModelArtifact, ModelVersion  # noqa: PLC0415 - as above
     from penstock.domain.schema import ModelSchema  # noqa: PLC0415 - as above
+    from penstock.lifecycle.columns import apply_columns  # noqa: PLC0415 - as above
     from penstock.lifecycle.trial import answers  # noqa: PLC0415 - as above
     from penstock.registry.manifest import REFERENCE  # noqa: PLC0415 - as above
 
@@ -172,7 +181,9 @@ def _referenced(
         return
     options = _options(opened, model, candidate)
     run = partial(answers, candidate.graph, model, options, limit_s=timeout)
-    found = reference_from(sample, ModelSchema(trial.inputs, trial.outputs, trial.batched), options, run)
+    artifact = ModelArtifact(ModelVersion(model.name, ""), candidate.graph, lineage=lineage)
+    schema = apply_columns(ModelSchema(trial.inputs, trial.outputs, trial.batched), options.columns, artifact)
+    found = reference_from(sample, schema, options, run)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         path = Path(folder) / REFERENCE
         path.write_bytes(found.content)

@@ -12,6 +12,7 @@ from penstock.config.settings import WantedModel
 from penstock.domain.errors import LoadRefused
 
 if TYPE_CHECKING:
+    from penstock.domain.schema import ModelSchema
     from penstock.domain.tensor import Array
     from penstock.lifecycle.options import ModelOptions
     from penstock.registry.source import ModelListing, VersionListing
@@ -62,7 +63,7 @@ def reference(opened: Opened, wanted: WantedModel, sample: Path, timeout: float,
         ModelSchema(facts.manifest.inputs, facts.manifest.outputs, batched=True),
         partial(_answers, opened, model, version, options, limit_s=timeout),
     )
-    found = reference_from(sample, schema, options, run)
+    found = reference_from(sample, _named(opened, model, version, schema, options), options, run)
     publisher.replace(model.name, version.number, REFERENCE, found.content)
     if as_json:
         told = {"features": found.features, "rows": found.rows, "notes": list(found.notes)}
@@ -71,6 +72,21 @@ def reference(opened: Opened, wanted: WantedModel, sample: Path, timeout: float,
     click.echo(f"{model.name}/{version.number} has a reference of {found.features} features, from {found.rows} rows")
     for note in found.notes:
         click.echo(f"note: {note}")
+
+
+def _named(
+    opened: Opened, model: "ModelListing", version: "VersionListing", schema: "ModelSchema", options: "ModelOptions"
+) -> "ModelSchema":
+    """Return the schema with the names of columns that a server gives them; raises `BadArtifact`, `LoadRefused`."""
+    from penstock.lifecycle.columns import apply_columns  # noqa: PLC0415 - the registry takes a while to import; --help needs none
+    from penstock.registry.options import RegistryOptions  # noqa: PLC0415 - as above
+
+    with opened.fresh(RegistryOptions()) as registry:
+        artifact = registry.open(model, version)
+        try:
+            return apply_columns(schema, options.columns, artifact)
+        finally:
+            artifact.close()
 
 
 def _answers(

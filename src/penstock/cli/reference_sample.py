@@ -9,7 +9,6 @@ from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
-from penstock.lifecycle.columns import with_columns
 from penstock.lifecycle.options import ModelOptions
 from penstock.monitoring.columns import Columns, sides_of
 from penstock.monitoring.reference import MOST_BYTES, Reference, VersionReference
@@ -35,10 +34,11 @@ class SampleReference(NamedTuple):
 def reference_from(path: Path, schema: ModelSchema, options: ModelOptions, run: Run) -> SampleReference:
     """Return the reference of a model by a sample: recorded payloads, or a table with a column for each feature.
 
+    The schema has the names of columns, by which rules of redaction may call them.
+
     Where a table has all inputs and no output, the model is asked. Raises `BadArtifact` for a file that cannot be read, or that tells
     nothing of the model, and what `run` raises.
     """
-    schema = with_columns(schema, options.columns)  # rules of redaction may call columns by these names
     sides, notes = sides_of(schema, options.monitoring, options.payloads.redact), list[str]()
     notes += [f"{name} is not watched: {why}" for name, why in sides.unwatched.items()]
     try:

@@ -22,8 +22,11 @@ def own_rows(tensor: Tensor, least_bytes: int = 0) -> Tensor:
 def held_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the bytes that the tensors keep in memory: their own, or the whole of the buffers that they are views of."""
     if len(tensors) == 1:  # as nearly always
-        base = tensors[0].array.base
-        return len(base) if isinstance(base, bytes) and tensors[0].datatype.itemsize else _owner(tensors[0])[1]
+        _, datatype, array = tensors[0]
+        base = array.base
+        if datatype.itemsize and (base is None or isinstance(base, bytes)):
+            return int(array.nbytes) if base is None else len(base)
+        return _owner(tensors[0])[1]
     owners = {id(owner): size for owner, size in map(_owner, tensors)}
     return sum(owners.values())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from penstock.payloads.claim import borrowed
+from penstock.payloads.feedback_deletion import delete_words, requests_of
 from penstock.payloads.key import FILE, keys_of
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
 from penstock.payloads.open_file import make_private, sync_directory
@@ -33,6 +34,7 @@ class Deleted(NamedTuple):
     """What a deletion has done."""
 
     rows: int
+    """Those of feedback on the predictions too."""
     files: int
     """Those that had such rows."""
     waiting: int
@@ -70,9 +72,13 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
     """
     make_private(root)
     with _alone(root):
+        requests = requests_of(_held(root, stone), stone)
         if not dry_run:
             write_down(root, stone)
-        done, waiting = list(_taken_out(root, stone, dry_run=dry_run)), list(_being_written(root, stone))
+            requests_of(_held(root, stone), stone, requests)  # rows that came before the deletion stood there
+        # What was said goes first: its predictions are how a second run finds it.
+        words, words_waiting = delete_words(root, requests, dry_run=dry_run)
+        done, waiting = [*words, *_taken_out(root, stone, dry_run=dry_run)], [*words_waiting, *_being_written(root, stone)]
         for folder in sorted(root.glob("buffer/*/*/")):
             with borrowed(folder) as is_free:
                 found = _taken_out(folder, stone, dry_run=dry_run or not is_free)
@@ -83,6 +89,13 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
     if not dry_run:
         _log.info("%d recorded rows of a subject are deleted, %d go when their files are finished", deleted.rows, deleted.waiting)
     return deleted
+
+
+def _held(root: Path, stone: Tombstone) -> Iterator[Path]:
+    """Yield the files with rows, finished or not, and those that wait for a sink elsewhere."""
+    for folder in (root, *sorted(root.glob("buffer/*/*/"))):
+        yield from (path for path in open_files(folder, stone.model, stone.version) if path.name.removesuffix(OPEN).endswith(readable()))
+        yield from _finished(folder, stone)
 
 
 def _taken_out(root: Path, stone: Tombstone, *, dry_run: bool) -> Iterator[int | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock.payloads.tombstones import LIST, Tombstones
+from penstock.payloads.tombstones import Tombstones, state_of
 
 
 class DeletionNews:
@@ -15,14 +15,7 @@ class DeletionNews:
 
     def heed(self, act: Callable[[Tombstones], object]) -> None:
         """Have the deletions acted upon if there are any that were not; they were not if that raises. Raises `OSError`."""
-        state = self._state()
+        state = state_of(self._root)
         if state != self._seen:
             act(Tombstones.of(self._root))
             self._seen = state
-
-    def _state(self) -> tuple[int, int] | None:
-        try:
-            stat = (self._root / LIST).stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_ino, stat.st_size  # nothing but appends change it

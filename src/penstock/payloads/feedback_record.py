@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from penstock.domain.tensor import Tensor
-from penstock.payloads.json_rows import cells_of
+from penstock.payloads.json_cells import cells_of
 
 SCHEMA_VERSION: Final = 1
 """Grows when a column changes its meaning; a column that is added leaves it."""
@@ -57,10 +57,14 @@ class FeedbackPartition(NamedTuple):
         return root / f"model={self.model}" / f"date={datetime.fromtimestamp(self.day * _S_PER_DAY, UTC):%Y-%m-%d}"
 
 
-def feedback_line(record: FeedbackRecord) -> bytes:
-    """Return the line, its end included; raises TypeError for text that is no UTF-8."""
+def feedback_lines(records: Sequence[FeedbackRecord]) -> list[bytes]:
+    """Return the lines, their ends included; raises TypeError for text that is no UTF-8."""
+    return list(map(_line, records, cells_of([record.truth for record in records])))
+
+
+def _line(record: FeedbackRecord, truth: str) -> bytes:
     seconds, micros = divmod(record.timestamp_us, _US_PER_S)
     fields = {"schema_version": SCHEMA_VERSION, **record._asdict()}
     fields["timestamp"] = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
     del fields["timestamp_us"], fields["truth"]
-    return b'%b,"truth":[%b]}\n' % (orjson.dumps(fields)[:-1], cells_of(record.truth))
+    return b'%b,"truth":[%b]}\n' % (orjson.dumps(fields)[:-1], truth.encode())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from penstock.payloads.rewriting import Ready
 from penstock.payloads.tombstones import Tombstones
 
 
@@ -15,6 +16,6 @@ class Form(NamedTuple):
     """What each file begins with while it is written."""
     whole_bytes: Callable[[BinaryIO], int | None]
     """Returns up to where a file that a killed writer has left can be trusted, None if it is not what it should be."""
-    show: Callable[[Path, Path, Tombstones], int]
-    """Turns the hidden file, which is synced, into the one that readers see, at once, without the rows that are to go, and returns how many
-    these were; where no others are left there is no file. May be repeated. Raises `OSError`."""
+    ready: Callable[[Path, Path, Tombstones], Ready]
+    """Makes of the hidden file, which is synced and stays, what readers are to see, without the rows that are to go: beside the name that
+    it will have, or the hidden file itself. May be repeated. Raises `OSError`."""

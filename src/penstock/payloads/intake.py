@@ -1,13 +1,24 @@
 """What waits to be recorded, bounded in bytes: filled on the event loop, emptied by the writer."""
 
 from collections import Counter, deque
-from typing import Final
-
-from penstock.payloads.offer import Offer
+from typing import Any, Final, Protocol
 
 QUEUE_FULL: Final = "queue_full"
 _AMPLE_ROWS: Final = 256
 _AMPLE_PART: Final = 4
+_TOGETHER_BYTES: Final = 8 * 1024 * 1024
+"""What is taken at once stops at so many bytes: encoded it takes several times as much."""
+
+
+class Offered(Protocol):
+    """What waits for a writer."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps in memory."""
+
+    def record(self, epoch_ns: int, headers: tuple[str, ...], /) -> Any:  # noqa: ANN401 - of the kind that the sink takes
+        """Return the row; `epoch_ns` is when the monotonic clock was 0. Called on the writer's thread."""
 
 
 class Intake:
@@ -21,7 +32,7 @@ class Intake:
         self.max_bytes: Final = max_bytes
         self._taken_bytes = 0
         self._given_bytes = 0
-        self._offers: deque[Offer] = deque()
+        self._offers: deque[Offered] = deque()
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -31,28 +42,33 @@ class Intake:
         """Bytes that are kept alive: by what waits, and by what is being written."""
         return self._taken_bytes - self._given_bytes
 
-    @property
-    def is_ample(self) -> bool:
-        """Whether there is enough for the writer not to wait for more."""
-        return len(self._offers) >= _AMPLE_ROWS or (self._taken_bytes - self._given_bytes) * _AMPLE_PART > self.max_bytes
-
-    def has_room(self, size_bytes: int) -> bool:
-        """Tell whether so many bytes may wait; what may not is counted as dropped."""
-        if self._taken_bytes - self._given_bytes + size_bytes <= self.max_bytes:
-            return True
-        self.dropped[QUEUE_FULL] += 1
-        return False
-
-    def put(self, offer: Offer) -> None:
-        """Queue what there is room for."""
+    def put(self, offer: Offered) -> bool:
+        """Queue an offer, or count it as dropped where there is no room; returns whether the writer has no need to wait for more."""
+        self.accepted += 1
+        waiting_bytes = self._taken_bytes - self._given_bytes + offer.size_bytes
+        if waiting_bytes > self.max_bytes:
+            self.dropped[QUEUE_FULL] += 1
+            return False
         self._taken_bytes += offer.size_bytes
         self._offers.append(offer)
+        return len(self._offers) >= _AMPLE_ROWS or waiting_bytes * _AMPLE_PART > self.max_bytes
 
-    def take(self, most: int) -> list[Offer]:
-        """Return the oldest offers, taken out of the queue; give their bytes back once they are written."""
-        offers = self._offers
-        return [offers.popleft() for _ in range(min(most, len(offers)))]
+    def lose(self, reason: str) -> None:
+        """Count a prediction that was to be recorded and cannot be."""
+        self.accepted += 1
+        self.dropped[reason] += 1
 
-    def give_back(self, offers: list[Offer]) -> None:
+    def take(self, most: int) -> list[Offered]:
+        """Return the oldest offers, taken out of the queue: so many, or fewer large ones. Give their bytes back once they are written."""
+        offers: list[Offered] = []
+        size_bytes = 0
+        for _ in range(min(most, len(self._offers))):
+            offers.append(offer := self._offers.popleft())
+            size_bytes += offer.size_bytes
+            if size_bytes > _TOGETHER_BYTES:
+                break
+        return offers
+
+    def give_back(self, offers: list[Offered]) -> None:
         """Let others have the room of offers that were taken."""
         self._given_bytes += sum([offer.size_bytes for offer in offers])

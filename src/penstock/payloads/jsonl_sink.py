@@ -1,23 +1,21 @@
 """Lines of JSON in files by model, version and hour."""
 
-import logging
-from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from penstock.domain.clock import Clock, monotonic
+from penstock.payloads.encoding import encoded
 from penstock.payloads.file_set import FileSet
 from penstock.payloads.form import Form
 from penstock.payloads.layout import JSON_LINES
 from penstock.payloads.leftovers import Heard, whole_lines
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.rewriting import rewrite
+from penstock.payloads.rewriting import Ready, seal_draft, without
 from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import Tally
 from penstock.payloads.tombstones import Tombstones
-
-_log = logging.getLogger(__name__)
 
 
 class JsonLinesSink:
@@ -44,25 +42,16 @@ class JsonLinesSink:
 
     def write(self, records: Sequence[Any], tally: Tally) -> None:
         """Write records, those of each file at once; raises `SinkFailed` for what a file, or JSON, did not take."""
-        parts = [(place, b"".join(lines), len(lines)) for place, lines in self._lines(records, tally.lost).items()]
-        self._files.write(parts, tally, "a record cannot be written as JSON")
-
-    def _lines(self, records: Sequence[Any], lost: Counter[str]) -> dict[Place, list[bytes]]:
-        lines: dict[Place, list[bytes]] = {}
-        for record in records:
-            try:
-                lines.setdefault(self._kind.place(record), []).append(self._kind.line(record))
-            except Exception:  # one record that cannot be written must not cost the others theirs
-                lost["encode"] += 1
-                _log.exception("a record of model %s cannot be written as JSON", record.model)
-        return {partition: there for partition, there in lines.items() if there}
+        parts: dict[Place, list[Any]] = {}
+        for place, part in groupby(records, self._kind.place):
+            parts.setdefault(place, []).extend(part)
+        lines = {place: encoded(part, self._kind.lines, tally.lost) for place, part in parts.items()}
+        written = [(place, b"".join(there), len(there)) for place, there in lines.items() if there]
+        self._files.write(written, tally, "a record cannot be written as JSON")
 
 
-def _show(hidden: Path, path: Path, tombstones: Tombstones) -> int:
-    gone = rewrite(hidden, tombstones.takes_line) if tombstones else 0
-    if hidden.exists():
-        hidden.replace(path)
-    return gone
+def _ready(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
+    return without(hidden, seal_draft(path), tombstones.takes_line) if tombstones else Ready(hidden, 0)
 
 
-LINES: Final = Form(JSON_LINES, b"", whole_lines, _show)
+LINES: Final = Form(JSON_LINES, b"", whole_lines, _ready)

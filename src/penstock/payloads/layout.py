@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,15 +36,20 @@ class Partition(NamedTuple):
     hour: int
     """Hours since the epoch, UTC."""
 
-    @classmethod
-    def of(cls, record: PayloadRecord) -> "Partition":
-        """Return where a record belongs."""
-        return cls(record.model, record.version or NO_VERSION, record.timestamp_us // _US_PER_HOUR)
+    @staticmethod
+    def of(record: PayloadRecord) -> "Partition":
+        """Return where a record belongs; of records that belong together, one and the same."""
+        return _partition(record.model, record.version, record.timestamp_us // _US_PER_HOUR)
 
     def folder(self, root: Path) -> Path:
         """Return the directory, in the form that query engines know as hive partitions."""
         at = datetime.fromtimestamp(self.hour * 3600, UTC)
         return root / f"model={self.model}" / f"version={self.version}" / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
+
+
+@lru_cache(1024)
+def _partition(model: str, version: str, hour: int) -> Partition:
+    return Partition(model, version or NO_VERSION, hour)
 
 
 def named_in(path: Path) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from typing import BinaryIO
 
 import orjson
 
+from penstock.payloads.finishing import finish
 from penstock.payloads.form import Form
 from penstock.payloads.layout import FOLDERS, OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
 from penstock.payloads.reading import row_count
-from penstock.payloads.tombstones import finishing
 
 _log = logging.getLogger(__name__)
 Heard = Callable[[Path, int, int], object]
@@ -61,8 +61,7 @@ def _finished(path: Path, file: BinaryIO, form: Form, listed: Path) -> bool:
         return False
     file.truncate(size)
     os.fsync(file.fileno())
-    with finishing(listed) as tombstones:
-        form.show(path, sealed_path(path), tombstones)
+    finish(form, path, sealed_path(path), listed)
     sync_directory(path.parent)
     _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
     return sealed_path(path).exists()

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
+from penstock.payloads.finishing import finish
 from penstock.payloads.form import Form
 from penstock.payloads.layout import bad_path, open_path
-from penstock.payloads.tombstones import finishing
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
@@ -74,8 +74,7 @@ class OpenFile:
             self.abandon()
             hidden.replace(bad_path(self.path))
             raise
-        with finishing(self._listed) as tombstones:
-            gone = self._form.show(hidden, self.path, tombstones)
+        gone = finish(self._form, hidden, self.path, self._listed)
         self.abandon()  # not before: nobody else may take it for a leftover
         sync_directory(self.path.parent)
         return gone

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from penstock.domain.records import SCHEMA_VERSION, PayloadRecord
 from penstock.domain.tensor import Array, Tensor
-from penstock.payloads.json_rows import _bytes_of
+from penstock.payloads.json_cells import bytes_of
 
 RAW: Final = "raw"
 TEXT: Final = "text"
@@ -85,7 +85,7 @@ def _cells(rows: Sequence[Sequence[Tensor]]) -> pa.Array:
             _values(name, kind, fields, arrays) if name in there else pa.nulls(len(tensors), pa.list_(kind))
             for name, kind in VALUES.items()
         ),
-        pa.array([_bytes_of(array) if field == RAW else None for field, array in zip(fields, arrays, strict=True)], pa.binary()),
+        pa.array([bytes_of(array) if field == RAW else None for field, array in zip(fields, arrays, strict=True)], pa.binary()),
     ]
     return pa.ListArray.from_arrays(_offsets(map(len, rows)), pa.StructArray.from_arrays(columns, fields=_CELL), type=_CELLS)
 

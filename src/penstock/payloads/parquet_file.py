@@ -12,7 +12,7 @@ from penstock.payloads.form import Form
 from penstock.payloads.frames import framed, frames, whole_frames
 from penstock.payloads.layout import OPEN, PARQUET, named_in
 from penstock.payloads.parquet_batch import SCHEMA
-from penstock.payloads.rewriting import DRAFT, draft_of
+from penstock.payloads.rewriting import Ready, draft_of, replace, seal_draft
 from penstock.payloads.tombstones import Tombstones, timestamp
 
 _GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -20,6 +20,8 @@ _GROUP_BYTES: Final = 16 * 1024 * 1024
 _ROWS: Final = 1024
 _TIME: Final = "timestamp"
 _SUBJECT: Final = "subject"
+OF_REQUESTS: Final = ["request_id", _TIME, _SUBJECT]
+"""What tells whose rows are whose."""
 _OWN: Final = {"request_id", "trace_id", _SUBJECT}
 """Texts that each row has its own of."""
 _NAMES: Final = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name not in _OWN]
@@ -38,26 +40,23 @@ def frame_of(batch: pa.RecordBatch) -> bytes:
     return framed(memoryview(batch.serialize()))
 
 
-def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a file that is sealed, or being written. Raises `OSError`, and ValueError for what is damaged."""
+def batches_of(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a file that is sealed, with these columns at least, or being written.
+
+    Raises `OSError`, and ValueError for what is damaged.
+    """
     if path.name.endswith(OPEN):
         with path.open("rb") as file:
             yield from _appended(file)[1]
     else:
         with pq.ParquetFile(path) as parquet:
-            yield from parquet.iter_batches(batch_size=_ROWS)
+            yield from parquet.iter_batches(batch_size=_ROWS, columns=columns)
 
 
-def convert(hidden: Path, path: Path, tombstones: Tombstones) -> int:
-    """Write what was appended to one file as Parquet into another, which appears whole or not at all; the first is gone then.
-
-    Rows that are to go do not appear; returns how many these were.
-    """
-    draft = path.with_name(f".{path.name}{DRAFT}")  # not of this process alone: whoever comes after a kill writes it anew
+def convert(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
+    """Return what was appended to one file as Parquet in another, which is to have the name `path`, without the rows that are to go."""
     with hidden.open("rb") as file:
-        gone = _written(*_appended(file), path, draft, tombstones)
-    hidden.unlink()
-    return gone
+        return _written(*_appended(file), path, seal_draft(path), tombstones)
 
 
 def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> int:
@@ -66,10 +65,10 @@ def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> in
     Raises `OSError`, and ValueError for what is damaged; the file is as it was then.
     """
     with pq.ParquetFile(path) as parquet:
-        gone = sum(_gone(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
+        gone = sum(going(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
         if gone and not dry_run:
-            age = path.stat()
-            _written(parquet.schema_arrow, parquet.iter_batches(batch_size=_ROWS), path, draft_of(path), tombstones, age)
+            rows, draft, age = parquet.iter_batches(batch_size=_ROWS), draft_of(path), path.stat()
+            replace(path, _written(parquet.schema_arrow, rows, path, draft, tombstones, age))
     return gone
 
 
@@ -80,8 +79,8 @@ def _written(  # noqa: PLR0917
     draft: Path,
     tombstones: Tombstones,
     age: os.stat_result | None = None,
-) -> int:
-    """Have a file hold the rows of batches that are not to go, and be gone without any; returns how many go."""
+) -> Ready:
+    """Have a draft hold the rows of batches that are not to go, for a file of that path."""
     os.close(os.open(draft, _NEW, 0o600))
     before = after = 0
     try:
@@ -92,21 +91,20 @@ def _written(  # noqa: PLR0917
                 after += table.num_rows
                 writer.write_table(table)
         _sync(draft, age)
-        if after:
-            draft.replace(path)
-        else:
-            path.unlink(missing_ok=True)
-    finally:
+    except BaseException:
         draft.unlink(missing_ok=True)
-    return before - after
+        raise
+    if not after:
+        draft.unlink(missing_ok=True)
+    return Ready(draft if after else None, before - after)
 
 
 def _staying(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> pa.RecordBatch:
-    gone = _gone(batch, path, tombstones) if tombstones else []
+    gone = going(batch, path, tombstones) if tombstones else []
     return batch.filter(pa.array([not goes for goes in gone])) if any(gone) else batch
 
 
-def _gone(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> list[bool]:
+def going(batch: pa.RecordBatch, path: Path, tombstones: Tombstones) -> list[bool]:
     """Tell of each row whether it is to go."""
     model, version = named_in(path)
     rows = zip(batch.column(_SUBJECT).to_pylist(), batch.column(_TIME).to_pylist(), strict=True)

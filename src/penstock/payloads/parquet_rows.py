@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.layout import NO_VERSION, named_in
 from penstock.payloads.parquet_batch import FIELD_OF, RAW, TEXT, VALUES
-from penstock.payloads.parquet_file import batches_of, take_out
+from penstock.payloads.parquet_file import OF_REQUESTS, batches_of, going, take_out
 from penstock.payloads.row import Row, UnreadableRow
 from penstock.payloads.tombstones import Tombstones
 
@@ -35,6 +35,14 @@ def take_out_of_parquet(path: Path, tombstones: Tombstones, *, dry_run: bool) ->
         raise UnreadableRow(f"{path}: {error}") from error
 
 
+def requests_in_parquet(path: Path, tombstones: Tombstones) -> Iterator[tuple[str, str]]:
+    """Yield model and request id of the rows of a file that are to go. Raises `UnreadableRow`, `OSError`."""
+    model, _ = named_in(path)
+    for batch in _batches(path, OF_REQUESTS):
+        gone = going(batch, path, tombstones)
+        yield from ((model, name) for name, goes in zip(batch.column("request_id").to_pylist(), gone, strict=True) if goes)
+
+
 def rows_of_parquet(path: Path) -> Iterator[Row]:
     """Yield the rows of a file that is sealed, or being written. Raises `UnreadableRow`, `OSError`."""
     for batch in _batches(path):
@@ -52,9 +60,9 @@ def last_rows_of_parquet(path: Path, most: int) -> list[Row]:
     return rows[-most:] if most else []
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     try:
-        yield from batches_of(path)
+        yield from batches_of(path, columns)
     except ValueError as error:  # pyarrow's own among them
         raise UnreadableRow(f"{path}: {error}") from error
 

@@ -1,6 +1,7 @@
 """Recorded payloads as they are read back: files, rows, tensors."""
 
 import base64
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from penstock.domain.tensor import DATATYPES, Array
 from penstock.payloads.feedback_record import FOLDER
 from penstock.payloads.layout import JSON_LINES, OPEN, PARQUET, SUFFIXES
 from penstock.payloads.row import Row, UnreadableRow
+from penstock.payloads.tombstones import Tombstones
 
 _LENGTH: Final = struct.Struct("<I")
 _BLOCK: Final = 256 * 1024
@@ -79,6 +81,18 @@ def rows_of(path: Path) -> Iterator[Row]:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError as error:
                 raise UnreadableRow(f"{path}, line {number}: {error}") from error
+
+
+def requests_in(path: Path, tombstones: Tombstones) -> Iterator[tuple[str, str]]:
+    """Yield model and request id of the rows of a file that are to go. Raises `UnreadableRow`, `OSError`."""
+    if PARQUET in path.suffixes:
+        yield from tables().requests_in_parquet(path, tombstones)
+        return
+    with path.open("rb") as file:
+        for line in filter(tombstones.takes_line, file):
+            with contextlib.suppress(orjson.JSONDecodeError, KeyError):  # what is no row
+                row = orjson.loads(line)
+                yield row["model"], row["request_id"]
 
 
 def last_rows(path: Path, most: int) -> list[Row]:

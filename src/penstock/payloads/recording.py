@@ -108,8 +108,8 @@ class Recording:
             return
         if waits:
             self._undecided.hold(ticket.request, offer, waits, self._put)
-        else:
-            self._put(offer)
+        elif self._intake.put(offer):
+            self._wake()
 
     def _fraction(self, ticket: Ticket) -> float:
         try:
@@ -135,15 +135,11 @@ class Recording:
 
     def _lose(self, reason: str, fraction: float) -> None:
         if fraction:
-            self._intake.accepted += 1
-            self._intake.dropped[reason] += 1
+            self._intake.lose(reason)
 
     def _put(self, offer: Offer) -> None:
-        self._intake.accepted += 1
-        if self._intake.has_room(offer.size_bytes):
-            self._intake.put(offer)
-            if self._intake.is_ample:
-                self._wake()
+        if self._intake.put(offer):
+            self._wake()
 
     def _offer(self, ticket: Ticket, status: str, fraction: float) -> Offer:
         request, response, error = ticket.request, ticket.response, "" if ticket.error is None else ticket.error.message
@@ -154,7 +150,7 @@ class Recording:
             subject, inputs, outputs = self._private(ticket, inputs, outputs)
         if self._redaction.active:  # messages quote what they complain of
             request, error = replace(request, inputs=[]), ""
-        size = _OVERHEAD_BYTES + (held_bytes(inputs) if inputs else 0) + (held_bytes(outputs) if outputs else 0)
+        size = _OVERHEAD_BYTES + held_bytes(inputs) + held_bytes(outputs)
         lease = ticket.lease
         identity, alias = (None, "") if lease is None else (lease.identity, self._alias_of(ticket))
         rows = 0 if response is None else response.batch_rows

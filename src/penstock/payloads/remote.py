@@ -1,7 +1,6 @@
 """A sink whose rows go elsewhere: kept on the disk until their destination has confirmed them."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from pathlib import Path
@@ -12,8 +11,9 @@ from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Courier, Errand, NotDelivered
 from penstock.payloads.deletion_news import DeletionNews
+from penstock.payloads.encoding import encoded
 from penstock.payloads.file_set import loss_of
-from penstock.payloads.json_rows import line_of
+from penstock.payloads.json_rows import lines_of as json_rows
 from penstock.payloads.sink import SinkFailed, Tally
 from penstock.payloads.spool import Spool, keep, lines_of
 from penstock.payloads.tombstones import Tombstones
@@ -83,7 +83,7 @@ class RemoteSink:
     def write(self, records: Sequence[PayloadRecord], tally: Tally) -> None:
         """Keep records; raises `SinkFailed` for what the disk, or JSON, did not take."""
         reasons: set[str] = set()
-        for lines in _pieces(_encoded(records, tally.lost)):
+        for lines in _pieces(encoded(records, json_rows, tally.lost)):
             try:
                 self._spool.put(lines)
             except OSError as error:
@@ -186,16 +186,7 @@ class RemoteSink:
             self._block = None
 
 
-def _encoded(records: Sequence[PayloadRecord], lost: Counter[str]) -> Iterator[bytes]:
-    for record in records:
-        try:
-            yield line_of(record)
-        except Exception:  # one record that cannot be written must not cost the others theirs
-            lost["encode"] += 1
-            _log.exception("a record of model %s cannot be written as JSON", record.model)
-
-
-def _pieces(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+def _pieces(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Yield lines in portions that may be held in memory again when they are sent."""
     piece: list[bytes] = []
     size = 0

@@ -3,10 +3,19 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 DRAFT: Final = ".draft"
 """The end of the name of a file that is being rewritten; it begins with a dot."""
+
+
+class Ready(NamedTuple):
+    """What is to have a file's name."""
+
+    path: Path | None
+    """None if no row is left."""
+    gone: int
+    """Rows that are not in it any more."""
 
 
 def rewrite(path: Path, goes: Callable[[bytes], bool]) -> int:
@@ -15,26 +24,45 @@ def rewrite(path: Path, goes: Callable[[bytes], bool]) -> int:
     The file keeps its age, by which it is removed one day. Its directory is left for the caller to sync. Blocks; raises `OSError`, and the
     file is as it was.
     """
+    draft = draft_of(path)
+    try:
+        ready = without(path, draft, goes)
+        replace(path, ready)
+    finally:
+        draft.unlink(missing_ok=True)
+    return ready.gone
+
+
+def without(path: Path, draft: Path, goes: Callable[[bytes], bool]) -> Ready:
+    """Return what a file is to be without lines: a draft if any go, else the file itself. The file stays. Blocks; raises `OSError`."""
     with path.open("rb") as file:
         gone = sum(map(goes, file))
         if not gone:
-            return 0
-        draft = draft_of(path)
-        try:
-            file.seek(0)
-            _write(draft, (line for line in file if not goes(line)), os.fstat(file.fileno()))
-            if draft.stat().st_size:
-                draft.replace(path)
-            else:
-                path.unlink()
-        finally:
-            draft.unlink(missing_ok=True)
-    return gone
+            return Ready(path, 0)
+        file.seek(0)
+        _write(draft, (line for line in file if not goes(line)), os.fstat(file.fileno()))
+    if draft.stat().st_size:
+        return Ready(draft, gone)
+    draft.unlink()
+    return Ready(None, gone)
+
+
+def replace(path: Path, ready: Ready) -> None:
+    """Have what is ready under a name, or nothing if no row is left. Raises `OSError`."""
+    if ready.path is None:
+        path.unlink(missing_ok=True)
+    else:
+        ready.path.replace(path)
 
 
 def draft_of(path: Path) -> Path:
     """Return where a file is rewritten."""
     return path.with_name(f".{path.name.removeprefix('.')}.{os.getpid()}{DRAFT}")
+
+
+def seal_draft(path: Path) -> Path:
+    """Return where a file is made ready for its name: not of this process alone, so that whoever comes after a kill writes it anew."""
+    return path.with_name(f".{path.name}{DRAFT}")
 
 
 def _write(draft: Path, lines: Iterable[bytes], like: os.stat_result) -> None:

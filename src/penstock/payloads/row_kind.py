@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+from penstock.payloads.encoding import Lines
 from penstock.payloads.feedback_record import FOLDERS as FEEDBACK_FOLDERS
-from penstock.payloads.feedback_record import FeedbackPartition, feedback_line
-from penstock.payloads.json_rows import line_of
+from penstock.payloads.feedback_record import FeedbackPartition, feedback_lines
+from penstock.payloads.json_rows import lines_of
 from penstock.payloads.layout import FOLDERS, Partition
 
 
@@ -33,8 +34,8 @@ class RowKind(NamedTuple):
     folders: str
     """The pattern of what lies between the directory and the files."""
     place: Callable[[Any], Place]
-    line: Callable[[Any], bytes]
+    lines: Lines
 
 
-PAYLOADS: Final = RowKind(FOLDERS, Partition.of, line_of)
-FEEDBACK: Final = RowKind(FEEDBACK_FOLDERS, FeedbackPartition.of, feedback_line)
+PAYLOADS: Final = RowKind(FOLDERS, Partition.of, lines_of)
+FEEDBACK: Final = RowKind(FEEDBACK_FOLDERS, FeedbackPartition.of, feedback_lines)

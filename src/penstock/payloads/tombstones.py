@@ -33,12 +33,16 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of predictions that ended earlier go; in the form of their column `timestamp`."""
     model: str = ANY
     version: str = ANY
+    requests: frozenset[str] = frozenset()
+    """Of what was said of predictions that are gone: their request ids."""
 
     def takes(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row is to go."""
         if self.model not in {ANY, row["model"]} or self.version not in {ANY, row["version"] or "none"}:
             return False
-        return str(row["timestamp"]) < self.before and not self.subjects.isdisjoint(str(row.get("subject", "")).split())
+        if str(row["timestamp"]) >= self.before:
+            return False
+        return row.get("request_id") in self.requests or not self.subjects.isdisjoint(str(row.get("subject", "")).split())
 
 
 class Tombstones:
@@ -47,6 +51,7 @@ class Tombstones:
     def __init__(self, stones: Iterable[Tombstone]) -> None:
         self._stones: Final = tuple(stones)
         self._subjects: Final = {subject.encode() for stone in self._stones for subject in stone.subjects}
+        self._has_requests: Final = any(stone.requests for stone in self._stones)
 
     @classmethod
     def of(cls, root: Path) -> Self:
@@ -62,16 +67,17 @@ class Tombstones:
 
     def takes(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row is to go."""
-        return not self.leaves(str(row.get("subject", "")).encode()) and any(stone.takes(row) for stone in self._stones)
+        known = self._has_requests or not self.leaves(str(row.get("subject", "")).encode())
+        return known and any(stone.takes(row) for stone in self._stones)
 
     def leaves(self, subject: bytes) -> bool:
         """Tell whether no row of these subjects, a space between them, is to go."""
         return self._subjects.isdisjoint(subject.split())
 
     def takes_line(self, line: bytes) -> bool:
-        """Tell whether a line of a file is to go; one that is no row goes if it names a subject that does."""
+        """Tell whether a line of a file is to go; one that is no row goes if nothing tells that it stays."""
         start = line.find(_MARK) + len(_MARK)
-        if start < len(_MARK) or self.leaves(line[start : line.find(b'"', start)]):
+        if not self._has_requests and (start < len(_MARK) or self.leaves(line[start : line.find(b'"', start)])):
             return False
         try:
             return self.takes(orjson.loads(line))
@@ -79,13 +85,13 @@ class Tombstones:
             return True
 
 
-def write_down(root: Path, stone: Tombstone) -> None:
+def write_down(root: Path, stone: Tombstone, folders: str = FOLDERS) -> None:
     """Add a deletion; from when this returns no file appears that holds its rows. Raises `OSError`.
 
     One at a time: what killed ones have left is removed, since nobody rewrites a file now.
     """
     with _locked(root), os.fdopen(os.open(root / LIST, _APPEND, 0o600), "ab") as file:
-        for draft in root.glob(f"{FOLDERS}/.*{DRAFT}"):
+        for draft in root.glob(f"{folders}/.*{DRAFT}"):
             draft.unlink(missing_ok=True)
         file.write(b"\n" + msgspec.json.encode(stone) + b"\n")  # a torn line before it ends here
         file.flush()
@@ -100,6 +106,15 @@ def finishing(root: Path) -> Iterator[Tombstones]:
     """
     with _locked(root):
         yield Tombstones.of(root)
+
+
+def state_of(root: Path) -> tuple[int, int] | None:
+    """Return what changes with every deletion that is written down; None before the first. Costs microseconds; raises `OSError`."""
+    try:
+        stat = (root / LIST).stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size  # nothing but appends change it
 
 
 def time_of(text: str) -> datetime:

@@ -9,14 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from penstock.domain.clock import monotonic
-from penstock.domain.records import PayloadRecord
 from penstock.domain.start import StartError
 from penstock.payloads.backlog import Backlog
-from penstock.payloads.intake import Intake
-from penstock.payloads.offer import Offer
+from penstock.payloads.intake import Intake, Offered
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.sink import Sink, SinkFailed, Tally
 
@@ -31,10 +29,10 @@ _NO_BACKLOG: Final = Backlog()
 class Writer:
     """One sink, its queue and its thread. What is not said to be the thread's is the event loop's."""
 
-    def __init__(self, name: str, make: Callable[[], Sink], options: PayloadOptions) -> None:
-        """`make` is called on the thread, again while it fails."""
+    def __init__(self, name: str, make: Callable[[], Sink], options: PayloadOptions, intake: Intake | None = None) -> None:
+        """`make` is called on the thread, again while it fails; without an `intake` the options say how large it is."""
         self.name: Final = name
-        self.intake: Final = Intake(options.max_bytes)
+        self.intake: Final = Intake(options.max_bytes) if intake is None else intake
         self._make = make
         self._sink: Sink | None = None
         self._taken = 0
@@ -79,7 +77,7 @@ class Writer:
     def start(self) -> None:
         """Begin to write."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="penstock-payloads", daemon=True)
+            self._thread = threading.Thread(target=self._work, name=f"penstock-{self.name}", daemon=True)
             self._thread.start()
 
     def hurry(self) -> None:
@@ -98,7 +96,7 @@ class Writer:
             self._thread.join(within_s)
             self._given_up = self._thread.is_alive()
         if left := self.dropped.get("shutdown", 0):
-            _log.error("%d recorded predictions could not be written to %s in time", left, self.name)
+            _log.error("%d rows could not be written to %s in time", left, self.name)
 
     def _work(self) -> None:
         while not self._stopping:
@@ -113,12 +111,14 @@ class Writer:
         """Write what waits by now: more may always come, and the sink has to be asked in between."""
         if self._sink is None:
             self._ask(self._open)
-        for _ in range(0, len(self.intake), _BLOCK):
-            if self._given_up:
-                return
+        left = len(self.intake)
+        while left > 0 and not self._given_up:
             offers = self.intake.take(_BLOCK)
             self._write(offers)
             self.intake.give_back(offers)
+            left -= len(offers)
+        if self._given_up:
+            return
         if self._sink is not None:
             self._ask(self._sink.flush)
 
@@ -128,7 +128,7 @@ class Writer:
         except (StartError, OSError) as error:
             raise SinkFailed(str(error)) from error
 
-    def _write(self, offers: list[Offer]) -> None:
+    def _write(self, offers: list[Offered]) -> None:
         records = self._records(offers)
         tally, sink = Tally(), self._sink
         if sink is None:
@@ -139,16 +139,16 @@ class Writer:
         self._lost.update(+tally.lost)
         self._taken += tally.written
 
-    def _records(self, offers: list[Offer]) -> list[PayloadRecord]:
-        """Return what may be written; what cannot be redacted is not."""
+    def _records(self, offers: list[Offered]) -> list[Any]:
+        """Return the rows of offers; what cannot be made a row is lost."""
         epoch_ns = time.time_ns() - monotonic()
         records = []
         for offer in offers:
             try:
                 records.append(offer.record(epoch_ns, self._headers))
             except Exception:
-                self._lost["redaction"] += 1
-                _log.error("a prediction of %s cannot be redacted, so it is not recorded", offer.request.model)
+                self._lost["fault"] += 1
+                _log.exception("a row for %s cannot be made, for a reason of ours", self.name)
         return records
 
     def _ask(self, act: Callable[[], None]) -> None:
@@ -159,6 +159,6 @@ class Writer:
             now_s = time.monotonic()
             if now_s - self._told_s >= _QUIET_S:
                 self._told_s = now_s
-                _log.warning("payloads are not recorded: %s; predictions go on, what is lost is counted", failure)
+                _log.warning("%s takes no rows: %s; predictions go on, what is lost is counted", self.name, failure)
         except Exception:
-            _log.exception("payloads cannot be recorded for a reason of ours")
+            _log.exception("rows cannot be written to %s for a reason of ours", self.name)

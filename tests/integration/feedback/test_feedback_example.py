@@ -3,18 +3,37 @@
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
+
+import pytest
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "monitoring" / "watch_digits.py"
 
 
-def test_the_example_shows_that_both_versions_are_right_less_often() -> None:
-    """All feedback finds its prediction, and accuracy falls from one kind of images to the other."""
-    ended = subprocess.run([sys.executable, str(SCRIPT), "--images", "60"], capture_output=True, text=True, timeout=100, check=False)
+def ran(images: int, *options: str) -> str:
+    """Return what the script prints."""
+    command = [sys.executable, str(SCRIPT), "--images", str(images), *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count(f"feedback: {images} joined, 0 refused") == 2
+    return ended.stdout
 
-    assert ended.stdout.count("feedback: 60 joined, 0 refused") == 2
-    found = re.findall(r"version (\d) (\w+) +\d+ rows .* accuracy ([\d.]+)", ended.stdout)
+
+def test_the_example_shows_that_both_versions_are_right_less_often(tmp_path: Path) -> None:
+    """All feedback finds its prediction, and accuracy falls from one kind of images to the other, in the picture too."""
+    printed = ran(60, "--picture", str(tmp_path / "x.svg"))
+
+    found = re.findall(r"version (\d) (\w+) +\d+ rows .* accuracy ([\d.]+)", printed)
     before, after = ({(version, arm): float(figure) for version, arm, figure in part} for part in (found[:2], found[2:]))
     assert before.keys() == after.keys() == {("1", "stable"), ("2", "challenger")}
     assert before["1", "stable"] > after["1", "stable"]
+    assert len(ET.parse(tmp_path / "x.svg").getroot().findall("{*}rect")) == 8
+
+
+@pytest.mark.slow
+def test_the_example_shows_that_most_features_of_both_versions_drift() -> None:
+    """As soon as a version has answered enough of either kind."""
+    drifting = re.findall(r"version (\d) drift: (\d+) of 75 features", ran(400).partition("dirty glass")[2])
+    assert [version for version, _ in drifting] == ["1", "2"]
+    assert all(int(features) > 30 for _, features in drifting)

@@ -87,6 +87,22 @@ def test_reference_is_made_of_a_sample_in_any_form(run: Run, form: str) -> None:
     assert run("verify", "m").exit_code == 0
 
 
+def test_columns_are_called_as_a_server_calls_them_by_the_lineage(run: Run, tmp_path: Path) -> None:
+    """So that a rule for a column by that name holds for the reference too."""
+    candidate = candidate_of(tmp_path / "build" / "m" / "1", "model.onnx", lambda _total: nullcontext(lambda _bytes: None))
+    labels = Labels(INPUTS, OUTPUTS, lineage={"columns.X": "age,income"})
+    publish(DirectoryPublisher(tmp_path / "registry"), "m", candidate, labels, lambda _bytes: None)
+    Path("registry/m/model.toml").write_text('[payloads.redact]\nincome = "drop"\n')
+
+    result = run("reference", "m:2", "--from", sample("csv"))
+
+    assert result.exit_code == 0, result.output
+    inputs = VersionReference.decode(Path("registry/m/2/reference.json").read_bytes()).inputs
+    assert inputs is not None
+    assert "X" not in {feature.name.partition(".")[0] for feature in inputs.features}
+    assert "X is not watched" in result.stdout
+
+
 def test_what_is_not_watched_is_told(run: Run) -> None:
     """Features that the sample lacks, and inputs that must not be looked at."""
     Path("registry/m/model.toml").write_text('[payloads.redact]\nland = "hash"\n')

@@ -200,7 +200,7 @@ def test_nothing_is_written_where_no_feedback_is_wanted(tmp_path: Path) -> None:
     site.feedback.follow("m", FeedbackOptions(), {})
     site.log.start()
 
-    assert (site.log._writer, list(tmp_path.iterdir())) == (None, [])
+    assert (site.log._writer._thread, list(tmp_path.iterdir())) == (None, [])
 
 
 def test_files_go_when_they_are_too_old(tmp_path: Path) -> None:

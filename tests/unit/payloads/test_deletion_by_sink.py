@@ -110,6 +110,25 @@ def test_a_file_that_is_being_written_loses_the_rows_before_it_has_a_name(root, 
     assert not [path for path in root.rglob(".*") if path.name.startswith((".2", "..")) and path.is_file()]
 
 
+def test_a_deletion_that_comes_while_a_file_is_made_ready_does_not_wait_and_is_heeded(root, form):
+    """What was made ready is made again, without the rows."""
+    make, kind = form
+    sink = write(make(root, PayloadOptions()), root, ("a", "ann"), ("b", "bob"))
+    made = []
+
+    def ready(hidden, path, tombstones):
+        made.append(kind.ready(hidden, path, tombstones))
+        if len(made) == 1:
+            delete(root)  # would wait for ever if the list were locked
+        return made[-1]
+
+    ((_, file),) = sink._files._open.values()
+    file._form = kind._replace(ready=ready)
+    sink.close()
+    assert (left(root), [each.gone for each in made]) == (["b"], [0, 1])
+    assert not list(root.rglob("*.draft"))
+
+
 def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished(root, form):
     """By its successor, who tells how many rows there are."""
     make, kind = form

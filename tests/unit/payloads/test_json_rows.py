@@ -4,9 +4,10 @@ import numpy as np
 import orjson
 import pytest
 from predictions import record
+from tensors import same, tensors
 
 from penstock.domain.tensor import DATATYPES, Tensor
-from penstock.payloads.json_rows import line_of
+from penstock.payloads.json_rows import line_of, lines_of
 from penstock.payloads.reading import array_of
 
 RANDOM = np.random.default_rng(3)
@@ -78,3 +79,26 @@ def test_a_line_has_the_columns_of_the_record():
     row = orjson.loads(line_of(record()))
     assert row.keys() == {"schema_version", "timestamp", *record()._fields} - {"timestamp_us"}
     assert row["timestamp"] == "2023-11-14T22:13:20.000000Z"
+
+
+def test_rows_that_are_written_together_are_read_back_bit_by_bit_however_they_differ():
+    """Alike or not: some hold what JSON lacks, some are large, some have several tensors, or none."""
+    nan, large = np.array([[np.nan, 1.0]], np.float32), RANDOM.normal(size=(2, 1000)).astype(np.float32)
+    plain = [Tensor("X", DATATYPES["FP32"], RANDOM.normal(size=(1, 2)).astype(np.float32)) for _ in range(5)]
+    odd = [Tensor("X", DATATYPES["FP32"], array) for array in (nan, large)]
+    sent = [*([each] for each in plain), list(tensors()), [], [odd[0]], *([each] for each in plain), odd, [plain[0], odd[1]]]
+    lines = lines_of([record(inputs, inputs[::-1], request_id=f'"{number}]') for number, inputs in enumerate(sent)])
+    rows = [orjson.loads(line) for line in lines]
+    for number, (row, inputs) in enumerate(zip(rows, sent, strict=True)):
+        assert row["request_id"] == f'"{number}]'
+        for side, expected in (("inputs", inputs), ("outputs", inputs[::-1])):
+            assert [cell["name"] for cell in row[side]] == [each.name for each in expected]
+            assert all(same(array_of(cell), each.array) for cell, each in zip(row[side], expected, strict=True))
+
+
+@pytest.mark.parametrize("wire", [wire for wire in CASES if wire != "BYTES"])
+def test_a_block_of_rows_says_what_its_rows_say_one_by_one(wire):
+    """Whatever the datatype."""
+    array = CASES[wire]
+    records = [record([Tensor("X", DATATYPES[wire], array[place : place + 3])]) for place in range(len(array) - 3)]
+    assert lines_of(records) == list(map(line_of, records))

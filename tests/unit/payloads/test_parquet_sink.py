@@ -13,16 +13,16 @@ from predictions import record, tensor
 from tensors import same, tensors
 
 from penstock.payloads import duck, parquet_file
+from penstock.payloads.finishing import finish
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.layout import BAD, OPEN
 from penstock.payloads.leftovers import repair
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.parquet_file import TABLES, convert
+from penstock.payloads.parquet_file import TABLES
 from penstock.payloads.parquet_sink import ParquetSink
 from penstock.payloads.reading import array_of, last_rows, open_files, row_count, rows_of, sealed_files
 from penstock.payloads.row import UnreadableRow
 from penstock.payloads.sink import SinkFailed, Tally
-from penstock.payloads.tombstones import Tombstones
 
 
 def sink_of(root, clock=lambda: 0, **options):
@@ -237,7 +237,7 @@ def test_many_rows_become_few_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_file, "_GROUP_BYTES", 60_000)
     hidden = killed(tmp_path, *(record([tensor("X", np.zeros((1, 100)))], request_id=str(number)) for number in range(200)))
     path = hidden.with_name("x.parquet")
-    convert(hidden, path, Tombstones(()))
+    finish(TABLES, hidden, path, tmp_path)
     assert 1 < parquet_file.pq.read_metadata(path).num_row_groups < 10
     assert ids([path]) == [str(number) for number in range(200)]
 

@@ -154,7 +154,7 @@ def test_a_server_that_stops_does_not_wait_for_a_sink_that_hangs_and_counts_what
     offer(ended("second"), "OK")
     recorder.close(0.01)
     assert (writer.dropped, writer.waiting) == ({"shutdown": 2}, 0)
-    assert "2 recorded predictions could not be written to jsonl in time" in caplog.text
+    assert "2 rows could not be written to jsonl in time" in caplog.text
     sink.free.set()
     writer.join(PATIENCE_S)
     assert writer.intake.accepted == 2 == balance(writer)
@@ -191,7 +191,7 @@ def test_rows_that_no_sink_can_be_made_for_are_counted_until_one_can(tmp_path, c
     offer(ended("late"), "OK")
     writer._turn()
     assert (writer.written, writer.dropped) == (1, {"unusable": 2})
-    assert caplog.text.count("payloads are not recorded: on purpose") == 1
+    assert caplog.text.count("jsonl takes no rows: on purpose") == 1
 
 
 def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, monkeypatch):
@@ -204,6 +204,19 @@ def test_a_record_that_cannot_be_redacted_is_dropped_and_not_written(tmp_path, m
     recorder.close(PATIENCE_S)
     assert (writer.dropped, sink.records) == ({"redaction": 1}, [])
     assert writer.intake.accepted == 1
+
+
+def test_a_row_that_cannot_be_made_is_a_fault_of_ours_and_costs_no_other(tmp_path, monkeypatch):
+    """It is not said that the settings could not be kept."""
+    sink = Kept()
+    _, writer, offer = house(sink, tmp_path)
+    monkeypatch.setattr("penstock.payloads.offer.trace_id_of", lambda traceparent: 1 / len(traceparent) and "t")
+    for traceparent in ("there", "", "there"):
+        ticket = ended("r")
+        ticket.request.traceparent = traceparent
+        offer(ticket, "OK")
+    writer._turn()
+    assert (writer.dropped, len(sink.records), writer.waiting) == ({"fault": 1}, 2, 0)
 
 
 def test_a_tensor_that_is_dropped_is_not_even_kept_in_memory(tmp_path):
