@@ -135,6 +135,12 @@ def _passed(since_ns: int, now_ns: int, seconds: float) -> bool:
 
 def watch_interval_s(options: GrpcOptions) -> float:
     """Return how often connections are looked at: what is due is done within an eighth of its time, or a second."""
-    times = (options.handshake_timeout_s, options.write_timeout_s, options.keepalive_s, options.keepalive_timeout_s)
+    times = (
+        options.handshake_timeout_s,
+        options.message_timeout_s,
+        options.write_timeout_s,
+        options.keepalive_s,
+        options.keepalive_timeout_s,
+    )
     ages = (options.max_connection_age_s, options.max_connection_age_grace_s) if options.max_connection_age_s else ()
     return min(1.0, max(0.02, min(*times, *ages) / 8))

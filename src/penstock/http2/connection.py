@@ -36,6 +36,13 @@ class ServerConnection(Controlled[H]):
         """Whether the client's preface is here."""
         return self._reader.greeted
 
+    @property
+    def unfinished(self) -> tuple[int, int] | None:
+        """What is half here of a frame or a field block, as a number of its own and the bytes of it; None between frames."""
+        if self._gathered is not None:
+            return -self._gathered[0], len(self._gathered[2])
+        return (self._reader.turns, held) if (held := self._reader.held_bytes) else None
+
     def receive(self, data: bytes) -> list[Event[H]]:
         """Take bytes of any number; returns what they bring."""
         events = self._events = []

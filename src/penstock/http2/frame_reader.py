@@ -25,6 +25,8 @@ class FrameReader:
         self.greeted = False
         """Whether the client's preface is here, its first SETTINGS included."""
         self._max_frame_bytes = max_frame_bytes
+        self.turns = 0
+        """Counts how often something was whole: as long as it stays, the same frame is awaited."""
         self._held = b""
         self._preface = frames.PREFACE
 
@@ -47,6 +49,13 @@ class FrameReader:
             at = start + size
             yield Frame(kind, flags, stream_id & _ID_BITS, data[start:at])
         self._held = data[at:]
+        if at:
+            self.turns += 1
+
+    @property
+    def held_bytes(self) -> int:
+        """What is here of a frame that is not whole."""
+        return len(self._held)
 
     def _preface_bytes(self, data: bytes) -> int:
         """Return how many bytes of the client's preface these are, and wait for the rest of it."""

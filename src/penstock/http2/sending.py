@@ -6,8 +6,8 @@ from penstock.http2 import frames
 from penstock.http2.allowance import Allowance
 from penstock.http2.errors import Code
 from penstock.http2.outbox import Outbox
-from penstock.http2.settings import Limits
-from penstock.http2.streams import Buffer, State, Step, Stream
+from penstock.http2.settings import SMALLEST_MAX_FRAME, Limits
+from penstock.http2.streams import RECEIVING, Buffer, State, Step, Stream
 from penstock.http2.windows import ReceiveWindow
 
 LEAVING: Final = b"leaving."
@@ -48,6 +48,16 @@ class Sending:
     def has_left(self) -> bool:
         """Whether the connection can be closed: it is over, or no stream is open or will be."""
         return self.is_over or (self._last_taken < frames.LARGEST_ID and not self._streams)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the window of the connection is all but shut, since what was received was not consumed."""
+        return self._window.left < SMALLEST_MAX_FRAME
+
+    def receives(self, stream_id: int) -> bool:
+        """Tell whether the peer has more to send on a stream."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.state in RECEIVING
 
     def output(self) -> list[Buffer]:
         """Return what is to be written now, and forget it."""
