@@ -10,6 +10,7 @@ from penstock.domain.clock import monotonic
 from penstock.domain.errors import Unavailable
 from penstock.grpc.alarm import Alarm
 from penstock.grpc.arrivals import Arrivals, Arriving
+from penstock.grpc.call import CallInfo
 from penstock.grpc.call_head import TOO_LONG, CallHead, head_of
 from penstock.grpc.methods import Methods
 from penstock.grpc.native_call import Call, RefusedCall, UnaryCall
@@ -115,7 +116,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         info = head.info
         if head.timeout_ns is not None:
-            info = info._replace(deadline_ns=monotonic() + head.timeout_ns)
+            info = CallInfo(info.metadata, monotonic() + head.timeout_ns, info.peer, info.caller)
         if head.unary is not None:
             self._calls[stream_id] = UnaryCall(self, stream_id, head.encoding, info, head.unary)
         elif head.stream is not None:
@@ -228,6 +229,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def begin_leaving(self) -> None:
         """Ask the client to go elsewhere; calls under way go on."""
+        self._patience.stir()
         self.http2.begin_leaving()
         self.flush_soon()
 
@@ -244,6 +246,8 @@ class GrpcConnection(asyncio.Protocol):
 
     def watch(self, now_ns: int) -> None:
         """Do what is due, and end what has taken too long."""
+        if self._patience.rests(now_ns):
+            return
         for stream_id, _ in self._arrivals.late(self._arriving(), now_ns):
             if stream_id in self._calls:
                 self._calls[stream_id].give_up()
@@ -269,6 +273,12 @@ class GrpcConnection(asyncio.Protocol):
     def greeted(self) -> bool:
         """Whether the client has said what it speaks."""
         return self.http2.greeted
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is half done, in either direction."""
+        http2 = self.http2
+        return not http2.greeted or http2.leaving or http2.open_streams > 0 or http2.unfinished is not None or self.unsent_bytes > 0
 
     @property
     def unsent_bytes(self) -> int:

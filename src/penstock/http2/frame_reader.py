@@ -1,7 +1,7 @@
 """Bytes to frames: the preface, lengths, and what is left over of a frame that is not whole yet (RFC 9113, sections 3.4 and 4)."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from penstock.http2 import frames
 from penstock.http2.errors import Code, ConnectionFault
@@ -9,13 +9,16 @@ from penstock.http2.errors import Code, ConnectionFault
 _ID_BITS: Final = 0x7FFFFFFF
 
 
-class Frame(NamedTuple):
+class Frame:
     """A whole frame."""
 
-    kind: int
-    flags: int
-    stream_id: int
-    payload: bytes
+    __slots__ = ("flags", "kind", "payload", "stream_id")
+
+    def __init__(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        self.kind: Final = kind
+        self.flags: Final = flags
+        self.stream_id: Final = stream_id
+        self.payload: Final = payload
 
 
 class FrameReader:
