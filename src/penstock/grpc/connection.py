@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 _FEW_PARTS: Final = 64
 _SMALL_BYTES: Final = 256 * 1024
 """Up to it, parts are joined: one write costs less than many, and copying little costs nothing."""
+_FRAME_BYTES: Final = 128 * 1024
+"""The largest frame that is taken: large messages come in fewer pieces, of which each costs some microseconds."""
 _BUFFER_BYTES: Final = 1 << 20
 """What may wait in the socket's buffer before no more is read from the client."""
 _SHUTTING_DOWN: Final = Unavailable("the server is shutting down; send further calls to another one")
@@ -288,4 +290,4 @@ class GrpcConnection(asyncio.Protocol):
 
 def limits_of(options: GrpcOptions) -> Limits:
     """Return what clients may do."""
-    return Limits(max_streams=options.max_streams, max_header_bytes=options.max_metadata_bytes)
+    return Limits(max_streams=options.max_streams, max_header_bytes=options.max_metadata_bytes, max_frame_bytes=_FRAME_BYTES)

@@ -9,9 +9,16 @@ from penstock.domain.errors import InvalidInput, TooLarge
 _PREFIX: Final = struct.Struct(">BL")
 """Whether the message is compressed, and its length."""
 PREFIX_BYTES: Final = _PREFIX.size
+COPIED_BYTES: Final = 64 * 1024
+"""Up to it, a message is copied to stand behind its prefix; a larger one costs less in a frame of its own."""
 _SMALL_BYTES: Final = 1024
 WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
 """How zlib is told of the encodings of messages; `identity` needs nothing."""
+
+
+def prefix(message: bytes) -> bytes:
+    """Return what stands before the message, uncompressed."""
+    return _PREFIX.pack(0, len(message))
 
 
 def prefixed(message: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from penstock.domain.errors import DeadlineExceeded, InvalidInput, PenstockError, Unimplemented
 from penstock.grpc.answers import OPENING, failure, trailers
 from penstock.grpc.call import CallInfo, Cancellable, Handler, Metadata, unexpected
-from penstock.grpc.messages import MessageReader, prefixed, whole
+from penstock.grpc.messages import COPIED_BYTES, MessageReader, prefix, prefixed, whole
 from penstock.http2.sending import Sending
 
 _log = logging.getLogger(__name__)
@@ -184,8 +184,18 @@ class UnaryCall(Call):
             return
         self.is_over = True
         self._work = None  # which knows this call: a cycle would wait for the garbage collector
-        self._carrier.http2.answer(self._stream_id, OPENING, prefixed(message), trailers(trailing))
+        if len(message) <= COPIED_BYTES:
+            self._carrier.http2.answer(self._stream_id, OPENING, prefixed(message), trailers(trailing))
+        else:
+            self._answer_large(message, trailers(trailing))
         self._carrier.end_call(self._stream_id)
+
+    def _answer_large(self, message: bytes, fields: bytes) -> None:
+        http2 = self._carrier.http2
+        http2.send_headers(self._stream_id, OPENING)
+        http2.send_data(self._stream_id, prefix(message))
+        http2.send_data(self._stream_id, message)
+        http2.send_trailers(self._stream_id, fields)
 
     def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:
         """End with the reason why there is no answer."""

@@ -9,7 +9,7 @@ from typing import Final
 from penstock.domain.errors import PenstockError
 from penstock.grpc.answers import OPENING, failure, trailers
 from penstock.grpc.call import CallInfo, Ended, StreamHandler, unexpected
-from penstock.grpc.messages import prefixed
+from penstock.grpc.messages import COPIED_BYTES, prefix, prefixed
 from penstock.grpc.native_call import COURTESY_S, Call, Carrier
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,11 @@ class StreamCall(Call):
         if not self._opened:
             self._opened = True
             http2.send_headers(self._stream_id, OPENING)
-        passed = http2.send_data(self._stream_id, prefixed(message))
+        if len(message) <= COPIED_BYTES:
+            passed = http2.send_data(self._stream_id, prefixed(message))
+        else:
+            http2.send_data(self._stream_id, prefix(message))
+            passed = http2.send_data(self._stream_id, message)
         if not self._carrier.sent(len(message)) or not passed:
             await self._carrier.writable(self._stream_id, passed=passed)
 

@@ -1,6 +1,7 @@
 """Bytes to frames: the preface, lengths, and what is left over of a frame that is not whole yet (RFC 9113, sections 3.4 and 4)."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from penstock.http2 import frames
@@ -34,11 +35,27 @@ class FrameReader:
         self._preface = frames.PREFACE
 
     def frames(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that are whole now, each padded as it came; raises `ConnectionFault`."""
-        if self._held:
-            data = self._held + data
-        at = self._preface_bytes(data) if self._preface else 0
-        end = len(data)
+        """Return the frames that are whole now, each padded as it came; they, too, raise `ConnectionFault`."""
+        start = self._preface_bytes(data) if self._preface else 0
+        if not self._held:
+            return self._frames_in(data, start)
+        # Only what belongs to the frame that is half here is copied behind it, not all that has come.
+        start = self._lacking_bytes(data)
+        first = self._frames_in(self._held + data[:start], 0)
+        return chain(first, self._frames_in(data, start)) if start < len(data) else first
+
+    def _lacking_bytes(self, data: bytes) -> int:
+        """Return how many of the bytes belong to the frame of which something is here."""
+        begin = self._held + data[: frames.HEAD_BYTES]
+        if len(begin) < frames.HEAD_BYTES:
+            return len(data)
+        high, low, *_ = frames.HEAD.unpack_from(begin)
+        lacking: int = frames.HEAD_BYTES + (high << 16 | low) - len(self._held)
+        return min(len(data), lacking)
+
+    def _frames_in(self, data: bytes, at: int) -> Iterator[Frame]:
+        """Yield the frames that begin there, and hold what is left."""
+        began, end = at, len(data)
         while end - at >= frames.HEAD_BYTES:
             high, low, kind, flags, stream_id = frames.HEAD.unpack_from(data, at)
             size = high << 16 | low
@@ -52,7 +69,7 @@ class FrameReader:
             at = start + size
             yield Frame(kind, flags, stream_id & _ID_BITS, data[start:at])
         self._held = data[at:]
-        if at:
+        if at > began:
             self.turns += 1
 
     @property
