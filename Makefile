@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 MLFLOW := .venv-mlflow
+NODE := .venv-node
 BIN := $(VENV)/bin
 NATIVE := build/native
 PIP := -m pip install --quiet --disable-pip-version-check
@@ -24,14 +25,14 @@ $(NATIVE)/.made: $(VENV)/.developed native/build.py $(shell find src -name '*.py
 
 # Two processes, since tests wait a lot, and each file in one of them, since its tests share servers. In the order of the directories:
 # the quick tests, which come last, fill what the slow ones leave.
-test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
+test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell command -v npm),$(NODE)/.made)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The suites that ask a server from outside, against what was compiled.
 test-native: native $(CLIENTS)/.made
 	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration/http tests/clients
 
-test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made
+test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell command -v npm),$(NODE)/.made)
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"
 
 test-gpu: $(VENV)/.developed
@@ -84,6 +85,11 @@ $(CLIENTS)/.made: requirements/clients.txt requirements/perf.txt
 	$(CLIENTS)/bin/python $(LOCKED) --upgrade --target $(CLIENTS)/perf -r requirements/perf.txt
 	touch $@
 
+# The client of Node's programs, where npm is there; without it, or without its registry, the tests with it are skipped.
+$(NODE)/.made: tests/clients/node/package-lock.json
+	-mkdir -p $(NODE) && cp tests/clients/node/package.json $< $(NODE) && \
+	  npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent --fetch-retries 1 --fetch-timeout 20000 && touch $@
+
 # MLflow's own server and client, against which the registry source of that name is tested; it needs other versions than ours.
 $(MLFLOW)/.made: requirements/mlflow.txt
 	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
@@ -91,4 +97,4 @@ $(MLFLOW)/.made: requirements/mlflow.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(MLFLOW) .venv-peers build dist
+	rm -rf $(VENV) $(CLIENTS) $(MLFLOW) $(NODE) .venv-peers build dist

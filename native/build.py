@@ -21,7 +21,10 @@ PATHS: Final = (
         f"domain/{name}.py"
         for name in ("batch", "buffers", "caller", "clock", "padded_batch", "request", "schema", "tensor", "tenant", "ticket")
     ),
-    *(f"grpc/{name}.py" for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "predictions")),
+    *(
+        f"grpc/{name}.py"
+        for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions")
+    ),
     *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "exchange", "fastpath", "framing", "head")),
     *(f"http/{name}.py" for name in ("json_data", "json_text", "output_forms", "plain_form")),
     *(

@@ -106,6 +106,8 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "max_metadata_bytes": _C_COUNT,
         "max_connections": COUNT,
         "handshake_timeout_s": _SECONDS,
+        "message_timeout_s": _SECONDS,
+        "min_message_bytes_per_s": COUNT,
         "write_timeout_s": _SECONDS,
         "keepalive_s": _SECONDS,
         "keepalive_timeout_s": _SECONDS,

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import logging
-import ssl
 from functools import partial
 from typing import Final, Protocol
 
-from penstock.domain.clock import NS_PER_S, monotonic
+from penstock.domain.clock import monotonic
 from penstock.domain.errors import Unavailable
+from penstock.grpc.alarm import Alarm
+from penstock.grpc.arrivals import Arrivals, Arriving
+from penstock.grpc.call import CallInfo
 from penstock.grpc.call_head import TOO_LONG, CallHead, head_of
 from penstock.grpc.methods import Methods
-from penstock.grpc.native_call import Call, RefusedCall, StreamCall, UnaryCall
+from penstock.grpc.native_call import Call, RefusedCall, UnaryCall
+from penstock.grpc.native_stream import StreamCall
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.patience import Patience
+from penstock.grpc.peer import peer_of, speaks_http2
 from penstock.http2.connection import ServerConnection
 from penstock.http2.errors import Code
 from penstock.http2.events import Drained, Event, Opened, Over, Received, Reset
@@ -23,6 +27,8 @@ _log = logging.getLogger(__name__)
 _FEW_PARTS: Final = 64
 _SMALL_BYTES: Final = 256 * 1024
 """Up to it, parts are joined: one write costs less than many, and copying little costs nothing."""
+_FRAME_BYTES: Final = 128 * 1024
+"""The largest frame that is taken: large messages come in fewer pieces, of which each costs some microseconds."""
 _BUFFER_BYTES: Final = 1 << 20
 """What may wait in the socket's buffer before no more is read from the client."""
 _SHUTTING_DOWN: Final = Unavailable("the server is shutting down; send further calls to another one")
@@ -58,12 +64,11 @@ class GrpcConnection(asyncio.Protocol):
         self._options = listener.options
         self.max_message_bytes = listener.options.max_message_bytes
         self._patience = Patience(listener.options, monotonic())
+        self._arrivals = Arrivals(listener.options)
         self._calls: dict[int, Call] = {}
         self._writers: dict[int, asyncio.Future[None]] = {}
         """Who waits until what was sent on a stream has left."""
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_ns = 0
-        """When the deadline of some call may have passed."""
+        self._alarm = Alarm(self._calls)
         self._flushes = False
         """Whether a flush is about to come."""
         self._unwritten_bytes = 0
@@ -80,7 +85,7 @@ class GrpcConnection(asyncio.Protocol):
         self.http2: ServerConnection[CallHead] = ServerConnection(read, limits_of(self._options))
         if not self._listener.enter(self):
             self.http2.close(Code.ENHANCE_YOUR_CALM, "the server has as many connections as it takes; try again soon")
-        elif not _speaks_http2(transport):
+        elif not speaks_http2(transport):
             self.http2.close(Code.INADEQUATE_SECURITY, "ask for 'h2' by ALPN")
         self._write()
 
@@ -113,7 +118,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         info = head.info
         if head.timeout_ns is not None:
-            info = info._replace(deadline_ns=monotonic() + head.timeout_ns)
+            info = CallInfo(info.metadata, monotonic() + head.timeout_ns, info.peer, info.caller)
         if head.unary is not None:
             self._calls[stream_id] = UnaryCall(self, stream_id, head.encoding, info, head.unary)
         elif head.stream is not None:
@@ -122,7 +127,7 @@ class GrpcConnection(asyncio.Protocol):
             self._listener.tasks.add(call.task)
             call.task.add_done_callback(self._listener.tasks.discard)
         if info.deadline_ns is not None:
-            self._expect(info.deadline_ns)
+            self._alarm.expect(info.deadline_ns)
         if ended:
             self._calls[stream_id].received(b"", ended=True)
 
@@ -138,24 +143,6 @@ class GrpcConnection(asyncio.Protocol):
             call.received(data, ended=ended)
         else:
             self.http2.consumed(stream_id, len(data))
-
-    def _expect(self, deadline_ns: int) -> None:
-        """Look at the deadlines of calls in time for this one; one timer serves all calls of a connection."""
-        if self._alarm is not None:
-            if self._alarm_ns <= deadline_ns:
-                return
-            self._alarm.cancel()
-        self._alarm_ns = deadline_ns
-        self._alarm = self._loop.call_later(max(0, deadline_ns - monotonic()) / NS_PER_S, self._expire)
-
-    def _expire(self) -> None:
-        self._alarm, now_ns = None, monotonic()
-        ahead = [(call.deadline_ns, call) for call in self._calls.values() if call.deadline_ns is not None]
-        for deadline_ns, call in ahead:
-            if deadline_ns <= now_ns:
-                call.expire()
-        if left := [deadline_ns for deadline_ns, _ in ahead if deadline_ns > now_ns]:
-            self._expect(min(left))
 
     def end_call(self, stream_id: int) -> None:
         """Forget a call that is over."""
@@ -240,11 +227,11 @@ class GrpcConnection(asyncio.Protocol):
         """Cancel what the client no longer waits for."""
         self._listener.leave(self)
         self._drop_all()
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
 
     def begin_leaving(self) -> None:
         """Ask the client to go elsewhere; calls under way go on."""
+        self._patience.stir()
         self.http2.begin_leaving()
         self.flush_soon()
 
@@ -261,8 +248,28 @@ class GrpcConnection(asyncio.Protocol):
 
     def watch(self, now_ns: int) -> None:
         """Do what is due, and end what has taken too long."""
+        if self._patience.rests(now_ns):
+            return
+        for stream_id, _ in self._arrivals.late(self._arriving(), now_ns):
+            if stream_id in self._calls:
+                self._calls[stream_id].give_up()
+            else:
+                self.http2.close(Code.ENHANCE_YOUR_CALM, "a frame did not arrive within grpc.message_timeout_s")
+                self._drop_all()
         self._patience.watch(self, now_ns)
         self._write()
+
+    def _arriving(self) -> dict[Arriving, int]:
+        """Return what is on its way, and how much of it is here; nothing while it is we who let the client wait."""
+        here: dict[Arriving, int] = {}
+        if self._resumed is not None or self.http2.holds_back or self.http2.is_over:
+            return here
+        if (unfinished := self.http2.unfinished) is not None:
+            here[0, unfinished[0]] = unfinished[1]
+        for stream_id, call in self._calls.items():
+            if (arriving := call.arriving) is not None:
+                here[stream_id, arriving[0]] = arriving[1]
+        return here
 
     @property
     def greeted(self) -> bool:
@@ -270,24 +277,17 @@ class GrpcConnection(asyncio.Protocol):
         return self.http2.greeted
 
     @property
+    def is_busy(self) -> bool:
+        """Whether anything is half done, in either direction."""
+        http2 = self.http2
+        return not http2.greeted or http2.leaving or http2.open_streams > 0 or http2.unfinished is not None or self.unsent_bytes > 0
+
+    @property
     def unsent_bytes(self) -> int:
         """What waits in the socket's buffer."""
         return self._transport.get_write_buffer_size()
 
 
-def peer_of(transport: asyncio.BaseTransport) -> str:
-    """Return whom a connection comes from, in gRPC's words."""
-    address = transport.get_extra_info("peername") or ("", 0)
-    host, port = address[:2]
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-
 def limits_of(options: GrpcOptions) -> Limits:
     """Return what clients may do."""
-    return Limits(max_streams=options.max_streams, max_header_bytes=options.max_metadata_bytes)
-
-
-def _speaks_http2(transport: asyncio.BaseTransport) -> bool:
-    """Tell whether the client wants HTTP/2; without TLS its first bytes tell (RFC 9113, sections 3.2 and 3.3)."""
-    tls = transport.get_extra_info("ssl_object")
-    return not isinstance(tls, ssl.SSLObject) or tls.selected_alpn_protocol() == "h2"
+    return Limits(max_streams=options.max_streams, max_header_bytes=options.max_metadata_bytes, max_frame_bytes=_FRAME_BYTES)

@@ -9,8 +9,16 @@ from penstock.domain.errors import InvalidInput, TooLarge
 _PREFIX: Final = struct.Struct(">BL")
 """Whether the message is compressed, and its length."""
 PREFIX_BYTES: Final = _PREFIX.size
+COPIED_BYTES: Final = 64 * 1024
+"""Up to it, a message is copied to stand behind its prefix; a larger one costs less in a frame of its own."""
+_SMALL_BYTES: Final = 1024
 WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
 """How zlib is told of the encodings of messages; `identity` needs nothing."""
+
+
+def prefix(message: bytes) -> bytes:
+    """Return what stands before the message, uncompressed."""
+    return _PREFIX.pack(0, len(message))
 
 
 def prefixed(message: bytes) -> bytes:
@@ -29,7 +37,7 @@ def whole(data: bytes, max_bytes: int) -> bytes | None:
 class MessageReader:
     """Takes the pieces of a body and gives its messages."""
 
-    __slots__ = ("_begun", "_compressed", "_encoding", "_left", "_max_bytes", "_parts")
+    __slots__ = ("_begun", "_compressed", "_encoding", "_left", "_max_bytes", "_parts", "finished")
 
     def __init__(self, max_bytes: int, encoding: str) -> None:
         self._max_bytes = max_bytes
@@ -39,15 +47,24 @@ class MessageReader:
         self._left: int | None = None
         """Bytes that are still to come of a message; None between messages."""
         self._compressed = 0
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
+        self.finished = 0
+        """Messages that have become whole."""
 
     @property
     def is_between(self) -> bool:
         """Whether the body may end here."""
         return self._left is None and not self._begun
 
+    @property
+    def here_bytes(self) -> int:
+        """What is here of a message that is not whole."""
+        return len(self._begun) + sum(map(len, self._parts))
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that are whole now; raises `TooLarge` as soon as a message says so, and `InvalidInput`."""
+        if self.is_between and (message := whole(data, self._max_bytes)) is not None:
+            return [message]
         messages: list[bytes] = []
         if self._begun:
             data, self._begun = self._begun + data, b""
@@ -62,7 +79,7 @@ class MessageReader:
             piece = data[at : at + self._left]
             at += len(piece)
             self._left -= len(piece)
-            self._parts.append(piece)
+            self._keep(piece)
             if self._left:
                 break
             messages.append(self._finish())
@@ -78,9 +95,19 @@ class MessageReader:
             raise InvalidInput("a message is compressed, and grpc-encoding does not say how")
         return int(size)
 
+    def _keep(self, piece: bytes) -> None:
+        """Keep a piece as it is, or a small one with those before it: as objects of their own they would take many times their bytes."""
+        if len(piece) >= _SMALL_BYTES:
+            self._parts.append(piece)
+            return
+        if not self._parts or not isinstance(self._parts[-1], bytearray):
+            self._parts.append(bytearray())
+        self._parts[-1] += piece
+
     def _finish(self) -> bytes:
-        message = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        message = bytes(self._parts[0]) if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._left = [], None
+        self.finished += 1
         return self._inflated(message) if self._compressed else message
 
     def _inflated(self, message: bytes) -> bytes:

@@ -1,21 +1,20 @@
-"""Calls as the native transport carries them: from the pieces of a body to a handler, and from its end to the fields behind the answer."""
+"""Calls as the native transport carries them, those of one message first of all: from pieces of a body to a handler, and to the answer."""
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
 from typing import Final, Protocol
 
 from penstock.domain.errors import DeadlineExceeded, InvalidInput, PenstockError, Unimplemented
 from penstock.grpc.answers import OPENING, failure, trailers
-from penstock.grpc.call import CallInfo, Cancellable, Ended, Handler, Metadata, StreamHandler, unexpected
-from penstock.grpc.messages import MessageReader, prefixed, whole
+from penstock.grpc.call import CallInfo, Cancellable, Handler, Metadata, unexpected
+from penstock.grpc.messages import COPIED_BYTES, MessageReader, prefix, prefixed, whole
 from penstock.http2.sending import Sending
 
 _log = logging.getLogger(__name__)
-_COURTESY_S: Final = 0.05
+COURTESY_S: Final = 0.05
 """How long a refusal waits for the caller's first words: clients of grpc.aio whose message is overtaken by the status lose the status."""
 _LATE: Final = DeadlineExceeded("the deadline of the call has passed")
+_SLOW: Final = DeadlineExceeded("a message did not arrive within grpc.message_timeout_s; send it again, or give it more time")
 
 
 class Carrier(Protocol):
@@ -57,6 +56,11 @@ class Call:
         self.is_over = False
         """Whether nothing more is sent."""
 
+    @property
+    def arriving(self) -> tuple[int, int] | None:
+        """What is on its way from the caller, who has no reason to wait with it: its number and the bytes here; None if that is nothing."""
+        return None
+
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body."""
         raise NotImplementedError
@@ -74,6 +78,10 @@ class Call:
     def expire(self) -> None:
         """Answer that the deadline has passed."""
         self.stop(_LATE)
+
+    def give_up(self) -> None:
+        """Answer that what is arriving takes too long."""
+        self.stop(_SLOW)
 
     def _end(self, fields: bytes) -> None:
         self.is_over = True
@@ -98,7 +106,7 @@ class RefusedCall(Call):
     def __init__(self, carrier: Carrier, stream_id: int, answer: bytes) -> None:
         super().__init__(carrier, stream_id, "", None)
         self._answer = answer
-        self._timer: Final = asyncio.get_running_loop().call_later(_COURTESY_S, self._refuse)
+        self._timer: Final = asyncio.get_running_loop().call_later(COURTESY_S, self._refuse)
 
     def received(self, data: bytes, *, ended: bool) -> None:  # noqa: ARG002 - whatever it is
         """Answer."""
@@ -127,6 +135,13 @@ class UnaryCall(Call):
         self._handler = handler
         self._message: bytes | None = None
         self._work: Cancellable | None = None
+
+    @property
+    def arriving(self) -> tuple[int, int] | None:
+        """The only message, from the call's begin to the end of its body."""
+        if not self._carrier.http2.receives(self._stream_id):
+            return None
+        return 0, 0 if self._reader is None else self._reader.here_bytes
 
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body; with the last one the handler starts."""
@@ -169,8 +184,18 @@ class UnaryCall(Call):
             return
         self.is_over = True
         self._work = None  # which knows this call: a cycle would wait for the garbage collector
-        self._carrier.http2.answer(self._stream_id, OPENING, prefixed(message), trailers(trailing))
+        if len(message) <= COPIED_BYTES:
+            self._carrier.http2.answer(self._stream_id, OPENING, prefixed(message), trailers(trailing))
+        else:
+            self._answer_large(message, trailers(trailing))
         self._carrier.end_call(self._stream_id)
+
+    def _answer_large(self, message: bytes, fields: bytes) -> None:
+        http2 = self._carrier.http2
+        http2.send_headers(self._stream_id, OPENING)
+        http2.send_data(self._stream_id, prefix(message))
+        http2.send_data(self._stream_id, message)
+        http2.send_trailers(self._stream_id, fields)
 
     def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:
         """End with the reason why there is no answer."""
@@ -184,95 +209,3 @@ class UnaryCall(Call):
         work, self._work = self._work, None
         if work is not None:
             work.cancel()
-
-
-class StreamCall(Call):
-    """A call whose messages stream. It is what its handler reads from; a task of its own carries the handler."""
-
-    __slots__ = ("_arrival", "_ended", "_messages", "_opened", "_unread_bytes", "task")
-
-    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, info: CallInfo, handler: StreamHandler) -> None:
-        super().__init__(carrier, stream_id, encoding, info.deadline_ns)
-        self._messages: deque[bytes] = deque()
-        self._arrival: asyncio.Future[None] | None = None
-        self._ended = False
-        self._opened = False
-        self._unread_bytes = 0
-        self.task: Final = asyncio.create_task(self._run(handler, info))
-
-    def received(self, data: bytes, *, ended: bool) -> None:
-        """Take a piece of the body, and wake who waits for messages."""
-        try:
-            self._messages += self._feed(data)
-            if ended:
-                self._check_end()
-        except PenstockError as error:
-            self.stop(error)
-            return
-        self._ended = ended
-        self._unread_bytes += len(data)
-        if not self._messages:
-            self._read()
-        if (self._messages or ended) and self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
-
-    def _read(self) -> None:
-        """Let the caller send as much more as was read: all of it, once no message waits."""
-        self._carrier.http2.consumed(self._stream_id, self._unread_bytes)
-        self._unread_bytes = 0
-
-    def cancel(self) -> None:
-        """Cancel the handler."""
-        self.is_over = True
-        self.task.cancel()
-
-    def __aiter__(self) -> "StreamCall":
-        return self
-
-    async def __anext__(self) -> bytes:
-        while not self._messages:
-            if self._ended:
-                raise StopAsyncIteration
-            await self._arrives()
-        message = self._messages.popleft()
-        if not self._messages and not self.is_over:
-            self._read()
-            self._carrier.flush_soon()
-        return message
-
-    async def _arrives(self) -> None:
-        self._arrival = asyncio.get_running_loop().create_future()
-        await self._arrival
-
-    async def _write(self, message: bytes) -> None:
-        if self.is_over:
-            return
-        http2 = self._carrier.http2
-        if not self._opened:
-            self._opened = True
-            http2.send_headers(self._stream_id, OPENING)
-        passed = http2.send_data(self._stream_id, prefixed(message))
-        if not self._carrier.sent(len(message)) or not passed:
-            await self._carrier.writable(self._stream_id, passed=passed)
-
-    async def _run(self, handler: StreamHandler, info: CallInfo) -> None:
-        try:
-            ended = await handler(self, info, self._write)
-        except Exception:
-            _log.exception("a stream failed unexpectedly")
-            ended = Ended(error=unexpected())
-        await self._hear()
-        if not self.is_over:
-            self._end(trailers(ended.trailing) if ended.error is None else failure(ended.error, ended.trailing))
-
-    async def _hear(self) -> None:
-        """Let the caller say something, but do not wait for ever; see `RefusedCall`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_COURTESY_S):
-                while self._reader is None and not self._ended:
-                    await self._arrives()
-
-    def _end(self, fields: bytes) -> None:
-        self.is_over = True
-        self._carrier.http2.send_trailers(self._stream_id, fields if self._opened else OPENING + fields)
-        self._carrier.end_call(self._stream_id)

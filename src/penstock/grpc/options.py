@@ -29,6 +29,12 @@ class GrpcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     handshake_timeout_s: float = 10
     """Seconds that a client may take to begin: TLS, and the first bytes of HTTP/2; native transport."""
 
+    message_timeout_s: float = 30
+    """Seconds that a message may take to arrive, and one more for each `min_message_bytes_per_s` of it that are here; native transport."""
+
+    min_message_bytes_per_s: int = 16 * 1024
+    """The slowest rate at which a long message may arrive; native transport."""
+
     write_timeout_s: float = 60
     """Seconds after which a client that takes nothing of what waits for it is cut off; native transport."""
 

@@ -29,6 +29,10 @@ class Watched(Protocol):
         """Whether the client has said what it speaks."""
 
     @property
+    def is_busy(self) -> bool:
+        """Whether anything is half done, in either direction."""
+
+    @property
     def unsent_bytes(self) -> int:
         """What waits in the socket's buffer."""
 
@@ -47,7 +51,7 @@ class Patience:
 
     __slots__ = (
         "_age_ns", "_asked_ns", "_heard", "_heard_ns", "_leaves_ns", "_lingers_ns", "_made_ns",
-        "_options", "_second_ns", "_stuck_bytes", "_stuck_ns",
+        "_options", "_rests_until_ns", "_second_ns", "_stuck_bytes", "_stuck_ns",
     )  # fmt: skip
 
     def __init__(self, options: GrpcOptions, now_ns: int) -> None:
@@ -56,6 +60,8 @@ class Patience:
         self._heard = False
         self._asked_ns = self._leaves_ns = self._lingers_ns = 0
         """Since when it has owed a sign of life, been asked to leave, been over; 0 for not at all."""
+        self._rests_until_ns = 0
+        """When something is due on a connection on which nothing goes on; 0 while something does."""
         self._stuck_bytes = 0
         spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - no secret
         self._age_ns = int(options.max_connection_age_s * spread * NS_PER_S)
@@ -72,9 +78,19 @@ class Patience:
     def linger(self, now_ns: int) -> None:
         """Note that the connection is over."""
         self._lingers_ns = now_ns
+        self._rests_until_ns = 0
+
+    def stir(self) -> None:
+        """Note that something is to be done though no bytes have come."""
+        self._rests_until_ns = 0
+
+    def rests(self, now_ns: int) -> bool:
+        """Tell whether nothing goes on and nothing is due, at next to no cost: of thousands of connections almost all rest."""
+        return now_ns < self._rests_until_ns and not self._heard
 
     def watch(self, connection: Watched, now_ns: int) -> None:
         """Do what is due."""
+        heard, self._rests_until_ns = self._heard, 0
         if self._is_stuck(connection.unsent_bytes, now_ns) or self._is_silent(connection, now_ns):
             connection.abort()
             return
@@ -87,6 +103,12 @@ class Patience:
             self._each_second(connection.http2)
         self._watch_age(connection, now_ns)
         self._watch_leaving(connection, now_ns)
+        if not heard and self._second_ns == now_ns and not connection.is_busy and not self._asked_ns:
+            self._rests_until_ns = self._due_ns()
+
+    def _due_ns(self) -> int:
+        due_ns = self._heard_ns + int(self._options.keepalive_s * NS_PER_S)
+        return min(due_ns, self._made_ns + self._age_ns) if self._age_ns else due_ns
 
     def _each_second(self, http2: Sending) -> None:
         http2.second_passed()
@@ -135,6 +157,12 @@ def _passed(since_ns: int, now_ns: int, seconds: float) -> bool:
 
 def watch_interval_s(options: GrpcOptions) -> float:
     """Return how often connections are looked at: what is due is done within an eighth of its time, or a second."""
-    times = (options.handshake_timeout_s, options.write_timeout_s, options.keepalive_s, options.keepalive_timeout_s)
+    times = (
+        options.handshake_timeout_s,
+        options.message_timeout_s,
+        options.write_timeout_s,
+        options.keepalive_s,
+        options.keepalive_timeout_s,
+    )
     ages = (options.max_connection_age_s, options.max_connection_age_grace_s) if options.max_connection_age_s else ()
     return min(1.0, max(0.02, min(*times, *ages) / 8))

@@ -21,6 +21,8 @@ from penstock.security.tls import Tls
 
 _BACKLOG: Final = 2048
 _CATCH_UP_S: Final = 0.001
+_AT_ONCE: Final = 256
+"""Connections that are looked at in one turn of the loop."""
 _LAST_WORDS_S: Final = 0.5
 """How long clients may take to close connections that are over."""
 
@@ -116,8 +118,14 @@ class NativeServer:
         """Read first what has arrived: where the loop itself was late, its clients were not."""
         self._watching = asyncio.get_running_loop().call_later(_CATCH_UP_S, self._look)
 
-    def _look(self) -> None:
-        now_ns = monotonic()
-        for connection in list(self._connections):
-            connection.watch(now_ns)
-        self._watch()
+    def _look(self, left: list[GrpcConnection] | None = None) -> None:
+        """Look at some, and at the others in the next turns of the loop: thousands at once would hold up all calls."""
+        left, now_ns = list(self._connections) if left is None else left, monotonic()
+        for connection in left[-_AT_ONCE:]:
+            if connection in self._connections:
+                connection.watch(now_ns)
+        del left[-_AT_ONCE:]
+        if left:
+            asyncio.get_running_loop().call_soon(self._look, left)
+        else:
+            self._watch()

@@ -15,7 +15,7 @@ from penstock.http2.field_blocks import FieldBlocks
 from penstock.http2.frame_reader import Frame, FrameReader, unpadded
 from penstock.http2.requests import Request, check_trailers
 from penstock.http2.settings import Limits
-from penstock.http2.streams import RECEIVING, State, Step, Stream
+from penstock.http2.streams import HALF_CLOSED_LOCAL, PEER_ENDS, RECEIVING, Stream
 
 _TINY_BYTES: Final = 5
 """A piece of DATA below it costs more to take than to send; small messages of streams are longer."""
@@ -36,6 +36,13 @@ class ServerConnection(Controlled[H]):
         """Whether the client's preface is here."""
         return self._reader.greeted
 
+    @property
+    def unfinished(self) -> tuple[int, int] | None:
+        """What is half here of a frame or a field block, as a number of its own and the bytes of it; None between frames."""
+        if self._gathered is not None:
+            return -self._gathered[0], len(self._gathered[2])
+        return (self._reader.turns, held) if (held := self._reader.held_bytes) else None
+
     def receive(self, data: bytes) -> list[Event[H]]:
         """Take bytes of any number; returns what they bring."""
         events = self._events = []
@@ -55,13 +62,13 @@ class ServerConnection(Controlled[H]):
     def _take(self, frame: Frame) -> None:
         if self._gathered is not None and frame.kind != frames.CONTINUATION:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "a field block is interrupted by another frame")
-        take = _TAKE.get(frame.kind)
-        if take is None:
-            self._idle.spend()
-        elif (frame.stream_id == 0) is (frame.kind in _OF_STREAMS) and frame.kind != frames.WINDOW_UPDATE:
+        take = (_OF_STREAMS if frame.stream_id else _OF_CONNECTIONS).get(frame.kind)
+        if take is not None:
+            take(self, frame)
+        elif frame.kind <= frames.CONTINUATION:
             raise ConnectionFault(Code.PROTOCOL_ERROR, f"a frame of type {frame.kind} on stream {frame.stream_id}")
         else:
-            take(self, frame)
+            self._idle.spend()
 
     def take_data(self, frame: Frame) -> None:
         """Take a piece of a body (section 6.1)."""
@@ -151,7 +158,7 @@ class ServerConnection(Controlled[H]):
             raise StreamFault(stream_id, Code.PROTOCOL_ERROR, "content-length announces a body, and there is none")
         stream = Stream(stream_id, self._limits.stream_window_bytes, self._outbox.peer.window_bytes, body_bytes)
         if ended:
-            stream.step(Step.PEER_ENDS)
+            stream.step(PEER_ENDS)
         self._streams[stream_id] = stream
         self._events.append(Opened(stream_id, head, ended))
 
@@ -168,9 +175,9 @@ class ServerConnection(Controlled[H]):
         self._pass_on(stream, b"", ended=True)
 
     def _pass_on(self, stream: Stream, data: bytes, *, ended: bool) -> None:
-        answered = stream.state is State.HALF_CLOSED_LOCAL
+        answered = stream.state is HALF_CLOSED_LOCAL
         if ended:
-            self._step(stream, Step.PEER_ENDS)
+            self._step(stream, PEER_ENDS)
         if answered and not ended:
             self.reset(stream.id, Code.NO_ERROR)  # the peer may stop: it has its answer (section 8.1)
         elif not answered and stream.trailers is None:
@@ -195,26 +202,21 @@ class ServerConnection(Controlled[H]):
             self._ignore(fault.stream_id)
 
 
-_TAKE: Final[dict[int, Callable[[ServerConnection[Any], Frame], None]]] = {
+_Take = Callable[[ServerConnection[Any], Frame], None]
+_OF_STREAMS: Final[dict[int, _Take]] = {
     frames.DATA: ServerConnection.take_data,
     frames.HEADERS: ServerConnection.take_headers,
     frames.PRIORITY: ServerConnection.take_priority,
     frames.RST_STREAM: ServerConnection.take_reset,
-    frames.SETTINGS: ServerConnection.take_settings,
     frames.PUSH_PROMISE: ServerConnection.take_push,
-    frames.PING: ServerConnection.take_ping,
-    frames.GOAWAY: ServerConnection.take_goaway,
     frames.WINDOW_UPDATE: ServerConnection.take_window_update,
     frames.CONTINUATION: ServerConnection.take_continuation,
 }
-_OF_STREAMS: Final = frozenset(
-    {
-        frames.DATA,
-        frames.HEADERS,
-        frames.PRIORITY,
-        frames.RST_STREAM,
-        frames.PUSH_PROMISE,
-        frames.CONTINUATION,
-    }
-)
-"""The types of frames that belong to a stream; all others but WINDOW_UPDATE belong to the connection."""
+"""What takes a frame of a stream, by its type."""
+_OF_CONNECTIONS: Final[dict[int, _Take]] = {
+    frames.SETTINGS: ServerConnection.take_settings,
+    frames.PING: ServerConnection.take_ping,
+    frames.GOAWAY: ServerConnection.take_goaway,
+    frames.WINDOW_UPDATE: ServerConnection.take_window_update,
+}
+"""The same for stream 0."""

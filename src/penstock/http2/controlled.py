@@ -8,7 +8,7 @@ from penstock.http2.events import Drained, Event, H, Ponged, Reset
 from penstock.http2.frame_reader import Frame
 from penstock.http2.sending import LEAVING, Sending
 from penstock.http2.settings import Limits
-from penstock.http2.streams import Step, Stream
+from penstock.http2.streams import RESETS, Stream
 
 SMALL_BYTES: Final = 1_024
 """From it on, a piece of DATA brings a request further; below it, a piece of a window does not."""
@@ -37,7 +37,7 @@ class Controlled(Sending, Generic[H]):
         if stream is None:
             self._idle.spend()
             return
-        self._step(stream, Step.RESETS)
+        self._step(stream, RESETS)
         self._events.append(Reset(stream.id, *frames.WORD.unpack(frame.payload)))
         self._resets.spend()
 

@@ -1,28 +1,36 @@
 """What a connection tells of what it has received."""
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from penstock.http2.errors import Code
 
 H = TypeVar("H")
 
 
-class Opened(NamedTuple, Generic[H]):
-    """A request has begun."""
+class Opened(Generic[H]):
+    """A request has begun. One comes with every call, so it is no tuple: those are slower once they are compiled."""
 
-    stream_id: int
-    head: H | None
-    """What its fields mean; None if they are longer than allowed."""
-    ended: bool
-    """Whether nothing follows."""
+    __slots__ = ("ended", "head", "stream_id")
+    __match_args__ = ("stream_id", "head", "ended")
+
+    def __init__(self, stream_id: int, head: H | None, ended: bool) -> None:
+        self.stream_id: Final = stream_id
+        self.head: Final = head
+        """What its fields mean; None if they are longer than allowed."""
+        self.ended: Final = ended
+        """Whether nothing follows."""
 
 
-class Received(NamedTuple):
+class Received:
     """A part of a request's body is here. Its receiver says by `consumed` when it has room for more."""
 
-    stream_id: int
-    data: bytes
-    ended: bool
+    __slots__ = ("data", "ended", "stream_id")
+    __match_args__ = ("stream_id", "data", "ended")
+
+    def __init__(self, stream_id: int, data: bytes, ended: bool) -> None:
+        self.stream_id: Final = stream_id
+        self.data: Final = data
+        self.ended: Final = ended
 
 
 class Reset(NamedTuple):

@@ -1,7 +1,8 @@
 """Bytes to frames: the preface, lengths, and what is left over of a frame that is not whole yet (RFC 9113, sections 3.4 and 4)."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Final
 
 from penstock.http2 import frames
 from penstock.http2.errors import Code, ConnectionFault
@@ -9,13 +10,16 @@ from penstock.http2.errors import Code, ConnectionFault
 _ID_BITS: Final = 0x7FFFFFFF
 
 
-class Frame(NamedTuple):
+class Frame:
     """A whole frame."""
 
-    kind: int
-    flags: int
-    stream_id: int
-    payload: bytes
+    __slots__ = ("flags", "kind", "payload", "stream_id")
+
+    def __init__(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        self.kind: Final = kind
+        self.flags: Final = flags
+        self.stream_id: Final = stream_id
+        self.payload: Final = payload
 
 
 class FrameReader:
@@ -25,15 +29,33 @@ class FrameReader:
         self.greeted = False
         """Whether the client's preface is here, its first SETTINGS included."""
         self._max_frame_bytes = max_frame_bytes
+        self.turns = 0
+        """Counts how often something was whole: as long as it stays, the same frame is awaited."""
         self._held = b""
         self._preface = frames.PREFACE
 
     def frames(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that are whole now, each padded as it came; raises `ConnectionFault`."""
-        if self._held:
-            data = self._held + data
-        at = self._preface_bytes(data) if self._preface else 0
-        end = len(data)
+        """Return the frames that are whole now, each padded as it came; they, too, raise `ConnectionFault`."""
+        start = self._preface_bytes(data) if self._preface else 0
+        if not self._held:
+            return self._frames_in(data, start)
+        # Only what belongs to the frame that is half here is copied behind it, not all that has come.
+        start = self._lacking_bytes(data)
+        first = self._frames_in(self._held + data[:start], 0)
+        return chain(first, self._frames_in(data, start)) if start < len(data) else first
+
+    def _lacking_bytes(self, data: bytes) -> int:
+        """Return how many of the bytes belong to the frame of which something is here."""
+        begin = self._held + data[: frames.HEAD_BYTES]
+        if len(begin) < frames.HEAD_BYTES:
+            return len(data)
+        high, low, *_ = frames.HEAD.unpack_from(begin)
+        lacking: int = frames.HEAD_BYTES + (high << 16 | low) - len(self._held)
+        return min(len(data), lacking)
+
+    def _frames_in(self, data: bytes, at: int) -> Iterator[Frame]:
+        """Yield the frames that begin there, and hold what is left."""
+        began, end = at, len(data)
         while end - at >= frames.HEAD_BYTES:
             high, low, kind, flags, stream_id = frames.HEAD.unpack_from(data, at)
             size = high << 16 | low
@@ -47,6 +69,13 @@ class FrameReader:
             at = start + size
             yield Frame(kind, flags, stream_id & _ID_BITS, data[start:at])
         self._held = data[at:]
+        if at > began:
+            self.turns += 1
+
+    @property
+    def held_bytes(self) -> int:
+        """What is here of a frame that is not whole."""
+        return len(self._held)
 
     def _preface_bytes(self, data: bytes) -> int:
         """Return how many bytes of the client's preface these are, and wait for the rest of it."""

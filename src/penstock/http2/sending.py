@@ -6,8 +6,18 @@ from penstock.http2 import frames
 from penstock.http2.allowance import Allowance
 from penstock.http2.errors import Code
 from penstock.http2.outbox import Outbox
-from penstock.http2.settings import Limits
-from penstock.http2.streams import Buffer, State, Step, Stream
+from penstock.http2.settings import SMALLEST_MAX_FRAME, Limits
+from penstock.http2.streams import (
+    CLOSED,
+    HALF_CLOSED_LOCAL,
+    HALF_CLOSED_REMOTE,
+    RECEIVING,
+    RESETS,
+    WE_END,
+    Buffer,
+    Step,
+    Stream,
+)
 from penstock.http2.windows import ReceiveWindow
 
 LEAVING: Final = b"leaving."
@@ -48,6 +58,16 @@ class Sending:
     def has_left(self) -> bool:
         """Whether the connection can be closed: it is over, or no stream is open or will be."""
         return self.is_over or (self._last_taken < frames.LARGEST_ID and not self._streams)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the window of the connection is all but shut, since what was received was not consumed."""
+        return self._window.left < SMALLEST_MAX_FRAME
+
+    def receives(self, stream_id: int) -> bool:
+        """Tell whether the peer has more to send on a stream."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.state in RECEIVING
 
     def output(self) -> list[Buffer]:
         """Return what is to be written now, and forget it."""
@@ -103,7 +123,7 @@ class Sending:
         if stream is not None:
             self._outbox.parts.append(frames.reset(stream_id, code))
             self._ignore(stream_id)
-            self._step(stream, Step.RESETS)
+            self._step(stream, RESETS)
 
     def consumed(self, stream_id: int, size: int) -> None:
         """Say that there is room for as much more as was received; of a closed stream all counts as consumed."""
@@ -111,7 +131,7 @@ class Sending:
         if stream is None or not size:
             return
         increment = stream.receive_window.consumed(size)
-        if increment and stream.state is not State.HALF_CLOSED_REMOTE:
+        if increment and stream.state is not HALF_CLOSED_REMOTE:
             self._outbox.parts.append(frames.window_update(stream_id, increment))
         self._consume(size)
 
@@ -140,12 +160,12 @@ class Sending:
         self.is_over = True
         self._outbox.parts.append(frames.goaway(min(self._last_id, self._last_taken), code, reason))
         for stream in list(self._streams.values()):
-            self._step(stream, Step.RESETS)
+            self._step(stream, RESETS)
 
     def _sendable(self, stream_id: int) -> Stream | None:
         """Return the stream if its answer has not come to its end."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.trailers is not None or stream.state is State.HALF_CLOSED_LOCAL:
+        if stream is None or stream.trailers is not None or stream.state is HALF_CLOSED_LOCAL:
             return None
         return stream
 
@@ -155,8 +175,8 @@ class Sending:
 
     def _ended(self, stream: Stream) -> None:
         """Note that an answer is written."""
-        self._step(stream, Step.WE_END)
-        if stream.state is State.HALF_CLOSED_LOCAL:
+        self._step(stream, WE_END)
+        if stream.state is HALF_CLOSED_LOCAL:
             self._early.add(stream.id)
         self._idle.refill()
         self._resets.earn()
@@ -164,7 +184,7 @@ class Sending:
     def _step(self, stream: Stream, step: Step) -> None:
         """Go on to a stream's next state, and forget it if that is the last one."""
         stream.step(step)
-        if stream.state is not State.CLOSED:
+        if stream.state is not CLOSED:
             return
         del self._streams[stream.id]
         if stream.queue is not None:

@@ -1,5 +1,7 @@
 """A client of HTTP/2 that a test holds by the hand: hyper-h2 over a socket, nothing sent that was not asked for."""
 
+import contextlib
+import select
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -92,6 +94,19 @@ class RawClient:
     def seen(self, kind: type, stream_id: int | None = None) -> list[Any]:
         """Return the events of a kind, on a stream."""
         return [event for event in self.events if isinstance(event, kind) and stream_id in (None, getattr(event, "stream_id", None))]
+
+    def drip(self, say: Callable[[], None], over: Callable[[], Any]) -> Any:
+        """Say something now and then, until the server has said enough; returns what `over` returns."""
+
+        def next_word() -> Any:
+            if not self.is_closed and not select.select([self.socket], [], [], 0.01)[0]:
+                with contextlib.suppress(ConnectionError):
+                    say()
+            elif self._read():
+                pass
+            return over()
+
+        return self.until(next_word, reads=False)
 
     def until_closed(self) -> None:
         """Wait until the server has closed the connection."""

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,20 +57,6 @@ async def serving(tls: Tls | None = None) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """Return a certificate for localhost and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    made = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
-    subprocess.run([openssl, "req", "-x509", *made, *subject], check=True, capture_output=True)
-    key.chmod(0o600)
-    return certificate, key
-
-
-@pytest.fixture
 def tls(certificate: tuple[Path, Path]) -> Tls:
     """Return the server's side of TLS."""
     return Tls(TlsOptions(certificate=str(certificate[0]), key=str(certificate[1])))
@@ -103,6 +88,24 @@ async def test_tls_without_alpn_is_refused(tls: Tls, certificate: tuple[Path, Pa
 
     assert b"\x0c" in said
     assert b"ALPN" in said
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+async def test_old_tls_is_refused(tls: Tls, certificate: tuple[Path, Path]) -> None:
+    """RFC 9113, section 9.2: TLS 1.2 is the least."""
+
+    def ask(port: int, version: ssl.TLSVersion) -> str | None:
+        context = ssl.create_default_context(cafile=str(certificate[0]))
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_alpn_protocols(["h2"])
+        context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", port), 20) as plain, context.wrap_socket(plain, server_hostname="localhost") as secure:
+            return secure.version()
+
+    async with serving(tls) as port:
+        with pytest.raises(ssl.SSLError):
+            await asyncio.to_thread(ask, port, ssl.TLSVersion.TLSv1_1)
+        assert await asyncio.to_thread(ask, port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
 
 
 async def test_silent_tls_is_cut(tls: Tls) -> None:

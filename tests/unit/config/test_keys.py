@@ -58,6 +58,8 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "grpc.max_metadata_bytes": [0, 2**31],
     "grpc.max_connections": [0, -1],
     "grpc.handshake_timeout_s": [0, -1, float("inf")],
+    "grpc.message_timeout_s": [0, -1, float("inf")],
+    "grpc.min_message_bytes_per_s": [0, -1],
     "grpc.write_timeout_s": [0, -1, float("inf")],
     "grpc.keepalive_s": [0, -1, float("inf")],
     "grpc.keepalive_timeout_s": [0, -1, float("inf")],

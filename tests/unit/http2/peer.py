@@ -103,7 +103,7 @@ class Peer:
     @property
     def received(self) -> list[tuple[int, bytes, bool]]:
         """The pieces of bodies that the owner has got."""
-        return [tuple(event) for event in self.events if isinstance(event, Received)]
+        return [(event.stream_id, event.data, event.ended) for event in self.events if isinstance(event, Received)]
 
     @property
     def resets(self) -> list[tuple[int, int]]:
