@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from penstock.domain.clock import monotonic
+from penstock.domain.errors import ErrorCode
 from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
@@ -76,6 +77,11 @@ class Gate:
             self._watch()
         return len(self.connections) <= self.max_connections
 
+    def full(self) -> Refusal:
+        """Return the refusal of a connection beyond the limit."""
+        text = f"the server has {self.max_connections} connections, which is its limit; try again soon"
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE)
+
     def leave(self, connection: Watched) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
@@ -105,9 +111,10 @@ def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_a
     return [b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, HTTPStatus(status).phrase.encode(), _date_line(), lines), body]
 
 
-def refusal_answer(refusal: Refusal) -> list[Buffer]:
+def refusal_answer(refusal: Refusal, *, bodiless: bool = False) -> list[Buffer]:
     """Return the bytes of the last answer of a connection: to a request that could not be read."""
-    return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+    parts = error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+    return parts[:1] if bodiless else parts
 
 
 def most_connections(options: HttpOptions) -> int:
