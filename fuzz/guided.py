@@ -1,6 +1,5 @@
 """Cases that follow the coverage of our code: atheris, whose mutations alternate with our own, which keep the form."""
 
-import atexit
 import sys
 from random import Random
 
@@ -28,7 +27,6 @@ def run(name: str, cases: int, seconds: float, seed: int) -> int:
     options = [f"-runs={cases}", f"-max_total_time={min(int(seconds), 10**7)}", f"-seed={seed + 1}", "-timeout=10", "-rss_limit_mb=4096"]
     options += ["-max_len=20000", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={one.BUILD / 'findings'}/{name}-"]
     atheris.Setup([sys.argv[0], *options, str(found), str(target.CORPUS / name)], case, custom_mutator=mutate)
-    atexit.register(judge.report)  # libFuzzer ends the process, and lets Python say its last words
     judge.watchdog.start()
     atheris.Fuzz()
     return 0

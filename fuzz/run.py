@@ -17,6 +17,8 @@ import target
 HERE: Final = Path(__file__).parent
 OPENAPI: Final = "openapi"
 _COVERAGE: Final = re.compile(r"cov: (\d+)")
+_RUNS: Final = re.compile(r"number_of_executed_units: *(\d+)")
+_SECONDS: Final = re.compile(r"runs in (\d+) second")
 _GRACE_S: Final = 120
 
 
@@ -34,8 +36,9 @@ class Row(NamedTuple):
     @property
     def line(self) -> str:
         """The row as it is printed."""
-        rate, share = self.cases / max(self.seconds, 0.001), 100 * self.taken / max(self.cases, 1)
-        return f"{self.name:16} {self.engine:8} {self.cases:>9} {rate:>9.0f} {share:>6.0f} % {self.coverage:>9} {self.findings:>9}"
+        rate = self.cases / max(self.seconds, 0.001)
+        share = f"{100 * self.taken / max(self.cases, 1):.0f} %" if self.taken else ""
+        return f"{self.name:16} {self.engine:8} {self.cases:>9} {rate:>9.0f} {share:>8} {self.coverage:>9} {self.findings:>9}"
 
 
 def main() -> int:
@@ -61,7 +64,7 @@ def _row(name: str, arguments: argparse.Namespace) -> Row:
     command = [sys.executable, str(HERE / "one.py"), name, "--engine", arguments.engine]
     command += ["--cases", str(arguments.cases), "--seconds", str(arguments.seconds), "--seed", str(arguments.seed)]
     code, out, err = _output(command, arguments.seconds + _GRACE_S)
-    told = _report(out)
+    told = _report(out) or _of_libfuzzer(err)
     findings = max(int(told.get("findings", 0)), int(code != 0))
     if findings:
         print(err[-4_000:], file=sys.stderr)
@@ -100,6 +103,13 @@ def _output(command: list[str], within_s: float) -> tuple[int, str, str]:
     except subprocess.TimeoutExpired as error:
         return 124, "", f"{command[2]} did not end within {error.timeout:.0f} s"
     return done.returncode, done.stdout, done.stderr
+
+
+def _of_libfuzzer(err: str) -> dict[str, Any]:
+    """Return what libFuzzer says at its end, which ends the process too; how much was taken it does not know."""
+    found = _RUNS.findall(err)
+    seconds = _SECONDS.findall(err)
+    return {"cases": int(found[-1]) if found else 0, "seconds": float(seconds[-1]) if seconds else 0}
 
 
 def _report(out: str) -> dict[str, Any]:
