@@ -51,7 +51,7 @@ class Judge:
     def _weighed(self, data: bytes) -> bool:
         tracemalloc.start()
         try:
-            taken = self.target.case(data)
+            taken = self.target.alone(data)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

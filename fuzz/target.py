@@ -26,6 +26,8 @@ class Target(NamedTuple):
     """Changes bytes, often in a way that keeps their form."""
     corpus: Sequence[bytes]
     """What was kept, in the order of the files' names."""
+    alone: Case
+    """The same without judging, to be weighed."""
     limit_bytes: int
     """Of a request: the memory that a refusal for its size takes is at most one and a half times as much; 0 if there is no such limit."""
 
@@ -40,7 +42,7 @@ def load(name: str) -> Target:
         """Keep the form in most cases, and break it in the others."""
         return own(data, rng) if own is not None and rng.random() < module.FORMED else mutated(data, rng, words)
 
-    return Target(name, module.case, mutate, kept(name), getattr(module, "LIMIT_BYTES", 0))
+    return Target(name, module.case, mutate, kept(name), getattr(module, "alone", module.case), getattr(module, "LIMIT_BYTES", 0))
 
 
 def kept(name: str) -> list[bytes]:

@@ -52,6 +52,13 @@ def case(data: bytes) -> bool:
     return any(answer.status == 200 for answer in got)
 
 
+def alone(data: bytes) -> bool:
+    """Send the bytes without judging what comes back, for a judge takes memory too; returns whether a request was answered well."""
+    manner, house = data[0] if data else 0, server()
+    end = house.ask(house.fast(), data[1:], None if manner & _IN_ONE_GO else Random(zlib.crc32(data)))
+    return b"HTTP/1.1 200 OK" in end.written
+
+
 def check(question: Asked, got: list[Answer], *, over: bool) -> None:
     """Fail unless every request has one answer, and the connection is over or can be used."""
     statuses = [answer.status for answer in got]
