@@ -4,13 +4,14 @@ VENV := .venv
 CLIENTS := .venv-clients
 MLFLOW := .venv-mlflow
 NODE := .venv-node
+FUZZING := .venv-fuzz
 BIN := $(VENV)/bin
 NATIVE := build/native
 PIP := -m pip install --quiet --disable-pip-version-check
 # A lock names everything there is to install, so nothing is left for pip to resolve: its older resolvers try versions beside a pin.
 LOCKED := $(PIP) --no-deps --require-hashes
 
-.PHONY: setup serve native test test-native test-slow test-gpu check bench bench-peers load sbom clean
+.PHONY: setup serve native test test-native test-slow test-gpu fuzz check bench bench-peers load sbom clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/.served
@@ -37,6 +38,10 @@ test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell comm
 
 test-gpu: $(VENV)/.developed
 	$(BIN)/python -m pytest -m gpu tests/gpu
+
+# Bytes that nobody would send, against everything that reads bytes. FUZZ="--target json_body --cases 1000000" chooses.
+fuzz: $(FUZZING)/.made
+	$(FUZZING)/bin/python fuzz/run.py $(FUZZ)
 
 check: $(VENV)/.developed
 	$(BIN)/ruff format --check .
@@ -96,5 +101,12 @@ $(MLFLOW)/.made: requirements/mlflow.txt
 	$(MLFLOW)/bin/python $(LOCKED) -r requirements/mlflow.txt
 	touch $@
 
+# The engines of the fuzzing, and beside them what a server is made of, in the versions that it runs with.
+$(FUZZING)/.made: requirements/fuzz.txt pyproject.toml
+	test -x $(FUZZING)/bin/python || $(PYTHON) -m venv $(FUZZING)
+	$(FUZZING)/bin/python $(LOCKED) -r requirements/fuzz.txt
+	$(FUZZING)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(MLFLOW) $(NODE) .venv-peers build dist
+	rm -rf $(VENV) $(CLIENTS) $(MLFLOW) $(NODE) $(FUZZING) .venv-peers build dist

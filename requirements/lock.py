@@ -63,6 +63,7 @@ LOCKS: Final = {
     ],
     "clients.txt": ["requirements/clients.in"],
     "mlflow.txt": ["requirements/mlflow.in"],
+    "fuzz.txt": ["pyproject.toml", "requirements/fuzz.in", "--extra", "cpu", "--group", "build", "-c", "requirements/dev.txt"],
 }
 
 

@@ -24,6 +24,7 @@ REFUSED: Final = {
     "C100": (FLOATS, {}, 400),
     "C101": (FLOATS, {"instances": {}}, 400),
     "C102": (FLOATS, {"instances": [[1], [1, 2]]}, 400),
+    "base64-beyond-ascii": (TEXTS, {"instances": [[{"b64": "YQ=é"}]]}, 400),
     "C104": ("/v1/models/nope:predict", {"instances": [[1]]}, 404),
     "C105": ("/v1/models/addsub/versions/2:predict", {"instances": ROWS}, 404),
 }

@@ -7,19 +7,18 @@ handed on to uvicorn's protocol, one request at a time, as if they had been alon
 
 import asyncio
 from collections import deque
-from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from penstock.domain.clock import monotonic
-from penstock.domain.errors import ErrorCode, InvalidInput, TooLarge
+from penstock.domain.errors import InvalidInput, TooLarge
 from penstock.http.exchange import Exchange, Refused
-from penstock.http.framing import Body, ChunkedBody, SizedBody
+from penstock.http.framing import Body, body_passed_on
 from penstock.http.gate import Gate
-from penstock.http.head import Head, Refusal, check_sizes, check_start
+from penstock.http.handover import Handover, Loop
+from penstock.http.head import Head, Refusal, check_begun, overlong, too_slow
 from penstock.http.inflate import too_large
 from penstock.http.wait import ANSWER, BODY, END, HEAD, REQUEST, Wait
 
@@ -27,17 +26,10 @@ _BLANK_LINE: Final = b"\r\n\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class FastPath(HttpToolsProtocol):
+class FastPath(Handover):
     """One connection. Lives on the event loop."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Loop | None = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.gate = gate
         self._wait = Wait()
@@ -49,14 +41,12 @@ class FastPath(HttpToolsProtocol):
         """The prediction whose body is arriving."""
         self._body: Body | None = None
         self._owes_continue = False
-        self._application_busy = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it if there are too many."""
         super().connection_made(transport)
         if not self.gate.enter(self):
-            text = f"the server has {self.gate.max_connections} connections, which is its limit; try again soon"
-            self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE))
+            self._refuse(self.gate.full())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what the client no longer waits for. It also counts as gone when it has only stopped sending."""
@@ -98,9 +88,15 @@ class FastPath(HttpToolsProtocol):
                     return
                 start = self._take_head(data, start, now_ns) if self._body is None else self._take_body(self._body, data, start)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal, bodiless=self._takes_no_body(data, start))
         except TooLarge as error:
-            self._too_large(error)
+            self._too_large(error, bodiless=self._takes_no_body(data, start))
+
+    def _takes_no_body(self, data: bytes, start: int) -> bool:
+        """Tell whether a request is a HEAD: nothing but the head of its answer is sent (RFC 9110, section 9.3.2)."""
+        if self._body is None:
+            return data.startswith(b"HEAD ", start)
+        return self._exchange is None and self.scope["method"] == "HEAD"
 
     def _must_wait(self) -> bool:
         """Tell whether what comes next has to wait for what is being answered."""
@@ -142,8 +138,7 @@ class FastPath(HttpToolsProtocol):
 
     def _await_head(self, data: bytes, start: int) -> int:
         begun = data[start:]
-        check_sizes(begun, self.gate.options)
-        check_start(begun)
+        check_begun(begun, self.gate.options)
         if self._wait.phase is not HEAD:
             self._wait.enter(HEAD)
         self._held = begun
@@ -158,9 +153,10 @@ class FastPath(HttpToolsProtocol):
         exchange.begin(now_ns)
         if oversized and exchange.answer_parts is None:
             exchange.refuse(too_large(limit))
-        exchange.keep_alive = keep_alive
-        if self._wait.phase is END:
+        if exchange.answer_parts is not None and not exchange.keep_alive:
+            self._wait.enter(END)  # also where the answer has to wait for others
             return
+        exchange.keep_alive = keep_alive
         self._exchange = exchange
         self._wait.enter(BODY)
         self._body = exchange.body(head, limit)
@@ -178,7 +174,7 @@ class FastPath(HttpToolsProtocol):
     def _take_body(self, body: Body, data: bytes, start: int) -> int:
         stop = body.feed(data, start)
         if self._exchange is None:
-            super().data_received(data[start:stop])
+            self._hand_on(data[start:stop])
         if body.complete:
             self._end_body()
         return stop
@@ -198,14 +194,11 @@ class FastPath(HttpToolsProtocol):
         limit = self.gate.options.max_body_bytes
         if head.content_length > limit:
             raise too_large(limit)
-        self._application_busy = True
-        super().data_received(data[start:stop])
+        self._hand_over(data[start:stop])
         if self.gate.admission.leaving:
             self.cycle.keep_alive = False
-        has_body = head.chunked or head.content_length > 0
-        self._wait.enter(BODY if has_body else ANSWER)
-        if has_body:
-            self._body = ChunkedBody(limit, keep=False) if head.chunked else SizedBody(head.content_length, keep=False)
+        self._body = body_passed_on(head, limit)
+        self._wait.enter(ANSWER if self._body is None else BODY)
         return stop
 
     def answered(self) -> None:
@@ -242,31 +235,41 @@ class FastPath(HttpToolsProtocol):
         if self._wait.phase is ANSWER and not self._pending and not self._application_busy:
             self._wait.enter(REQUEST)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, *, bodiless: bool = False) -> None:
         """Answer what cannot be read, after everything that could, and end the connection."""
+        if self._is_answered():
+            self._end()
+            return
         if self._exchange is not None:
             self._exchange.leave(InvalidInput(refusal.message))
-            if self._exchange in self._pending:
-                self._pending.remove(self._exchange)
+            self._pending.remove(self._exchange)
             self._exchange = None
         if self._application_busy and self.cycle.response_started:
             self.transport.close()
             return
-        self._pending.append(Refused(self.gate.refusal_answer(refusal)))
+        self._pending.append(Refused(self.gate.refusal_answer(refusal, bodiless=bodiless)))
         self._wait.enter(END)
         self.answered()
 
-    def _too_large(self, error: TooLarge) -> None:
-        if self._exchange is None:
-            self._refuse(Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.message, error.code))
-        else:
-            self._exchange.refuse(error)
+    def _is_answered(self) -> bool:
+        """Tell whether the request whose body is arriving has its answer already: a second one would be taken for the next request's."""
+        return self._body is not None and not self._application_busy and self._exchange not in self._pending
+
+    def _too_large(self, error: TooLarge, *, bodiless: bool) -> None:
+        exchange = self._exchange
+        if exchange is None or self._is_answered():
+            self._refuse(overlong(error), bodiless=bodiless)
+            return
+        self._exchange = self._body = None
+        self._wait.enter(END)  # what follows is read no more, even if the answer has to wait for others
+        exchange.refuse(error)
 
     def _end(self) -> None:
         """Send no more, and drop what still comes: closing at once would turn unread bytes into a reset that outruns the answer."""
         for exchange in self._pending:
             exchange.leave()
         self._pending.clear()
+        self._silence()
         self._exchange = self._body = None
         self._held = b""
         self._wait.enter(END)
@@ -289,7 +292,6 @@ class FastPath(HttpToolsProtocol):
     def _give_up(self, waited_s: float) -> None:
         phase = self._wait.phase
         if phase is BODY or (phase is HEAD and self._held):
-            text = f"the {phase.name.lower()} of the request did not arrive within {waited_s:.1f} s; send it again"
-            self._refuse(Refusal(HTTPStatus.REQUEST_TIMEOUT, text))
+            self._refuse(too_slow(phase.name.lower(), waited_s))
         else:
             self.transport.close()

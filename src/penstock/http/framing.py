@@ -4,7 +4,7 @@ import re
 from typing import Final, Protocol
 
 from penstock.domain.names import shown
-from penstock.http.head import malformed
+from penstock.http.head import Head, malformed
 from penstock.http.inflate import too_large
 from penstock.wire.raw import ALIGNMENT, Buffer
 
@@ -131,3 +131,10 @@ class ChunkedBody:
         if line and _FIELD.fullmatch(line) is None:
             raise malformed("its chunked body does not end with trailers and a blank line")
         self.complete = not line
+
+
+def body_passed_on(head: Head, limit: int) -> Body | None:
+    """Return what frames a body that others read; None if there is none."""
+    if head.chunked:
+        return ChunkedBody(limit, keep=False)
+    return SizedBody(head.content_length, keep=False) if head.content_length else None

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from penstock.domain.clock import monotonic
+from penstock.domain.errors import ErrorCode
 from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
@@ -76,6 +77,11 @@ class Gate:
             self._watch()
         return len(self.connections) <= self.max_connections
 
+    def full(self) -> Refusal:
+        """Return the refusal of a connection beyond the limit."""
+        text = f"the server has {self.max_connections} connections, which is its limit; try again soon"
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE)
+
     def leave(self, connection: Watched) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
@@ -86,9 +92,10 @@ class Gate:
         lines = header_lines({**lasting, "content-type": JSON, "content-length": str(len(body))})
         return [b"%b%b%b\r\n" % (_FIRST_LINES[status], self._date, lines), body]
 
-    def refusal_answer(self, refusal: Refusal) -> list[Buffer]:
+    def refusal_answer(self, refusal: Refusal, *, bodiless: bool = False) -> list[Buffer]:
         """Return the bytes of the last answer of a connection: to a request that could not be read."""
-        return self.error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+        parts = self.error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
+        return parts[:1] if bodiless else parts
 
     def _watch(self) -> None:
         """Look at every connection now and then: one timer for all costs less than one for each request."""

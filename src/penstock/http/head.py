@@ -6,13 +6,15 @@ from typing import Final, NamedTuple
 
 import httptools
 
-from penstock.domain.errors import ErrorCode
+from penstock.domain.errors import ErrorCode, TooLarge
 from penstock.domain.names import shown
 from penstock.http.call import PredictionCall, call_to
 from penstock.http.hosts import is_known
 from penstock.http.options import HttpOptions
 
 _ASKS: Final = re.compile(rb"[A-Za-z]{1,32} [!-~]+ HTTP/1\.[01]\r\n")
+_CLOSE: Final = re.compile(r"(?:^|,)[ \t]*close[ \t]*(?:,|$)", re.IGNORECASE)
+"""A list of options that holds this one. The parser itself forgets it with the end of a message, which may be that of its head."""
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _MOST_DIGITS: Final = 18
 _FRAMING: Final = 4
@@ -62,7 +64,7 @@ def read_head(text: bytes, options: HttpOptions) -> Head:
         text,
         _content_length(headers.get("content-length", "0")),
         chunked,
-        version == "1.1" and parser.should_keep_alive(),
+        version == "1.1" and not any(name == "connection" and _CLOSE.search(value) for name, value in fields.headers),
         expects_continue,
         call_to(fields.url, headers) if method == "POST" and _is_served(headers.get("host", ""), options) else None,
         not chunked and not expects_continue,
@@ -79,8 +81,9 @@ def check_sizes(text: bytes, options: HttpOptions) -> None:
         raise _too_long(f"the headers have more than {options.max_head_bytes} bytes together")
 
 
-def check_start(text: bytes) -> None:
-    """Raise `Refusal` for bytes that cannot be the start of a head, so that nobody has to wait for its end."""
+def check_begun(text: bytes, options: HttpOptions) -> None:
+    """Raise `Refusal` for bytes that cannot be the start of a head, or are too many, so that nobody has to wait for its end."""
+    check_sizes(text, options)
     _feed(httptools.HttpRequestParser(_Fields()), text)
 
 
@@ -156,6 +159,16 @@ def _not_allowed(method: str) -> Refusal:
 def malformed(why: str) -> Refusal:
     """Return the refusal of bytes that no one can tell the meaning of."""
     return Refusal(HTTPStatus.BAD_REQUEST, f"the bytes are no valid HTTP request: {why}")
+
+
+def overlong(error: TooLarge) -> Refusal:
+    """Return the refusal of a request that is no prediction, and too large."""
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.message, error.code)
+
+
+def too_slow(part: str, waited_s: float) -> Refusal:
+    """Return the refusal of a request of which a part has not come in time."""
+    return Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the {part} of the request did not arrive within {waited_s:.1f} s; send it again")
 
 
 def _too_long(why: str) -> Refusal:

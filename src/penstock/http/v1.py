@@ -1,7 +1,6 @@
 """The V1 protocol: TensorFlow Serving's and KServe's `:predict`, in row and column format."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +102,7 @@ def _text(spec: TensorSpec, value: object) -> object:
         raise InvalidInput(f'the input {shown(spec.name)} holds an object; bytes are written {{"b64": "…"}}')
     try:
         return text_of(spec.name, base64.b64decode(encoded, validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii's own, or another one for letters beyond ASCII
         raise InvalidInput(f"the input {shown(spec.name)} holds invalid base64: {shown(encoded)}") from error
 
 

@@ -132,13 +132,13 @@ class ServerConnection(Controlled[H]):
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._take_trailers(stream, block, ended=ended)
+        elif stream_id % 2 == 0:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}; clients open streams of odd numbers")
         elif stream_id <= self._last_id:
             if stream_id not in self._ignored:
                 raise ConnectionFault(Code.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which is closed")
             self._blocks.fields(block)
             self._idle.spend()
-        elif stream_id % 2 == 0:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}; clients open streams of odd numbers")
         else:
             self._open(stream_id, block, ended=ended)
 

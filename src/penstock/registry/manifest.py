@@ -71,7 +71,7 @@ class Manifest:
             "lineage": dict(self.lineage),
             "files": {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in sorted(self.files.items())},
         }
-        text = json.dumps({key: value for key, value in tree.items() if value or key == "files"}, indent=2) + "\n"
+        text = json.dumps({key: value for key, value in tree.items() if value or value == 0 or key == "files"}, indent=2) + "\n"
         self.decode(text.encode())
         return text.encode()
 

@@ -43,7 +43,7 @@ def check_shape(shape: object, tensor: str) -> tuple[int, ...]:
             raise InvalidInput(
                 f"the shape of {shown(tensor)} holds {shown(repr(dim))}; dimensions should be specified as integers of 0 or more"
             )
-        count *= dim
+        count *= dim or 1  # numpy multiplies the others, also of a tensor without elements
     if count > _MAX_ELEMENTS:
         raise InvalidInput(f"the shape {list(shape)} of {shown(tensor)} causes total element count to exceed maximum size")
     return tuple(shape)

@@ -30,6 +30,10 @@ VIOLATIONS: Final = {
     "5.1-window-of-an-idle-stream": (F(frames.WINDOW_UPDATE, 0, 1, b"\0\0\0\1"), PROTOCOL),
     "5.1-bad-priority-of-an-idle-stream": (F(frames.PRIORITY, 0, 1, b""), SIZE),
     "5.1.1-even-stream": (F(frames.HEADERS, WHOLE, 2, BLOCK), PROTOCOL),
+    "5.1.1-even-stream-that-was-refused": (
+        F(frames.HEADERS, WHOLE, 3, BLOCK) + F(frames.PRIORITY, 0, 2, b"") + F(frames.HEADERS, WHOLE, 2, BLOCK),
+        PROTOCOL,
+    ),
     "5.1.1-stream-that-goes-back": (F(frames.HEADERS, WHOLE, 5, BLOCK) + F(frames.HEADERS, WHOLE, 3, BLOCK), Code.STREAM_CLOSED),
     "5.1.1-headers-on-stream-0": (F(frames.HEADERS, WHOLE, 0, BLOCK), PROTOCOL),
     "6.1-data-on-stream-0": (F(frames.DATA, 0, 0, b"x"), PROTOCOL),

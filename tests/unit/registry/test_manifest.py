@@ -54,6 +54,14 @@ def test_files_alone_are_enough() -> None:
     assert Manifest.decode(found.encode()) == found
 
 
+def test_zero_is_written_as_what_it_is() -> None:
+    """A count of nothing is not nothing."""
+    found = Manifest.decode(text(ir_version=0))
+
+    assert found.ir_version == 0
+    assert Manifest.decode(found.encode()) == found
+
+
 def test_unknown_keys_are_skipped() -> None:
     """A later release may add facts."""
     assert Manifest.decode(text(future={"x": 1})) == Manifest.decode(text())

@@ -131,6 +131,7 @@ def test_fitting_shape_becomes_a_tuple(shape: list[int] | tuple[int, ...]) -> No
         pytest.param([True], "holds 'True'", id="bool"),
         pytest.param(["1"], "dimensions should be specified as integers", id="text-inside"),
         pytest.param([2**20, 2**21], "exceed maximum size", id="too-many-elements"),
+        pytest.param([0, 2**62, 2], "exceed maximum size", id="too-many-beside-none"),
         pytest.param([2**63, 2**63], "exceed maximum size", id="would-wrap"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The doors that are fuzzed, one file each: see `target.py`."""
