@@ -43,6 +43,7 @@ from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import drift_views, feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
+from penstock.inference.vitals import Vitals
 from penstock.inference.watch import followers_of
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
@@ -90,8 +91,9 @@ class House:
         as_json, alias_of, follow = is_json(settings.telemetry), self.catalog.alias_of, self.shadows.follow
         self.access_log: Final = AccessLog(settings.telemetry.access_log, as_json=as_json, alias_of=alias_of)
         self.tracer: Final = tracer_of(settings.telemetry)
-        takes_answers = self.access_log.takes_answers or self.tracer.is_on
-        self.ledger: Final = Ledger(self.catalog, self.tracer.before(self.access_log.observe), observe_answers=takes_answers)
+        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
+        self.vitals: Final = Vitals(self.catalog, self.admission, settings.server.shed_memory_above)
+        self.ledger: Final = self._ledger()
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
         sinks.check(settings.payload_sinks)
@@ -100,13 +102,12 @@ class House:
         self.shadows.books.tell = self.recorder.undecided.compared
         feedback_log = FeedbackLog(settings.payloads, state_dir)
         self.feedback: Final = Feedback(partial(attach, party="feedback"), feedback_log, state_dir)
-        self.drift: Final = Drift(self.catalog, ReferenceStore(kept))
+        self.drift: Final = Drift(self.catalog, ReferenceStore(kept), hook_errors=self.vitals.hook_errors)
         recorded, watched = self._follow, self.drift.follow
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
         )
         self.governor: Final = MemoryGovernor(self.catalog)
-        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         self.metrics: Final = self._metrics()
         disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
@@ -126,9 +127,11 @@ class House:
         self.tracer.start()
         self.drift.start()
         self.reloader.start()
+        self.vitals.start()
 
     async def aclose(self) -> None:
         """End what was begun: who needs others goes before them."""
+        self.vitals.close()
         await self.reloader.aclose()
         await self.rollouts.aclose()
         await self.governor.aclose()
@@ -141,6 +144,11 @@ class House:
         self.access_log.close()
         self.audit.add(SERVER, "server", "", "stopped")
         self.audit.close()
+
+    def _ledger(self) -> Ledger:
+        takes_answers = self.access_log.takes_answers or self.tracer.is_on
+        observe = self.tracer.before(self.access_log.observe)
+        return Ledger(self.catalog, observe, observe_answers=takes_answers, hook_errors=self.vitals.hook_errors)
 
     def _follow(self, model: str, options: ModelOptions) -> None:
         self.recorder.follow(model, options.payloads)
@@ -160,8 +168,8 @@ class House:
 
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
-        age_s, audit = self.manager.registry_age_s, self.audit.view()
-        return server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+        age_s, audit, vitals = self.manager.registry_age_s, self.audit.view(), self.vitals.view()
+        return server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit, vitals=vitals)
 
     def _log_settings(self) -> LogSettings:
         return LogSettings(lambda before, after: self.audit.add(acting(), "log settings", before, after))
@@ -197,8 +205,11 @@ class House:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access)
         service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
-        server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
-        return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        if self.settings.grpc.transport != "native":
+            return GrpcServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        native = NativeServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        self.vitals.connections["grpc"] = native.counts
+        return native
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

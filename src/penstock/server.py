@@ -16,6 +16,7 @@ import penstock
 from penstock.config.settings import Settings, WantedModel, is_loopback
 from penstock.domain.errors import Unavailable
 from penstock.domain.start import StartError
+from penstock.execution.descriptors import raise_limit
 from penstock.execution.memory import settle_heap
 from penstock.house import House, registry_named
 from penstock.http.example import first_request
@@ -40,6 +41,7 @@ def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path 
     set_up_logs(settings.telemetry)
     _refuse_exposure(settings)
     settle_heap()
+    raise_limit()
     return uvloop.run(_serve(settings, wanted, ready_file))
 
 

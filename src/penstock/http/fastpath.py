@@ -57,6 +57,8 @@ class FastPath(HttpToolsProtocol):
         if not self.gate.enter(self):
             text = f"the server has {self.gate.max_connections} connections, which is its limit; try again soon"
             self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE))
+            if self.gate.crowded:
+                self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what the client no longer waits for. It also counts as gone when it has only stopped sending."""

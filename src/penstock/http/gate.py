@@ -1,19 +1,20 @@
 """What the connections of one listener share: its limits, the heads it has seen, and the watch over their deadlines."""
 
 import asyncio
-import resource
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
 
 from penstock.domain.clock import monotonic
+from penstock.execution.descriptors import Part, lingering_above, most_connections
 from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
 from penstock.inference.admission import Admission
 from penstock.inference.predictor import Predictor
 from penstock.security.access import Access
+from penstock.telemetry.vitals import Connections
 from penstock.wire.call import REQUEST_ID
 from penstock.wire.raw import Buffer
 
@@ -39,15 +40,23 @@ class Gate:
     """Lives on the event loop."""
 
     def __init__(
-        self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None, access: Access | None = None
+        self,
+        options: HttpOptions,
+        admission: Admission,
+        predictor: Predictor | None = None,
+        access: Access | None = None,
+        counts: Connections | None = None,
     ) -> None:
-        """Without a predictor every route belongs to the application; without `access` nobody needs a key."""
+        """Without a predictor every route belongs to the application, as on the admin listener; without `access` nobody needs a key."""
         self.options: Final = options
         self.admission: Final = admission
         self.predictor: Final = predictor
         self.access: Final = access
-        self.max_connections: Final = most_connections(options)
+        part = Part.ADMIN if predictor is None else Part.PREDICTIONS
+        self.max_connections: Final = most_connections(options.max_connections, part)
         self.connections: Final[set[Watched]] = set()
+        self.counts: Final = counts or Connections()
+        self._most_lingering = lingering_above(self.max_connections)
         self.date_and_id = _date_and_id()
         """The lines of every answer up to the value of its request id."""
         self.heads: Final[dict[bytes, Head]] = {}
@@ -74,11 +83,20 @@ class Gate:
         if not self._watching:
             self._watching = True
             self._watch()
-        return len(self.connections) <= self.max_connections
+        self.counts.open = len(self.connections)
+        fits = self.counts.open <= self.max_connections
+        self.counts.refused += not fits
+        return fits
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are so many refused connections that they are closed at once, whether or not their peers have read why."""
+        return self.counts.open > self._most_lingering
 
     def leave(self, connection: Watched) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
+        self.counts.open = len(self.connections)
 
     def _watch(self) -> None:
         """Look at every connection now and then: one timer for all costs less than one for each request."""
@@ -108,11 +126,6 @@ def error_answer(status: int, body: bytes, headers: Mapping[str, str], *, keep_a
 def refusal_answer(refusal: Refusal) -> list[Buffer]:
     """Return the bytes of the last answer of a connection: to a request that could not be read."""
     return error_answer(refusal.status, error_body(refusal), _HINTS.get(refusal.status, {}), keep_alive=False)
-
-
-def most_connections(options: HttpOptions) -> int:
-    """Return how many connections a listener takes: half of the descriptors that the process may open, at most."""
-    return min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def watch_interval_s(options: HttpOptions) -> float:
