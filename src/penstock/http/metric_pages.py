@@ -1,11 +1,13 @@
 """Pages of metrics, made once for all who ask for them at the same time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 Page = tuple[bytes, str]
 """The body, and its content type."""
+_AT_ONCE: Final = 4
+"""Scrapers that are answered in one turn of the event loop, so that predictions come between."""
 
 
 class Pages:
@@ -14,20 +16,32 @@ class Pages:
     def __init__(self, make: Callable[[str], Page]) -> None:
         """`make` returns the page for an Accept header; it blocks the loop for as long as it takes to count everything."""
         self._make: Final = make
-        self._asked: dict[str, asyncio.Future[Page]] = {}
+        self._asked: dict[str, list[asyncio.Future[Page]]] = {}
 
     async def page(self, accept: str) -> Page:
         """Return a page that is made from now on."""
-        asked = self._asked.get(accept)
-        if asked is None:
-            loop = asyncio.get_running_loop()
-            asked = self._asked[accept] = loop.create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Page] = loop.create_future()
+        if accept not in self._asked:
+            self._asked[accept] = []
             loop.call_soon(self._answer, accept)
-        return await asyncio.shield(asked)
+        self._asked[accept].append(future)
+        return await future
 
     def _answer(self, accept: str) -> None:
-        asked = self._asked.pop(accept)
+        waiting = self._asked.pop(accept)
         try:
-            asked.set_result(self._make(accept))
+            page = self._make(accept)
         except Exception as error:  # whoever asked hears of it
-            asked.set_exception(error)
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            self._hand_out(page, waiting)
+
+    def _hand_out(self, page: Page, waiting: Sequence[asyncio.Future[Page]]) -> None:
+        for future in waiting[:_AT_ONCE]:
+            if not future.done():
+                future.set_result(page)
+        if rest := waiting[_AT_ONCE:]:
+            asyncio.get_running_loop().call_soon(self._hand_out, page, rest)
