@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import httpx2
+import pytest
 from serving import GOOD, Serving, until
 
 from penstock.payloads.reading import rows_of, sealed_files
@@ -19,6 +20,7 @@ SLOW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 1], "data": [2
 RECORDED = ("defaults.payloads.sample=1.0", "payloads.rotate_s=3600", "payloads.flush_s=0.05")
 
 
+@pytest.mark.slow
 def test_idle_server_ends_at_once(serving: Serving) -> None:
     """F01: with 0, though it would have an hour for what is under way."""
     serving.start("server.drain_s=3600")
@@ -90,6 +92,7 @@ def health(port: int) -> dict[str, int]:
     return {name: httpx2.get(f"http://127.0.0.1:{port}/v2/health/{name}").status_code for name in ("live", "ready")}
 
 
+@pytest.mark.slow
 def test_killed_server_is_ready_again_without_cleaning(serving: Serving, figure: Callable[..., float]) -> None:
     """F06: on the same state, with half a file of payloads, a draft of a token and a ready file left behind."""
     serving.start(*RECORDED)
