@@ -1,7 +1,8 @@
 """`penstock` with faults at a test's word: `python ailing_server.py serve`.
 
 SIGUSR1 keeps the event loop for two seconds. As long as a file of that name is in the working directory: `hooks`, everybody who only
-looks on at predictions raises; `middleware`, what stands before the routes does; `interceptor`, what stands before gRPC's methods.
+looks on at predictions raises; `middleware`, what stands before the routes does; `interceptor`, what stands before gRPC's methods; `codec`,
+what reads a prediction over HTTP.
 """
 
 import signal
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from penstock.cli.main import main
 from penstock.grpc.methods import Methods
+from penstock.http.call import PredictionCall
 from penstock.http.hosts import HostCheck
 from penstock.inference.watch import Watch
 from penstock.monitoring.version_watch import VersionWatch
@@ -51,5 +53,6 @@ if __name__ == "__main__":
     for watcher, method in ((AccessLog, "observe"), (Recording, "__call__"), (VersionWatch, "__call__"), (Watch, "__call__")):
         setattr(watcher, method, failing("hooks", getattr(watcher, method)))
     HostCheck.__call__ = failing("middleware", HostCheck.__call__)  # type: ignore[method-assign]
+    PredictionCall.decode = failing("codec", PredictionCall.decode)  # type: ignore[method-assign]
     Methods.unary = intercepted  # type: ignore[method-assign]
     main()

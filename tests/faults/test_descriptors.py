@@ -1,5 +1,6 @@
 """F33, F43: descriptors and connections that run out."""
 
+import json
 import os
 import socket
 import sys
@@ -9,11 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from connection import HOST, Connection, head, length
 from serving import GOOD, Serving, until
 
 Figure = Callable[..., float]
 DESCRIPTORS = 256
 WATCHED_S = 0.5
+BODY = json.dumps(GOOD).encode()
+ASKED = head("POST /v2/models/id_fp32/infer HTTP/1.1", HOST, length(BODY)) + BODY
 REFUSED_HTTP = 'penstock_connections_refused_total{listener="http"}'
 
 
@@ -95,14 +99,17 @@ def test_connections_at_once_beyond_the_limit_leave_those_inside_alone(serving: 
     serving.start(f"http.max_connections={count // 4}")
     serving.assert_serving()
     with ExitStack() as stack:
+        inside = stack.enter_context(Connection(serving))
+        assert inside.ask(ASKED).status == 200
         lines = opened(stack, serving, "http", count)
-        for _ in range(20):
-            assert serving.http.infer("id_fp32", GOOD).family == "OK"
+        assert [inside.ask(ASKED).status for _ in range(20)] == [200] * 20
         until(lambda: figure(serving, REFUSED_HTTP) >= count - count // 4)
         told = [line.recv(64) for line in lines[-10:]]
 
         assert all(text.startswith(b"HTTP/1.1 503") for text in told)
-        serving.assert_serving()
+        assert inside.ask(ASKED).status == 200
+        assert serving.grpc.infer("id_fp32", GOOD).family == "OK"
     until(lambda: figure(serving, 'penstock_connections{listener="http"}') <= 2)
+    serving.assert_serving()
     serving.assert_balanced()
     serving.stop()

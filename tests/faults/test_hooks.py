@@ -1,5 +1,6 @@
 """F32, F55, F56, F57: what goes wrong in the process itself, beside predictions and before them, costs no more than it has to."""
 
+import json
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from connection import Connection, head
+from connection import HOST, Connection, head, length
 from serving import GOOD, Serving, until
 
 Figure = Callable[..., float]
@@ -21,6 +22,8 @@ SETTINGS = (
     'models.twice.route={stable = "2", shadows = [{version = "1"}]}',
 )
 SCRAPERS = 100
+BODY = json.dumps(GOOD).encode()
+GOOD_REQUEST = head("POST /v2/models/id_fp32/infer HTTP/1.1", HOST, length(BODY)) + BODY
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,21 @@ def test_middleware_that_raises_is_one_500_on_a_connection_that_goes_on(ailing: 
     assert "a fault of" not in failed.document["error"], "the caller learns nothing of the inside"
     assert answered.status == 200
     ailing.assert_serving()
+
+
+def test_codec_that_raises_is_one_500_on_a_connection_that_goes_on(ailing: Serving, fault: Callable[[str], Path]) -> None:
+    """F56, on the fast path: booked as failed, so that the ledger is closed."""
+    failures = ailing.outcomes("id_fp32", "failed")
+    with Connection(ailing) as line:
+        cause = fault("codec")
+        failed = line.ask(GOOD_REQUEST)
+        cause.unlink()
+        answered = line.ask(GOOD_REQUEST)
+
+    assert (failed.status, failed.document["code"], answered.status) == (500, "INTERNAL", 200)
+    assert ailing.outcomes("id_fp32", "failed") == failures + 1
+    ailing.assert_serving()
+    ailing.assert_balanced()
 
 
 def test_interceptor_that_raises_is_one_internal_error(ailing: Serving, fault: Callable[[str], Path]) -> None:

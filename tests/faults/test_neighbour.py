@@ -21,7 +21,8 @@ def burning(processes: int) -> Iterator[None]:
     """Run so many processes that never rest, as long as the context lasts."""
     with ExitStack() as stack:
         for _ in range(processes):
-            stack.callback(subprocess.Popen([sys.executable, "-c", BURN]).kill)
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", BURN]))
+            stack.callback(process.kill)
         yield
 
 
