@@ -33,7 +33,7 @@ _READ_S: Final = 0.5
 
 
 @contextlib.contextmanager
-def serve(directory: Path, leak: str) -> Iterator[Any]:
+def serve(directory: Path, leak: str, transport: str) -> Iterator[Any]:
     """Serve two models, of which one is to be swapped, from a process that tells of its tasks."""
     from serving import Serving  # noqa: PLC0415 - of the tests, whose directory is in the path by now
 
@@ -43,9 +43,8 @@ def serve(directory: Path, leak: str) -> Iterator[Any]:
     models.write_tagged(registry, 1)
     serving = Serving(registry, directory)
     serving.command = [sys.executable, Path(__file__).with_name("soak_server.py")]
-    with serving.during(
-        "defaults.payloads.sample=0.1", 'models.tagged.monitoring.drift="live"', "models.tagged.keep_warm_s=0", "payloads.rotate_s=5"
-    ):
+    kept = ("defaults.payloads.sample=0.1", "payloads.rotate_s=5", "models.tagged.keep_warm_s=0")
+    with serving.during(f'grpc.transport="{transport}"', 'models.tagged.monitoring.drift="live"', *kept):
         (directory / "leak").write_text(leak)
         yield serving
 
@@ -111,9 +110,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--leak", default="", help="what to leak on purpose: memory, descriptors, threads, tasks, or several")
+    parser.add_argument("--transport", default="grpcio", choices=("grpcio", "native"), help="what carries gRPC")
     arguments = parser.parse_args()
     print(environment())
-    with tempfile.TemporaryDirectory(prefix="penstock-soak-") as name, serve(Path(name), arguments.leak) as serving:
+    with tempfile.TemporaryDirectory(prefix="penstock-soak-") as name, serve(Path(name), arguments.leak, arguments.transport) as serving:
         rate = _LOAD * asyncio.run(capacity(serving))
         readings, traffic = asyncio.run(soak(serving, Path(name), 60 * arguments.minutes, rate))
         print(f"{rate:,.0f}/s wanted, {sum(traffic.told.values()) / 60 / arguments.minutes:,.0f}/s told: {dict(traffic.told)}")
