@@ -44,6 +44,7 @@ from penstock.inference.predictor import Predictor
 from penstock.inference.scrape import drift_views, feedback_view, payload_views, server_view, shadow_views, version_views
 from penstock.inference.shadow import Shadows
 from penstock.inference.shadow_disagreement import disagreement
+from penstock.inference.vitals import Vitals
 from penstock.inference.watch import followers_of
 from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.loader import Loader
@@ -95,6 +96,8 @@ class House:
             settings.telemetry.access_log, as_json=as_json, alias_of=alias_of, names_callers=settings.telemetry.log_callers
         )
         self.tracer: Final = tracer_of(settings.telemetry)
+        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
+        self.vitals: Final = Vitals(self.catalog, self.admission, settings.server.shed_memory_above)
         self.ledger: Final = self._ledger()
         attach, redacted = self.ledger.record, self.access_log.redacted
         sinks = Sinks(settings.payloads, state_dir)
@@ -102,15 +105,13 @@ class House:
         surroundings = Surroundings(alias_of, followers_of, {"OK": 200} | {code.value: status for code, status in STATUS.items()})
         self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, surroundings=surroundings, redacted=redacted)
         self.shadows.books.tell = self.recorder.undecided.compared
-        feedback_log = FeedbackLog(settings.payloads, state_dir)
-        self.feedback: Final = Feedback(partial(attach, party="feedback"), feedback_log, state_dir)
-        self.drift: Final = Drift(self.catalog, ReferenceStore(kept))
+        self.feedback: Final = Feedback(partial(attach, party="feedback"), FeedbackLog(settings.payloads, state_dir), state_dir)
+        self.drift: Final = Drift(self.catalog, ReferenceStore(kept), hook_errors=self.vitals.hook_errors)
         recorded, watched = self._follow, self.drift.follow
         self.manager: Final = Manager(
             registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
         )
         self.governor: Final = MemoryGovernor(self.catalog)
-        self.admission: Final = Admission(settings.server.request_timeout_s, settings.server.max_request_timeout_s)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
         self.metrics: Final = self._metrics()
         disagreements, drift = partial(disagreement, self.shadows.books), CanaryDrift(self.drift)
@@ -130,9 +131,11 @@ class House:
         self.tracer.start()
         self.drift.start()
         self.reloader.start()
+        self.vitals.start()
 
     async def aclose(self) -> None:
         """End what was begun: who needs others goes before them."""
+        self.vitals.close()
         await self.reloader.aclose()
         await self.rollouts.aclose()
         await self.governor.aclose()
@@ -152,7 +155,8 @@ class House:
 
     def _ledger(self) -> Ledger:
         takes_answers, observe = self.access_log.takes_answers or self.tracer.is_on, self.tracer.before(self.access_log.observe)
-        return Ledger(self.catalog, observe if self.access is None else self.refusals.before(observe), observe_answers=takes_answers)
+        told = observe if self.access is None else self.refusals.before(observe)
+        return Ledger(self.catalog, told, observe_answers=takes_answers, hook_errors=self.vitals.hook_errors)
 
     def _metrics(self) -> Metrics:
         return Metrics(
@@ -168,8 +172,8 @@ class House:
 
     def _counted(self) -> ServerView:
         dropped, memory = self.access_log.dropped, self.governor.view()
-        age_s, audit = self.manager.registry_age_s, self.audit.view()
-        view = server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit)
+        age_s, audit, vitals = self.manager.registry_age_s, self.audit.view(), self.vitals.view()
+        view = server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit, vitals=vitals)
         return replace(view, refused=self.refusals.counts)
 
     def _log_settings(self) -> LogSettings:
@@ -208,8 +212,11 @@ class House:
         guard = None if self.access is None else Guard(self.access, self.refusals.at("grpc"))
         token = CountedToken(token, self.refusals.at("grpc"))
         service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
-        server = NativeServer if self.settings.grpc.transport == "native" else GrpcServer
-        return server(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        if self.settings.grpc.transport != "native":
+            return GrpcServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        native = NativeServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
+        self.vitals.connections["grpc"] = native.counts
+        return native
 
 
 def registry_named(settings: Settings) -> VerifiedRegistry:

@@ -20,11 +20,11 @@ class Listeners:
     def __init__(self, house: House, token: AdminToken) -> None:
         server, http = house.settings.server, house.settings.http
         predictions, admin = house.applications(token)
-        gate = Gate(http, house.admission, house.predictor, house.access)
+        gate = Gate(http, house.admission, house.predictor, house.access, house.vitals.connections["http"])
         with _port("http", server.host, server.http_port):
             self._http = HttpListener(predictions, server.host, server.http_port, gate, house.tls.get("http"))
         with _port("admin", server.admin_host, server.admin_port):
-            gate = Gate(http, house.admission)
+            gate = Gate(http, house.admission, counts=house.vitals.connections["admin"])
             self._admin = HttpListener(admin, server.admin_host, server.admin_port, gate, house.tls.get("admin"))
         self._grpc = house.grpc_server(token)
         self._settings = server

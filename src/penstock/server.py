@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -16,6 +17,7 @@ import penstock
 from penstock.config.settings import Settings, WantedModel, is_loopback
 from penstock.domain.errors import Unavailable
 from penstock.domain.start import StartError
+from penstock.execution.descriptors import raise_limit
 from penstock.execution.memory import settle_heap
 from penstock.house import House, registry_named
 from penstock.http.example import first_request
@@ -40,7 +42,8 @@ def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path 
     set_up_logs(settings.telemetry)
     _refuse_exposure(settings)
     settle_heap()
-    return uvloop.run(_serve(settings, wanted, ready_file))
+    raise_limit()
+    return _ended(uvloop.run(_serve(settings, wanted, ready_file)))
 
 
 def check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
@@ -138,6 +141,20 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
         draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
         draft.write_text(json.dumps({"pid": os.getpid(), "addresses": addresses}))
         draft.replace(ready_file)
+
+
+def _ended(code: int) -> int:
+    """Return the exit code; if a thread is still in a run or a disk that nothing can call back, end the process with it here and now.
+
+    The interpreter takes itself apart around such a thread, and aborts when that comes back from the engine.
+    """
+    left = [thread.name for thread in threading.enumerate() if thread.daemon and thread.name.startswith("penstock-")]
+    if left:
+        _log.warning("the process ends although work goes on in %s", ", ".join(sorted(left)))
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _kind() -> str:

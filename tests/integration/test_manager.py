@@ -139,6 +139,18 @@ async def test_newer_version_takes_over_and_the_older_one_is_freed(house: Open, 
         assert await served.version_of() == 3
 
 
+async def test_versions_that_are_gone_are_forgotten_but_for_the_latest(house: Open, models: ModuleType) -> None:
+    """However many there have been: each would leave its series in the metrics."""
+    async with house() as opened:
+        for number in range(3, 33):
+            models.write_tagged(opened.root, number)
+            await opened.manager.load("tagged")
+            await opened.settle()
+
+        assert await opened.version_of() == 32
+        assert sorted(opened.catalog.models["tagged"].versions) == list(range(12, 33))
+
+
 async def test_replaced_files_are_loaded_beside_switched_and_the_old_ones_drained(house: Open, root: Path, models: ModuleType) -> None:
     """Requests see the old graph until the new one is ready; a request under way keeps the old one until its end."""
     async with house() as served:

@@ -1,6 +1,7 @@
 """Waits and acts for a scheduler: the asyncio side of one model version's queue."""
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from penstock.domain.padded_batch import PaddedBatch
 from penstock.domain.schema import ModelSchema
 from penstock.domain.ticket import Ticket
 from penstock.telemetry.statistics import VersionStatistics
+
+_log = logging.getLogger(__name__)
 
 
 class Lanes(Protocol):
@@ -230,7 +233,10 @@ class Batcher:
         if self.watch is not None:
             self.watch(tickets)
         for ticket in tickets:
-            ticket.deliver()
+            try:
+                ticket.deliver()
+            except Exception:  # the others of the run still get their answers
+                _log.exception("an answer could not be delivered for a reason of ours")
 
     def _dropped(self, action: Dispatch, error: PenstockError, now_ns: int) -> None:
         """Look for no offender: nobody waits for the run any more, or it has not been run at all."""

@@ -39,6 +39,7 @@ _COUNT_OR_NONE: Final = Rule("a whole number from 0", lambda value: value >= 0)
 _C_COUNT: Final = Rule(f"a whole number from 1 to {_INT_MAX}", lambda value: 1 <= value <= _INT_MAX)
 _RATE: Final = Rule("a number from 0 up to a billion", lambda value: 0 <= value <= 1e9)  # noqa: PLR2004
 _SHARE: Final = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
+_PART: Final = Rule("a number above 0, up to 1", lambda value: 0 < value <= 1)
 _DIFFERENCE: Final = Rule("a number from 0 on", lambda value: 0 <= value < math.inf)
 _FILES: Final = Rule("a list of file names", lambda value: all(name.strip() for name in value))
 _DAYS: Final = Rule("a number of days above 0, up to 36500", lambda value: 0 < value <= _DAYS_MAX)
@@ -83,6 +84,7 @@ RULES: Final[Mapping[type[msgspec.Struct], Mapping[str, Rule]]] = {
         "max_request_timeout_s": _SECONDS,
         "drain_s": _SECONDS_OR_NONE,
         "announce_s": or_auto(_SECONDS_OR_NONE),
+        "shed_memory_above": _PART,
     },
     HttpOptions: {
         "max_body_bytes": COUNT,

@@ -5,8 +5,8 @@ from typing import Final
 
 from penstock.config.settings import Settings
 from penstock.domain.names import MAX_ID_BYTES
+from penstock.execution.descriptors import Part, most_connections
 from penstock.grpc.stream import MAX_IN_FLIGHT
-from penstock.http.gate import most_connections
 from penstock.http.json_text import MAX_DEPTH
 
 _MS_PER_S: Final = 1000
@@ -34,7 +34,7 @@ def limits_of(settings: Settings) -> Mapping[str, int]:
         "max_headers": http.max_headers,
         "max_json_depth": MAX_DEPTH,
         "max_id_bytes": MAX_ID_BYTES,
-        "max_connections": most_connections(http),
+        "max_connections": most_connections(http.max_connections, Part.PREDICTIONS),
         "max_pipelined": http.max_pipelined,
         "max_streams": settings.grpc.max_streams,
         "max_stream_in_flight": MAX_IN_FLIGHT,

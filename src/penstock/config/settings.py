@@ -48,6 +48,9 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     announce_s: float | Literal["auto"] = "auto"
     """Seconds between "not ready" and the drain, for balancers to notice. "auto": 0 on loopback, 5 elsewhere."""
 
+    shed_memory_above: float = 0.9
+    """The part of the memory that the control group allows, of which more in use has predictions refused; 1 for never."""
+
     allow_unauthenticated: bool = False
     """Whether predictions may be served beyond loopback to callers that show no key."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, OutOfMemory, PenstockError
+from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, OutOfMemory, Overloaded, PenstockError
 from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Array
@@ -49,7 +49,8 @@ class OrtSession:
     def __init__(self, path: Path, settings: SessionSettings, max_batch_size: int | None = None) -> None:
         """Load the graph; blocks. `max_batch_size` is what the model's author declared, None if nothing was.
 
-        Raises `BadArtifact` for a file that is no valid graph, `LoadRefused` for one that this installation cannot serve.
+        Raises `BadArtifact` for a file that is no valid graph, `LoadRefused` for one that this installation cannot serve, `Overloaded`
+        where the device has too little memory left.
         """
         self._session = _load(path, settings)
         self._session.disable_fallback()
@@ -149,6 +150,10 @@ def _load(path: Path, settings: SessionSettings) -> ort.InferenceSession:
         raise
     except Exception as error:
         text = f"ONNX Runtime {ort.__version__} refuses the model: {engine_text(error)}"
+        if _NO_MEMORY.search(text):
+            raise Overloaded(
+                f"{text}; {settings.device} has no room for it beside what it holds: unload something, or name another"
+            ) from error
         raise (BadArtifact(text) if isinstance(error, _BAD_FILE) else LoadRefused(text)) from error
     if settings.device.provider not in session.get_providers():
         raise LoadRefused(

@@ -49,6 +49,10 @@ class Listener(Protocol):
     def tasks(self) -> set[asyncio.Task[None]]:
         """The handlers of streams that have not come to their end."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether connections that are refused are closed at once."""
+
     def enter(self, connection: "GrpcConnection") -> bool:
         """Take a connection in, or return False if there are too many."""
 
@@ -88,6 +92,8 @@ class GrpcConnection(asyncio.Protocol):
         elif not speaks_http2(transport):
             self.http2.close(Code.INADEQUATE_SECURITY, "ask for 'h2' by ALPN")
         self._write()
+        if self._listener.crowded:
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, from half a frame to many calls."""

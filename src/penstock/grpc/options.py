@@ -24,7 +24,7 @@ class GrpcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """All metadata of a call together, and 32 bytes for each; native transport."""
 
     max_connections: int = 16_384
-    """The most connections, at most half of the file descriptors that the process may open; native transport."""
+    """The most connections, at most a quarter of the file descriptors that the process may open; native transport."""
 
     handshake_timeout_s: float = 10
     """Seconds that a client may take to begin: TLS, and the first bytes of HTTP/2; native transport."""

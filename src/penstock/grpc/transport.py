@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import errno
-import resource
 import socket
 from typing import Final
 
 from penstock.domain.clock import monotonic
+from penstock.execution.descriptors import Part, lingering_above, most_connections
 from penstock.grpc.connection import GrpcConnection
 from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
@@ -18,6 +18,7 @@ from penstock.grpc.patience import watch_interval_s
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
 from penstock.security.tls import Tls
+from penstock.telemetry.vitals import Connections
 
 _BACKLOG: Final = 2048
 _CATCH_UP_S: Final = 0.001
@@ -41,7 +42,9 @@ class NativeServer:
         self.options: Final = options
         self.tasks: Final[set[asyncio.Task[None]]] = set()
         """The handlers of streams that have not come to their end."""
-        self.max_connections: Final = min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self.max_connections: Final = most_connections(options.max_connections, Part.GRPC)
+        self.counts: Final = Connections()
+        self._most_lingering = lingering_above(self.max_connections)
         self._tls = tls
         self._connections: set[GrpcConnection] = set()
         self._empty = asyncio.Event()
@@ -100,11 +103,20 @@ class NativeServer:
         self._empty.clear()
         if self._watching is None:
             self._watch()
-        return len(self._connections) <= self.max_connections
+        self.counts.open = len(self._connections)
+        fits = self.counts.open <= self.max_connections
+        self.counts.refused += not fits
+        return fits
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are so many refused connections that they are closed at once, whether or not their peers have read why."""
+        return self.counts.open > self._most_lingering
 
     def leave(self, connection: GrpcConnection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        self.counts.open = len(self._connections)
         if not self._connections:
             self._empty.set()
 

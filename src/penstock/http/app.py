@@ -1,6 +1,5 @@
 """The two HTTP applications: predictions, and administration."""
 
-import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,7 +12,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ExceptionHandler
 
 import penstock
-from penstock.domain.errors import Internal, InvalidInput, MethodNotAllowed, NotFound, PenstockError, Unimplemented
+from penstock.domain.errors import InvalidInput, MethodNotAllowed, NotFound, PenstockError, Unimplemented
 from penstock.domain.names import shown
 from penstock.http import docs
 from penstock.http.answers import json_response
@@ -25,10 +24,10 @@ from penstock.http.management import Management
 from penstock.http.models import Models
 from penstock.http.options import HttpOptions
 from penstock.http.predict import Predictions
+from penstock.http.shield import Shield
 from penstock.http.static import asset_route
 from penstock.http.webhook import WEBHOOK
 
-_log = logging.getLogger(__name__)
 _METRICS: Final = "/metrics"
 _ADMIN_FILES: Final = ("docs.css", "batches.css", "batches.js", "dom.js", "server.js")
 
@@ -118,9 +117,8 @@ def _app(routes: list[BaseRoute], middleware: list[Middleware]) -> Starlette:
     handlers: dict[object, ExceptionHandler] = {
         PenstockError: _told,
         HTTPException: _not_routed,
-        Exception: _unexpected,
     }
-    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    app = Starlette(routes=routes, middleware=[Middleware(Shield), *middleware], exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
@@ -140,11 +138,6 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     if b"%2f" in request.scope.get("raw_path", b"").lower():
         return error_response(InvalidInput(f"the path {path} holds an encoded slash, which no name may have"))
     return error_response(NotFound(f"Not Found: no route {path}"))
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, shown(request.url.path), exc_info=error)
-    return error_response(Internal("the server failed to answer; its log tells more"))
 
 
 async def _no_repositories(_: Request) -> Response:

@@ -78,6 +78,9 @@ class Exchange:
             self._encode = self._call.decode(body, self._request, self._schema, self._connection.gate.options.max_body_bytes)
         except PenstockError as error:
             self.refuse(error)
+        except Exception:
+            _log.exception("a request could not be read for a reason of ours")
+            self.refuse(Internal("the server failed to read the request; its log tells more"))
         else:
             self._ticket = self._predictor.submit(self._request, self)
 

@@ -47,6 +47,8 @@ class FastPath(Handover):
         super().connection_made(transport)
         if not self.gate.enter(self):
             self._refuse(self.gate.full())
+            if self.gate.crowded:
+                self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what the client no longer waits for. It also counts as gone when it has only stopped sending."""

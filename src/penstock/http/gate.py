@@ -1,7 +1,6 @@
 """What the connections of one listener share: its limits, the heads it has seen, and the watch over their deadlines."""
 
 import asyncio
-import resource
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -9,12 +8,14 @@ from typing import Final, Protocol
 
 from penstock.domain.clock import monotonic
 from penstock.domain.errors import ErrorCode
+from penstock.execution.descriptors import Part, lingering_above, most_connections
 from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
 from penstock.inference.admission import Admission
 from penstock.inference.predictor import Predictor
 from penstock.security.access import Access
+from penstock.telemetry.vitals import Connections
 from penstock.wire.call import REQUEST_ID
 from penstock.wire.raw import Buffer
 
@@ -41,16 +42,24 @@ class Gate:
     """Lives on the event loop."""
 
     def __init__(
-        self, options: HttpOptions, admission: Admission, predictor: Predictor | None = None, access: Access | None = None
+        self,
+        options: HttpOptions,
+        admission: Admission,
+        predictor: Predictor | None = None,
+        access: Access | None = None,
+        counts: Connections | None = None,
     ) -> None:
-        """Without a predictor every route belongs to the application; without `access` nobody needs a key."""
+        """Without a predictor every route belongs to the application, as on the admin listener; without `access` nobody needs a key."""
         self.options: Final = options
         self.admission: Final = admission
         self.predictor: Final = predictor
         self.access: Final = access
-        self.max_connections: Final = most_connections(options)
+        part = Part.ADMIN if predictor is None else Part.PREDICTIONS
+        self.max_connections: Final = most_connections(options.max_connections, part)
         self.connections: Final[set[Watched]] = set()
         self._tell_time()
+        self.counts: Final = counts or Connections()
+        self._most_lingering = lingering_above(self.max_connections)
         self.heads: Final[dict[bytes, Head]] = {}
         """The heads that were read before, by their bytes."""
         self._watching = False
@@ -75,7 +84,15 @@ class Gate:
         if not self._watching:
             self._watching = True
             self._watch()
-        return len(self.connections) <= self.max_connections
+        self.counts.open = len(self.connections)
+        fits = self.counts.open <= self.max_connections
+        self.counts.refused += not fits
+        return fits
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are so many refused connections that they are closed at once, whether or not their peers have read why."""
+        return self.counts.open > self._most_lingering
 
     def full(self) -> Refusal:
         """Return the refusal of a connection beyond the limit."""
@@ -85,6 +102,7 @@ class Gate:
     def leave(self, connection: Watched) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
+        self.counts.open = len(self.connections)
 
     def error_answer(self, status: int, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> list[Buffer]:
         """Return the bytes of an answer that tells of an error. Quick, since whoever is overloaded refuses a lot."""
@@ -118,11 +136,6 @@ class Gate:
         for connection in list(self.connections):
             connection.watch(now_ns)
         self._watch()
-
-
-def most_connections(options: HttpOptions) -> int:
-    """Return how many connections a listener takes: half of the descriptors that the process may open, at most."""
-    return min(options.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def watch_interval_s(options: HttpOptions) -> float:

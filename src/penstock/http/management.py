@@ -12,6 +12,7 @@ from penstock.domain.names import check_model_name, is_alias, is_version_number,
 from penstock.http.accept import prefers_html
 from penstock.http.answers import json_response, optional_object
 from penstock.http.batch_report import batches_of
+from penstock.http.metric_pages import Pages
 from penstock.http.model_report import aliases_of, report_of
 from penstock.http.static import asset, page
 from penstock.lifecycle.catalog import ServedModel
@@ -30,7 +31,7 @@ class Management:
         self._manager = manager
         self._token = token
         self._logs = logs
-        self._metrics = metrics
+        self._pages = Pages(metrics.scrape)
 
     async def load(self, request: Request) -> Response:
         """Load or reload a model; answers once it is ready, or with the reason why it is not."""
@@ -58,7 +59,7 @@ class Management:
 
     async def metrics(self, request: Request) -> Response:
         """Answer a scrape."""
-        body, content_type = self._metrics.scrape(request.headers.get("accept", ""))
+        body, content_type = await self._pages.page(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def models(self, request: Request) -> Response:

@@ -43,7 +43,7 @@ class HttpOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The most headers of a request."""
 
     max_connections: int = 16_384
-    """The most connections of a listener; at most half of the file descriptors that the process may open."""
+    """The most connections of a listener; at most half of the file descriptors that the process may open (admin: a 16th)."""
 
     max_pipelined: int = 16
     """Requests of one connection that are taken in before the first of them is answered."""

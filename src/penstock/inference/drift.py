@@ -20,6 +20,7 @@ from penstock.monitoring.columns import sides_of
 from penstock.monitoring.reference import VersionReference
 from penstock.monitoring.side_watch import SideWatch
 from penstock.monitoring.version_watch import Seen, Told, VersionWatch
+from penstock.telemetry.hook_errors import HookErrors
 
 _log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
@@ -35,8 +36,17 @@ class Watched(NamedTuple):
 class Drift:
     """Lives on the event loop, but for the counting."""
 
-    def __init__(self, catalog: Catalog, store: ReferenceStore, *, look_s: float = _LOOK_S, clock: Clock = monotonic) -> None:
-        """`store` keeps the references that are gathered."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: ReferenceStore,
+        *,
+        look_s: float = _LOOK_S,
+        clock: Clock = monotonic,
+        hook_errors: HookErrors | None = None,
+    ) -> None:
+        """`store` keeps the references that are gathered; `hook_errors` counts what goes wrong where predictions are told of."""
+        self._hook_errors = hook_errors or HookErrors()
         self._catalog = catalog
         self._store = store
         self._look_s = look_s
@@ -62,7 +72,7 @@ class Drift:
     def attach(self) -> None:
         """Have the predictions of each version told to its watch if that wants them, and to nobody otherwise."""
         for version, watch in self:
-            version.batcher.watch = watch if watch.is_on else None
+            version.batcher.watch = self._hook_errors.guarded("drift", watch) if watch.is_on else None
 
     def start(self) -> None:
         """Begin to count."""

@@ -11,6 +11,7 @@ from penstock.domain.outcome import ANSWERED, Outcome
 from penstock.domain.request import InferenceRequest, Reply
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.version import ServedVersion
+from penstock.telemetry.hook_errors import HookErrors
 
 OTHER: Final = "other"
 """Stands for every model that is not known, so that callers cannot make series."""
@@ -44,6 +45,7 @@ class Ledger:
         clock: Clock = monotonic,
         *,
         observe_answers: bool = True,
+        hook_errors: HookErrors | None = None,
     ) -> None:
         """`observe` hears of every end with its status; without `observe_answers`, only of those that are no answers."""
         self.unversioned: Final[Counter[tuple[str, str, str]]] = Counter()
@@ -54,6 +56,7 @@ class Ledger:
         self._parties: dict[str, dict[str, Observe]] = {}
         self._observe = observe
         self._observe_answers = observe_answers
+        self.hook_errors: Final = hook_errors or HookErrors()
         self._clock = clock
 
     def record(self, model: str, record: Observe | None, party: str = "payloads") -> None:
@@ -122,10 +125,8 @@ class Ledger:
             self._book_failure(account, ticket)
             return
         account.answered += 1
-        if self._observe_answers:
-            self._observe(ticket, "OK")
-        if account.record is not None:
-            account.record(ticket, "OK")
+        if self._observe_answers or account.record is not None:
+            self._tell(account, ticket, "OK", observed=self._observe_answers)
 
     def _book_failure(self, account: Account, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
@@ -135,9 +136,20 @@ class Ledger:
             ticket.lease.statistics.failed(ticket, status)
         else:
             self.unversioned[request.protocol, self._label(request), status] += 1
-        self._observe(ticket, status)
+        self._tell(account, ticket, status)
+
+    def _tell(self, account: Account, ticket: Ticket, status: str, *, observed: bool = True) -> None:
+        """Tell who looks on; what goes wrong there is not the prediction's matter."""
+        if observed:
+            try:
+                self._observe(ticket, status)
+            except Exception:
+                self.hook_errors.add("log")
         if account.record is not None:
-            account.record(ticket, status)
+            try:
+                account.record(ticket, status)
+            except Exception:
+                self.hook_errors.add("record")
 
 
 def _all_of(*parties: Observe) -> Observe | None:

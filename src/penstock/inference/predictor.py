@@ -45,13 +45,19 @@ class Predictor:
             version.schema.check(request)  # names, types, shapes
             version.batcher.arrive(ticket)  # its end also feeds statistics, metrics and the log
             if (watch := self._watches.get(request.model)) is not None:
-                watch(ticket)
+                self._watched(watch, ticket)
         except PenstockError as error:
             ticket.fail(error)
         except Exception:
             _log.exception("a prediction failed before it was queued")
             ticket.fail(Internal("the server failed to start the prediction; its log tells more"))
         return ticket
+
+    def _watched(self, watch: Callable[[Ticket], None], ticket: Ticket) -> None:
+        try:
+            watch(ticket)
+        except Exception:
+            self._ledger.hook_errors.add("shadow")
 
     def refuse(self, request: InferenceRequest, reply: Reply, error: PenstockError) -> None:
         """Book a prediction that was received but could not be decoded, and tell the reply."""

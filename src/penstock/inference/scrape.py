@@ -23,12 +23,15 @@ from penstock.telemetry.metrics import ServerView, VersionView
 from penstock.telemetry.payloads import PayloadView
 from penstock.telemetry.scheduling import SchedulingView, Speed
 from penstock.telemetry.shadowing import ShadowView
+from penstock.telemetry.vitals import VitalsView
 
 
-def server_view(ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView, audit: AuditView) -> ServerView:
+def server_view(
+    ledger: Ledger, *, registry_age_s: float, log_lines_dropped: int, memory: MemoryView, audit: AuditView, vitals: VitalsView
+) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory, audit)
+    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory, audit, vitals)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:

@@ -22,6 +22,8 @@ from penstock.traffic.split import Arm, Split, plan
 CHAMPION: Final = "champion"
 # A generator of our own: `random.seed`, which test suites call, must not steer traffic.
 random: Final = Random().random  # noqa: S311 - draws are even, not secret
+_KEPT_UNLOADED: Final = 20
+"""Versions of a model that are remembered, with their figures, after they were unloaded."""
 _COMING: Final = frozenset({VersionState.LOADING, VersionState.WARMING})
 
 
@@ -69,6 +71,13 @@ class ServedModel:
                 return None
             self.found[reference] = version
         return version
+
+    def has_drained(self) -> None:
+        """Hear that a version is gone; all but the latest that are gone are forgotten, so that years of versions leave no series behind."""
+        gone = sorted((version.since, number) for number, version in self.versions.items() if version.state is VersionState.UNLOADED)
+        for _, number in gone[:-_KEPT_UNLOADED]:
+            del self.versions[number]
+        self.changed()
 
     def note_problem(self, problem: str) -> None:
         """Keep what is wrong with the model as a whole, "" if nothing is."""

@@ -278,7 +278,7 @@ class Reconciler:
         version = model.versions[number]
         if version.ready:
             await version.drain()
-            model.changed()
+            model.has_drained()
             model.events.add("server", f"version {number}", VersionState.READY, version.state, "not wanted any more")
             _log.info("%s is unloaded", version.identity)
 

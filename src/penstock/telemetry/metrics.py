@@ -37,6 +37,7 @@ from penstock.telemetry.statistics import Histogram, VersionStatistics
 from penstock.telemetry.tracer import Tracer
 from penstock.telemetry.traces import TRACE_FAMILIES, trace_samples
 from penstock.telemetry.turning_away import ACCESS_FAMILIES, access_samples
+from penstock.telemetry.vitals import NO_VITALS, VITAL_FAMILIES, VitalsView, vital_samples
 
 FAMILIES: Final[tuple[Family, ...]] = (
     Family("penstock_received_total", "counter", ("protocol", "model"), "Predictions received, by known model."),
@@ -59,6 +60,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *TRACE_FAMILIES,
     *ACCESS_FAMILIES,
     *AUDIT_FAMILIES,
+    *VITAL_FAMILIES,
     Family("penstock_model_ready", "gauge", MODEL, "1 if the version takes requests."),
     Family("penstock_model_load_seconds", "gauge", MODEL, "Time from the start of the load to ready."),
     Family("penstock_model_info", "info", (*MODEL, "provider", "digest"), "What a ready version is made of."),
@@ -122,6 +124,7 @@ class ServerView:
     log_lines_dropped: int = 0
     memory: MemoryView = NO_MEMORY
     audit: AuditView = NO_AUDIT
+    vitals: VitalsView = NO_VITALS
     refused: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     """Calls turned away, by listener, protocol, status and reason."""
 
@@ -172,7 +175,9 @@ class Metrics(Collector):
         samples = _server_samples(server, versions) | _version_samples(versions) | scheduling_samples(queues)
         samples |= shadow_samples(self._shadows()) | payload_samples(self._payloads()) | trace_samples(self._tracer)
         samples |= isolation_samples([worker for view in versions for worker in view.workers])
-        samples |= memory_samples(server.memory) | audit_samples(server.audit) | access_samples(server.refused)
+        samples |= (
+            memory_samples(server.memory) | audit_samples(server.audit) | vital_samples(server.vitals) | access_samples(server.refused)
+        )
         samples |= drift_samples(self._drift())
         samples |= feedback_samples(self._feedback())
         samples[VERSION_INFO.name] = provenance_samples(self._provenance())

@@ -30,6 +30,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "server.max_request_timeout_s": [0, -1, float("inf")],
     "server.drain_s": [-1, float("inf"), float("nan")],
     "server.announce_s": [-1, float("inf"), "soon"],
+    "server.shed_memory_above": [0, -1, 1.5, float("nan")],
     "server.allow_unauthenticated": [1, "yes"],
     "security.keys_file": [1, ["a"]],
     "security.jwt": [{"algorithms": ["HS256"]}, {"algorithms": ["none"]}, {"leeway_s": -1}, {"name_claim": ""}, "jwks.json"],

@@ -7,8 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed
+from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, Overloaded
 from penstock.domain.tensor import DATATYPES, Array
+from penstock.execution import session as session_module
 from penstock.execution.devices import Device
 from penstock.execution.session import OrtSession, SessionSettings, engine_text
 
@@ -171,6 +172,21 @@ def test_file_that_is_no_graph_is_refused_without_its_path(tmp_path: Path, conte
         OrtSession(path, CPU)
 
     assert str(tmp_path) not in refused.value.message
+
+
+def test_session_that_the_device_has_no_room_for_is_refused_for_that_reason(
+    tmp_path: Path, models: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RESOURCE_EXHAUSTED over gRPC, and no fault of the model: it may fit later."""
+    models.save(models.parse(models.BOOM), tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : CUDA failure 2: out of memory")
+
+    monkeypatch.setattr(session_module.ort, "InferenceSession", full)
+
+    with pytest.raises(Overloaded, match="no room for it"):
+        OrtSession(tmp_path / "model.onnx", CPU)
 
 
 def test_failing_run_is_the_models_failure(open_graph: OpenGraph, models: ModuleType) -> None:
