@@ -168,6 +168,7 @@ def _options(settings: SessionSettings) -> ort.SessionOptions:
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False  # a plan for each shape that was ever seen, kept for ever: 12 KB in a graph of 450 nodes
     options.log_severity_level = _FATAL  # failures are raised, and reported by Penstock's own log
     # Threads that spin between runs steal the cores that answer requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

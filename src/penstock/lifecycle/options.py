@@ -109,7 +109,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """With `isolation = "process"`: the most memory that the model's process may take, weights included. "auto": what the machine has."""
 
     session_options: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
-    """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys."""
+    """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys. `enable_mem_pattern` is false unless
+    it is set here: it keeps a plan for every shape that was ever seen."""
 
     provider_options: dict[str, dict[str, str | int | bool]] = msgspec.field(default_factory=dict)
     """Options of an execution provider, by device kind."""

@@ -1,5 +1,6 @@
 """Real graphs behind the session's protocol."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -251,6 +252,32 @@ def test_session_options_are_heeded(open_graph: OpenGraph, models: ModuleType) -
     session = open_graph(models.SCALAR, **options)
 
     assert session.run({"X": np.array(2, np.float32)}, ["Y"])[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "least_mib", "most_mib"), [({}, -50.0, 5.0), ({"enable_mem_pattern": True}, 9.0, 500.0)], ids=["ours", "control"]
+)
+def test_shapes_that_never_come_again_leave_nothing(
+    open_graph: OpenGraph, options: dict[str, str | int | bool], least_mib: float, most_mib: float
+) -> None:
+    """ONNX Runtime's default remembers a plan for each of 1,500 shapes: what grows with it would show here."""
+    steps = " ".join(f"t{step} = Transpose (h{step}) h{step + 1} = Transpose (t{step}) k{step} = Exp (t{step})" for step in range(150))
+    session = open_graph(
+        f"g (float[batch,n] h0) => (float[batch,n] h150) {{ {steps} }}", graph_optimization_level="ORT_DISABLE_ALL", **options
+    )
+    for size in (2000, *range(1, 200)):
+        session.run({"h0": np.zeros((1, size), np.float32)}, ["h150"])
+    before = resident_mib()
+
+    for size in range(200, 1700):
+        session.run({"h0": np.zeros((1, size), np.float32)}, ["h150"])
+
+    assert least_mib <= resident_mib() - before <= most_mib
+
+
+def resident_mib() -> float:
+    """Return what this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.mark.parametrize(
