@@ -1,7 +1,9 @@
 """Some hundred cases of each target of `make fuzz`, the kept ones first: every mended fault is among those."""
 
 import itertools
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,13 @@ from penstock.http2.errors import Code
 CASES = 300
 LONG = 20_000
 SMALLEST_SHARE = 0.03
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loud_again() -> Iterator[None]:
+    """Let the tests after these hear the log: a target switches it off."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", target.NAMES)

@@ -78,7 +78,8 @@ class RawClient:
         self.is_closed = not data
         self.events += self.h2.receive_data(data) if data else []
         if data:
-            self.flush()
+            with contextlib.suppress(ConnectionError):  # a server that closes at once hears no answer, and what it said is still to be read
+                self.flush()
         return bool(data)
 
     def end_of(self, stream_id: int) -> dict[str, str]:
