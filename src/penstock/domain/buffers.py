@@ -23,7 +23,7 @@ def held_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the bytes that the tensors keep in memory: their own, or the whole of the buffers that they are views of."""
     if len(tensors) == 1:  # as nearly always
         _, datatype, array = tensors[0]
-        base = array.base
+        base: object = array.base
         if datatype.itemsize and (base is None or isinstance(base, bytes)):
             return int(array.nbytes) if base is None else len(base)
         return _owner(tensors[0])[1]
