@@ -45,10 +45,10 @@ def measure() -> list[Row]:
         with pinned(generator_core):
             costs, seen = http_infer.measure(server, bare)
             rows += seen
-            rows += connections.measure(server)
             rows += one_client.measure(server, bare)
             rows += grpc_infer.measure(server, bare)
     with pinned(generator_core):
+        rows += connections.measure()
         rows += access_log.measure()
         rows += http_image.measure()
         rows += long_run.measure(costs["binary"].cpu_us - bare.cpu_us)
