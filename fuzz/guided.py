@@ -4,15 +4,15 @@ import sys
 from random import Random
 
 import atheris
-import one
 import target
+from judge import BUILD, Judge
 
 
 def run(name: str, cases: int, seconds: float, seed: int) -> int:
     """Run until a promise is broken, or the cases or seconds are over; does not return, as libFuzzer ends the process."""
     with atheris.instrument_imports(include=["penstock"]):
         chosen = target.load(name)
-    judge = one.Judge(chosen)
+    judge = Judge(chosen)
 
     def case(data: bytes) -> None:
         judge(data)
@@ -22,10 +22,10 @@ def run(name: str, cases: int, seconds: float, seed: int) -> int:
         changed = chosen.mutate(data, rng) if rng.random() < 0.5 else atheris.Mutate(data, most)
         return bytes(changed[:most])
 
-    found = one.BUILD / "corpus" / name
+    found = BUILD / "corpus" / name
     found.mkdir(parents=True, exist_ok=True)
     options = [f"-runs={cases}", f"-max_total_time={min(int(seconds), 10**7)}", f"-seed={seed + 1}", "-timeout=10", "-rss_limit_mb=4096"]
-    options += ["-max_len=20000", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={one.BUILD / 'findings'}/{name}-"]
+    options += ["-max_len=20000", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={BUILD / 'findings'}/{name}-"]
     atheris.Setup([sys.argv[0], *options, str(found), str(target.CORPUS / name)], case, custom_mutator=mutate)
     judge.watchdog.start()
     atheris.Fuzz()

@@ -260,8 +260,7 @@ def _histograms(versions: list[VersionView]) -> dict[str, list[tuple[list[str], 
 def _times_by_branch(durations: Mapping[str, Sequence[Histogram]]) -> dict[str, Sequence[Histogram]]:
     merged: dict[str, Sequence[Histogram]] = {}
     for arm, histograms in durations.items():
-        branch = branch_of(arm)
-        there = merged.get(branch)
+        there = merged.get(branch := branch_of(arm))
         merged[branch] = histograms if there is None else [one.plus(other) for one, other in zip(there, histograms, strict=True)]
     return merged
 
