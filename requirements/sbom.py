@@ -19,8 +19,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-INDEX: Final = "https://pypi.org/simple"
-"""Where a hash can be looked up; a lock names no index."""
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?: ; ([^\\\n]+?))?(?: \\)?$")
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -112,8 +110,8 @@ def _component(pin: Pin, scope: str) -> dict[str, Any]:
         "scope": scope,
         **({"licenses": licence} if licence else {}),
         "purl": pin.purl,
-        # One entry for each file that the lock lets in: a release has one for each platform.
-        "externalReferences": [{"type": "distribution", "url": f"{INDEX}/{pin.name}/", "hashes": [each]} for each in files],
+        # One entry for each file that the lock lets in: a release has one for each platform. Which index serves it, no lock says.
+        "externalReferences": [{"type": "distribution", "url": pin.purl, "hashes": [each]} for each in files],
         **marker,
     }
 
