@@ -2,7 +2,8 @@
 
 mypyc translates annotated Python to C (needs a C compiler); the code stays as it is, and runs as Python where nothing was compiled. What is
 compiled is what runs for each request or batch. All else gains nothing, and stays open to what only Python allows: endpoints, settings
-(structs of msgspec take options that mypyc does not pass on), errors (tables of class attributes), what is referred to weakly (tenants).
+(structs of msgspec take options that mypyc does not pass on), errors (tables of class attributes), what is referred to weakly (tenants) or
+has interpreted heirs (callers).
 """
 
 import argparse
@@ -17,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 STAMP: Final = ".made"
 PATHS: Final = (
     "batching/*.py",
-    *(f"domain/{name}.py" for name in ("batch", "buffers", "caller", "clock", "padded_batch", "request", "schema", "tensor", "ticket")),
+    *(f"domain/{name}.py" for name in ("batch", "buffers", "clock", "padded_batch", "request", "schema", "tensor", "ticket")),
     *(
         f"grpc/{name}.py"
         for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions")
