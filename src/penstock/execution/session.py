@@ -119,7 +119,8 @@ class OrtSession:
     def _run_in_turn(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions | None) -> list[Array]:
         """Run one batch at a time: two at once would share a GPU, and nobody could say when they end."""
         with self._turn:
-            return list(self._session.run(names, inputs, options))
+            outputs: list[Array] = self._session.run(names, inputs, options)
+        return outputs
 
     def _run_bf16(self, names: list[str], inputs: dict[str, Array], options: ort.RunOptions | None) -> list[Array]:
         """Run through OrtValues: numpy has no BF16, so raw bits go in and come out by address."""
