@@ -24,8 +24,3 @@ def raise_limit() -> None:
 def most_connections(wanted: int, part: Part) -> int:
     """Return how many connections a listener takes: what is wanted, or its part of the descriptors if that is less."""
     return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // part.value)
-
-
-def lingering_above(most: int) -> int:
-    """Return how many connections there may be with those that were refused and have not left: these hold descriptors, too."""
-    return most + most // 8

@@ -7,7 +7,7 @@ import socket
 from typing import Final
 
 from penstock.domain.clock import monotonic
-from penstock.execution.descriptors import Part, lingering_above, most_connections
+from penstock.execution.descriptors import Part, most_connections
 from penstock.grpc.connection import GrpcConnection
 from penstock.grpc.guard import Guard
 from penstock.grpc.health import NAME as HEALTH
@@ -42,9 +42,8 @@ class NativeServer:
         self.options: Final = options
         self.tasks: Final[set[asyncio.Task[None]]] = set()
         """The handlers of streams that have not come to their end."""
-        self.max_connections: Final = most_connections(options.max_connections, Part.GRPC)
         self.counts: Final = Connections()
-        self._most_lingering = lingering_above(self.max_connections)
+        self.counts.most = most_connections(options.max_connections, Part.GRPC)
         self._tls = tls
         self._connections: set[GrpcConnection] = set()
         self._empty = asyncio.Event()
@@ -103,15 +102,12 @@ class NativeServer:
         self._empty.clear()
         if self._watching is None:
             self._watch()
-        self.counts.open = len(self._connections)
-        fits = self.counts.open <= self.max_connections
-        self.counts.refused += not fits
-        return fits
+        return self.counts.entered(len(self._connections))
 
     @property
     def crowded(self) -> bool:
-        """Whether there are so many refused connections that they are closed at once, whether or not their peers have read why."""
-        return self.counts.open > self._most_lingering
+        """See `Connections.crowded`."""
+        return self.counts.crowded
 
     def leave(self, connection: GrpcConnection) -> None:
         """Forget a connection."""

@@ -47,7 +47,7 @@ class FastPath(Handover):
         super().connection_made(transport)
         if not self.gate.enter(self):
             self._refuse(self.gate.full())
-            if self.gate.crowded:
+            if self.gate.counts.crowded:
                 self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from penstock.domain.clock import monotonic
 from penstock.domain.errors import ErrorCode
-from penstock.execution.descriptors import Part, lingering_above, most_connections
+from penstock.execution.descriptors import Part, most_connections
 from penstock.http.errors import JSON, error_body, header_lines
 from penstock.http.head import Head, Refusal, read_head
 from penstock.http.options import HttpOptions
@@ -55,11 +55,10 @@ class Gate:
         self.predictor: Final = predictor
         self.access: Final = access
         part = Part.ADMIN if predictor is None else Part.PREDICTIONS
-        self.max_connections: Final = most_connections(options.max_connections, part)
         self.connections: Final[set[Watched]] = set()
         self._tell_time()
         self.counts: Final = counts or Connections()
-        self._most_lingering = lingering_above(self.max_connections)
+        self.counts.most = most_connections(options.max_connections, part)
         self.heads: Final[dict[bytes, Head]] = {}
         """The heads that were read before, by their bytes."""
         self._watching = False
@@ -84,19 +83,11 @@ class Gate:
         if not self._watching:
             self._watching = True
             self._watch()
-        self.counts.open = len(self.connections)
-        fits = self.counts.open <= self.max_connections
-        self.counts.refused += not fits
-        return fits
-
-    @property
-    def crowded(self) -> bool:
-        """Whether there are so many refused connections that they are closed at once, whether or not their peers have read why."""
-        return self.counts.open > self._most_lingering
+        return self.counts.entered(len(self.connections))
 
     def full(self) -> Refusal:
         """Return the refusal of a connection beyond the limit."""
-        text = f"the server has {self.max_connections} connections, which is its limit; try again soon"
+        text = f"the server has {self.counts.most} connections, which is its limit; try again soon"
         return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, text, ErrorCode.UNAVAILABLE)
 
     def leave(self, connection: Watched) -> None:

@@ -19,13 +19,30 @@ VITAL_FAMILIES: Final = (
 
 
 class Connections:
-    """Counts the connections of one listener. Lives on the event loop."""
+    """Counts the connections of one listener, and tells when there are too many. Lives on the event loop."""
 
-    __slots__ = ("open", "refused")
+    __slots__ = ("most", "open", "refused")
 
     def __init__(self) -> None:
         self.open = 0
         self.refused = 0
+        self.most = 0
+        """How many the listener takes, which it sets."""
+
+    def entered(self, count: int) -> bool:
+        """Hear that there is one more, and how many that makes; returns whether it is taken."""
+        self.open = count
+        fits = count <= self.most
+        self.refused += not fits
+        return fits
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many that were refused have not left that they are closed at once, whether or not their peers have read why.
+
+        They hold descriptors, too.
+        """
+        return self.open > self.most + self.most // 8
 
 
 class VitalsView(NamedTuple):
