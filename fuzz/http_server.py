@@ -2,18 +2,17 @@
 
 import asyncio
 import atexit
-import importlib.util
 import logging
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Final
 
 import uvicorn
 from client_end import ClientEnd
+from standalone import TESTS, loaded
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -23,7 +22,6 @@ from penstock.http.fastpath import FastPath
 from penstock.http.gate import Gate
 from penstock.security.token import AdminToken
 
-_BUILDERS: Final = Path(__file__).parents[1] / "tests" / "models" / "build.py"
 MAX_BODY_BYTES: Final = 40_000
 _SETTINGS: Final = {
     "http.max_body_bytes": MAX_BODY_BYTES,
@@ -131,19 +129,10 @@ class HttpServer:
 
 
 def _write_models(root: Path) -> None:
-    builders = _builders()
+    builders = loaded(TESTS / "models" / "build.py")
     for name, element, shape, rows in (
         ("id_fp32", "float", "batch,n", 8), ("id_vec", "float", "n", 0), ("id_str", "string", "batch,n", 8), ("id_fp16", "float16", "batch,n", 8),
         ("id_i8", "int8", "batch,n", 8), ("id_u64", "uint64", "batch,n", 8), ("id_bool", "bool", "batch,n", 8),
     ):  # fmt: skip
         builders.write_configured_model(root, name, builders.identity(name, element, shape), rows)
     builders.write_versioned_addsub(root)
-
-
-def _builders() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_models", _BUILDERS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -4,21 +4,19 @@ No answer is a 500, and no other 5xx but those that the document names for the o
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
+from standalone import TESTS, loaded
 
-_TESTS: Final = Path(__file__).parents[1] / "tests"
 _MODES: Final = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 _PATIENCE_S: Final = 10
 
@@ -32,10 +30,10 @@ def main() -> int:
     began_s, statuses = time.monotonic(), Counter[int]()
     with tempfile.TemporaryDirectory(prefix="penstock-openapi-") as home:
         registry = Path(home) / "registry"
-        builders = _loaded(_TESTS / "models" / "build.py")
+        builders = loaded(TESTS / "models" / "build.py")
         builders.write_versioned_addsub(registry)
         builders.write_configured_model(registry, "id_fp32", builders.identity("id_fp32", "float", "batch,n"), 8)
-        with _loaded(_TESTS / "clients" / "server_process.py").running(registry, Path(home)) as server:
+        with loaded(TESTS / "clients" / "server_process.py").running(registry, Path(home)) as server:
             _ask_all(f"http://{server.http}", arguments, statuses)
             received, ended = server.ledger()
     assert sum(received.values()) == sum(ended.values()), "the ledger does not close"
@@ -71,15 +69,6 @@ def _ask(operation: Any, mode: GenerationMode, arguments: argparse.Namespace, st
         # An operation that takes nothing cannot be asked wrongly.
         if type(error).__name__ not in ("Unsatisfiable", "SkipTest"):
             raise
-
-
-def _loaded(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":
