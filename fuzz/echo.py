@@ -70,4 +70,5 @@ def told(tensors: list[Tensor]) -> list[tuple[str, str, tuple[int, ...], bytes]]
 
 
 def _bits(array: Array) -> bytes:
-    return repr(array.tolist()).encode("utf-8", "surrogatepass") if array.dtype.hasobject else array.tobytes()
+    flat = array.ravel()  # the shape is told apart, and nested, no elements at all may be millions of lists
+    return repr(flat.tolist()).encode("utf-8", "surrogatepass") if array.dtype.hasobject else flat.tobytes()
