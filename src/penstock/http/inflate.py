@@ -14,7 +14,7 @@ _DETECT: Final = 47  # zlib's window bits for "gzip or zlib, whichever it is"
 _STEPS: Final = 8
 """A refusal takes little more than the limit: zlib joins its pieces, so that one step takes twice its size. What is left of the body is
 copied in each step, so that there are few."""
-_LEAST_STEP: Final = 64 * 1024
+_LEAST_STEP: Final = 8 * 1024
 
 
 def check_coding(coding: str) -> None:
