@@ -28,9 +28,13 @@ class RunPlace:
         return self._expected(rows) < self._hop_ns
 
     def ran_here(self, rows: int, run: Run) -> None:
-        """Learn from a run on the event loop: the mean of recent ones."""
+        """Learn from a run on the event loop: the mean of what recent ones computed.
+
+        How long they took would be the wrong question: behind a run waits whoever else wants the interpreter, such as the writer of
+        payloads, for milliseconds. A thread would wait as well, and cost its hop on top.
+        """
         before = self._expected(rows)
-        self._expected_ns[rows] = before + _RECENT * (run.infer_ns - before)
+        self._expected_ns[rows] = before + _RECENT * (min(run.infer_ns, run.busy_ns) - before)
 
     def ran_there(self, rows: int, run: Run) -> None:
         """Learn from a run on a thread: the shortest of recent ones, since a thread that is done also waits for the interpreter."""

@@ -87,6 +87,8 @@ class Run:
     input_ns: int = 0
     infer_ns: int = 0
     output_ns: int = 0
+    busy_ns: int = 0
+    """What of that time the event loop computed, where it ran the batch itself; the rest it waited for other threads."""
 
     @property
     def total_ns(self) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from time import monotonic_ns
+from time import monotonic_ns, thread_time_ns
 
 from penstock.domain.batch import Batch, Run
 from penstock.domain.errors import Internal, PenstockError
@@ -24,7 +24,10 @@ class SessionLanes:
 
     def run_here(self, lane: int, batch: Batch) -> Run:
         """Run the batch at once, on the calling thread."""
-        return execute(self._places[lane][0], batch)
+        began_ns = thread_time_ns()
+        run = execute(self._places[lane][0], batch)
+        run.busy_ns = thread_time_ns() - began_ns
+        return run
 
     def run(self, lane: int, batch: Batch, done: Callable[[Run], None]) -> None:
         """Run the batch on a thread of the lane's device and call `done` on the event loop: one hop back for the whole batch."""

@@ -6,9 +6,9 @@ from penstock.domain.batch import Run
 HOP_NS = 50_000
 
 
-def took(infer_ns: int) -> Run:
-    """Return a run of that length."""
-    return Run(infer_ns=infer_ns)
+def took(infer_ns: int, busy_ns: int | None = None) -> Run:
+    """Return a run of that length, all of which was computed unless something else is said."""
+    return Run(infer_ns=infer_ns, busy_ns=infer_ns if busy_ns is None else busy_ns)
 
 
 def test_warm_up_decides_about_the_first_run() -> None:
@@ -44,6 +44,16 @@ def test_one_slow_run_among_fast_ones_changes_nothing() -> None:
     place = RunPlace(HOP_NS, {1: 10_000})
 
     place.ran_here(1, took(100_000))
+
+    assert place.is_here(1)
+
+
+def test_run_that_waits_for_the_interpreter_stays_on_the_loop() -> None:
+    """A thread would have to wait as well: five milliseconds, where others compute, whatever the run takes."""
+    place = RunPlace(HOP_NS, {1: 10_000})
+
+    for _ in range(10):
+        place.ran_here(1, took(5_000_000, 12_000))
 
     assert place.is_here(1)
 

@@ -141,6 +141,19 @@ async def test_run_comes_back_on_the_event_loop(pool: DevicePool, fake_session: 
     assert threads[1] == threading.current_thread().name
 
 
+@pytest.mark.asyncio
+async def test_run_on_the_event_loop_tells_what_it_computed(pool: DevicePool, fake_session: Callable[..., object]) -> None:
+    """Not how long it waited: whoever waits for the interpreter uses no processor."""
+
+    def answer(inputs: Mapping[str, Array]) -> list[Array]:
+        threading.Event().wait(0.1)
+        return [inputs["X"]]
+
+    run = SessionLanes([(fake_session(SCHEMA, answer), pool)]).run_here(0, batch(1))  # type: ignore[list-item]
+
+    assert 0 < run.busy_ns < run.infer_ns / 2
+
+
 def test_run_that_ends_after_its_loop_is_dropped(fake_session: Callable[..., object]) -> None:
     """A server that has gone leaves no thread in an error."""
     pool, gate = DevicePool("test", 1), threading.Event()
