@@ -1,10 +1,13 @@
 """What a tensor keeps in memory: often more than itself, for it may be a view of a body or of a batch."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from penstock.domain.tensor import Tensor
+
+_BODIES: Final = (bytes, bytearray)
 
 
 def own_rows(tensor: Tensor, least_bytes: int = 0) -> Tensor:
@@ -22,22 +25,17 @@ def own_rows(tensor: Tensor, least_bytes: int = 0) -> Tensor:
 def held_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the bytes that the tensors keep in memory: their own, or the whole of the buffers that they are views of."""
     if len(tensors) == 1:  # as nearly always
-        _, datatype, array = tensors[0]
-        base: object = array.base
-        if datatype.itemsize and (base is None or isinstance(base, bytes)):
-            return int(array.nbytes) if base is None else len(base)
-        return _owner(tensors[0])[1]
-    owners = {id(owner): size for owner, size in map(_owner, tensors)}
-    return sum(owners.values())
+        return _held(tensors[0])[1]
+    return sum({id(owner): size for owner, size in map(_held, tensors)}.values())
 
 
-def _owner(tensor: Tensor) -> tuple[object, int]:
-    owner: object = tensor.array
-    if tensor.array.base is None and tensor.datatype.itemsize:
-        return owner, tensor.array.nbytes
-    while isinstance(owner, np.ndarray) and owner.base is not None:
-        owner = owner.base
-    if isinstance(owner, memoryview):
-        owner = owner.obj
-    texts = 0 if tensor.datatype.itemsize else tensor.size_bytes
-    return owner, texts + (owner.nbytes if isinstance(owner, np.ndarray) else len(owner) if isinstance(owner, Sized) else 0)
+def _held(tensor: Tensor) -> tuple[object, int]:
+    """Return what a tensor keeps alive, and its bytes: a body, or an array. What is below an array of ONNX Runtime's does not tell."""
+    _, datatype, array = tensor
+    base: object = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    texts = 0 if datatype.itemsize else tensor.size_bytes
+    return (base, texts + len(base)) if isinstance(base, _BODIES) else (array, texts + array.nbytes)

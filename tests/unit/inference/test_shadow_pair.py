@@ -50,3 +50,12 @@ def test_a_view_holds_the_whole_body(body: bytes | bytearray | memoryview) -> No
 def test_texts_are_counted() -> None:
     """The array holds references alone."""
     assert held_bytes([tensor(np.array(["abc", "d"], object), "BYTES")]) == 16 + 3 + 4 + 1 + 4
+
+
+def test_an_array_of_another_library_is_counted() -> None:
+    """As ONNX Runtime's outputs are: what numpy knows of their memory has no length."""
+    array = np.from_dlpack(np.ones((4, 5), np.float32))
+
+    assert array.base is not None
+    assert held_bytes([tensor(array)]) == 80
+    assert held_bytes([tensor(array[1:2])]) == 80
