@@ -1,7 +1,7 @@
 """Serves both versions of digits, sends images as they were at training and then others, and tells the truth about each.
 
 Run it from the repository: `.venv/bin/python examples/monitoring/watch_digits.py`. It starts a server of its own on free ports, and
-needs scikit-learn for the images, which `make test` installs.
+needs scikit-learn for the images and Pillow for the picture, which `make test` installs.
 """
 
 import argparse
@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
 HERE: Final = Path(__file__).resolve().parent
 REGISTRY: Final = HERE.parent / "registry"
 BAR: Final = 30
 COUNTED_S: Final = 1.5
+ACCURATE, DRIFTING = "#2b7bba", "#c44e52"
 FIGURES: Final = ("accuracy", "log_loss", "ece")
 Report = dict[str, Any]
 Images = np.ndarray[Any, np.dtype[np.float32]]
@@ -129,7 +131,7 @@ def drift_of(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 
 def draw(path: Path, reports: Mapping[str, Report]) -> None:
-    """Write a picture (SVG) of accuracy and drift: a bar for each version and kind of images."""
+    """Draw accuracy and drift (PNG): a bar for each version and kind of images."""
     bars = []
     for kind, report in reports.items():
         features = drift_of(report)
@@ -137,29 +139,28 @@ def draw(path: Path, reports: Mapping[str, Report]) -> None:
             of_version = features.get(row["version"], [])
             drifting = sum(each["drifts"] for each in of_version) / max(1, len(of_version))
             bars.append((f"version {row['version']}, {kind}", row["accuracy"], drifting))
-    lines = [_bar(place, *bar) for place, bar in enumerate(bars)]
-    heads = '<text x="260" y="20">accuracy</text><text x="490" y="20">features that drift</text>'
-    size = f'width="720" height="{40 + 30 * len(bars)}"'
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">{heads}{"".join(lines)}</svg>\n'
-    )
+    picture = Image.new("RGB", (720, 40 + 30 * len(bars)), "white")
+    pen = ImageDraw.Draw(picture)
+    for x, head in ((260, "accuracy"), (490, "features that drift")):
+        pen.text((x, 10), head, "black")
+    for place, bar in enumerate(bars):
+        _bar(pen, 30 + 30 * place, *bar)
+    picture.save(path, "PNG")
     print(f"the picture is {path}")
 
 
-def _bar(place: int, label: str, accuracy: float, drifting: float) -> str:
-    y = 30 + 30 * place
-    drawn = [f'<text x="10" y="{y + 15}">{label}</text>']
-    for x, value, colour in ((260, accuracy, "#2b7bba"), (490, drifting, "#c44e52")):
-        drawn.append(f'<rect x="{x}" y="{y}" width="{170 * value:.0f}" height="20" fill="{colour}"/>')
-        drawn.append(f'<text x="{x + 175}" y="{y + 15}">{value:.0%}</text>')
-    return "".join(drawn)
+def _bar(pen: ImageDraw.ImageDraw, y: int, label: str, accuracy: float, drifting: float) -> None:
+    pen.text((10, y + 4), label, "black")
+    for x, value, colour in ((260, accuracy, ACCURATE), (490, drifting, DRIFTING)):
+        pen.rectangle((x, y, x + round(170 * value), y + 20), colour)
+        pen.text((x + 180, y + 4), f"{value:.0%}", "black")
 
 
 def main() -> None:
     """Send ordinary images, then others, and show after each what the server knows of its answers."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=400, help="how many of each kind (default 400)")
-    parser.add_argument("--picture", type=Path, help="write an SVG of accuracy and drift by version to this file")
+    parser.add_argument("--picture", type=Path, help="draw accuracy and drift by version into this file (PNG)")
     given = parser.parse_args()
     count = given.images
     digits = load_digits()
