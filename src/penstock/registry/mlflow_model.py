@@ -3,8 +3,6 @@
 import json
 from typing import Final, NamedTuple
 
-import yaml
-
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.file_name import name_problem
@@ -57,6 +55,10 @@ def _columns(text: object) -> list[str]:
 
 
 def _tree(text: bytes) -> object:
+    try:
+        import yaml  # noqa: PLC0415 - of the extra `mlflow`: only whoever has such a file needs it
+    except ImportError as error:
+        raise BadArtifact("MLmodel cannot be read without the extra `mlflow`: pip install 'penstock[mlflow]'") from error
     try:
         # Not the loader in C: it recurses without a limit, so that a deeply nested text ends the process.
         # And texts only: what looks like a number or a date is none of our business, and can cost minutes.

@@ -1,6 +1,7 @@
 """Names of columns: from the settings, the lineage or MLflow, in that order, and only where they fit."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,12 @@ def test_what_others_say_and_does_not_fit_is_told_and_not_used(tmp_path: Path) -
 def test_a_signature_that_names_no_columns_names_none(tmp_path: Path, signature: object) -> None:
     """Tensors have no columns, and what is no signature is passed over."""
     assert columns(tmp_path, signature=signature) == ()
+
+
+def test_signature_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is served all the same: without the extra that reads YAML too."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    (note,) = apply_columns(SCHEMA, {}, artifact(tmp_path, signature=signed("a", "b"))).notes
+
+    assert "penstock[mlflow]" in note
