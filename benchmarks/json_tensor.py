@@ -10,11 +10,13 @@ import orjson
 from harness import Row
 from http_echo import SIDE
 
-from penstock.domain.tensor import DATATYPES
-from penstock.http.json_data import array_of_json
-from penstock.http.json_text import parse
+from penstock.domain.request import InferenceRequest
+from penstock.domain.schema import ModelSchema
+from penstock.domain.tensor import DATATYPES, TensorSpec
+from penstock.http.codec import decode
 
 BUDGET: Final = 1.3
+SCHEMA: Final = ModelSchema((TensorSpec("X", DATATYPES["FP32"], SIDE),), (), batched=False)
 _ROUNDS: Final = 15
 
 
@@ -32,8 +34,9 @@ def measure() -> list[Row]:
 
 
 def _array(body: bytes) -> object:
-    (entry,) = parse(body)["inputs"]
-    return array_of_json("X", DATATYPES["FP32"], SIDE, entry["data"])
+    request = InferenceRequest("http", "m", "", [], arrived_ns=0)
+    decode(body, None, request, SCHEMA, 64 << 20)
+    return request.inputs[0].array
 
 
 def _taken(function: Callable[[], object]) -> float:

@@ -60,7 +60,7 @@ def case(data: bytes) -> bool:
 def _read(body: bytes, length: int, schema: ModelSchema) -> tuple[InferenceRequest, Any] | None:
     request = echo.request()
     try:
-        return request, decode(memoryview(body), str(length), request, schema)
+        return request, decode(memoryview(body), str(length), request, schema, len(body))
     except (InvalidInput, Unimplemented) as error:
         assert error.message.isprintable(), error.message
         return None

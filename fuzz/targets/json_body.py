@@ -45,7 +45,7 @@ def case(data: bytes) -> bool:
 def _read(body: bytes, schema: ModelSchema) -> tuple[InferenceRequest, Any] | None:
     request = echo.request()
     try:
-        return request, decode(body, None, request, schema)
+        return request, decode(body, None, request, schema, len(body))
     except (InvalidInput, Unimplemented) as error:
         assert error.message.isprintable(), error.message
         return None

@@ -36,7 +36,7 @@ def case(data: bytes) -> bool:
         return False
     schema, body, request = echo.schema_for(data[0]), data[1:], echo.request()
     try:
-        encode = decode(body, request, schema)
+        encode = decode(body, request, schema, len(body))
     except InvalidInput as error:
         assert error.message.isprintable(), error.message
         return False

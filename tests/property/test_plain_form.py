@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.domain.errors import InvalidInput
+from penstock.domain.schema import ModelSchema
 from penstock.http import codec, plain_form
 from penstock.http.plain_form import framed_input, plain_inputs
 
+SCHEMA = ModelSchema((), (), batched=False)
 WIRES = ("INT8", "INT64", "UINT8", "UINT64", "FP32", "FP64", "BOOL", "BYTES", "FP16", "nonsense")
 VALUES = st.one_of(
     st.integers(-(2**63), 2**64 - 1), st.integers(-3, 300), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none(),
@@ -37,7 +39,7 @@ DOCUMENTS = st.fixed_dictionaries(
 def closely(document: object) -> list[tuple[str, str, object]] | str:
     """Return what reading field by field makes of a document."""
     try:
-        return told(codec._inputs(document, memoryview(b"")))  # type: ignore[arg-type]
+        return told(codec._inputs(document, memoryview(b""), SCHEMA))  # type: ignore[arg-type]
     except InvalidInput as error:
         return error.message
 

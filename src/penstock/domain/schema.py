@@ -8,7 +8,7 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
 from penstock.domain.padding import Padding
 from penstock.domain.request import InferenceRequest
-from penstock.domain.tensor import RAW_ONLY, Tensor, TensorSpec
+from penstock.domain.tensor import RAW_ONLY, Datatype, Tensor, TensorSpec
 
 MAX_RANK = 32
 _MOST_FORMS = 1024
@@ -75,17 +75,21 @@ class ModelSchema:
 
     def _judge(self, inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> None:
         for tensor in inputs:
-            spec = self.input_named.get(tensor.name)
-            if spec is None:
-                raise InvalidInput(f"the model has no input {shown(tensor.name)}; it expects {_listing(self.inputs)}")
-            if tensor.datatype is not spec.datatype or not spec.fits(tensor.array.shape):
-                raise _mismatch(tensor, spec)
+            self.check_input(tensor.name, tensor.datatype, tensor.array.shape)
         if len(inputs) != 1 or len(self.inputs) != 1:
             self._check_names(inputs)
         if self.batched:
             self._check_rows(inputs)
         if outputs:
             self._check_outputs(outputs)
+
+    def check_input(self, name: str, datatype: Datatype, shape: tuple[int, ...]) -> None:
+        """Raise `InvalidInput` unless an input of the model is like that; the first part of `check`, for an input not yet read."""
+        spec = self.input_named.get(name)
+        if spec is None:
+            raise InvalidInput(f"the model has no input {shown(name)}; it expects {_listing(self.inputs)}")
+        if datatype is not spec.datatype or not spec.fits(shape):
+            raise _mismatch(datatype, shape, spec)
 
     def rows(self, request: InferenceRequest) -> int:
         """Return how many rows a checked request holds; 1 for a model without a batch dimension."""
@@ -125,11 +129,11 @@ class ModelSchema:
                 raise InvalidInput(f"the output {shown(name)} already exists in the request; ask for it once")
 
 
-def _mismatch(tensor: Tensor, spec: TensorSpec) -> InvalidInput:
-    name, shape = shown(spec.name), list(tensor.array.shape)
-    if tensor.datatype is not spec.datatype:
-        return InvalidInput(f"the input {name} has datatype {tensor.datatype.wire}, but the model expects {spec.datatype.wire}")
-    return InvalidInput(f"unexpected shape for input {name}: received {shape}, the model expects {list(spec.shape)}")
+def _mismatch(datatype: Datatype, shape: tuple[int, ...], spec: TensorSpec) -> InvalidInput:
+    name = shown(spec.name)
+    if datatype is not spec.datatype:
+        return InvalidInput(f"the input {name} has datatype {datatype.wire}, but the model expects {spec.datatype.wire}")
+    return InvalidInput(f"unexpected shape for input {name}: received {list(shape)}, the model expects {list(spec.shape)}")
 
 
 def _listing(specs: Sequence[TensorSpec]) -> str:

@@ -17,6 +17,7 @@ from penstock.domain.tensor import Array, Datatype, Tensor, element_count
 from penstock.grpc.call import parse
 from penstock.wire import inference as pb
 from penstock.wire.classification import classify
+from penstock.wire.message_weight import check_message
 from penstock.wire.parameters import Value, apply_parameters, classes_asked, refuse_shared_memory
 from penstock.wire.raw import MAX_TENSORS, array_of, check_shape, datatype_named, text_of
 from penstock.wire.raw_request import RawRequest, read_raw_request
@@ -48,9 +49,13 @@ _LARGEST_BYTES: Final = (1 << 31) - (1 << 20)
 """Of tensors in a message: protobuf's limit, less something for names and shapes."""
 
 
-def read(data: bytes) -> Message:
-    """Return the message that the bytes hold, or raise `InvalidInput`."""
-    return read_raw_request(data) or parse(pb.ModelInferRequest, data)
+def read(data: bytes, limit: int) -> Message:
+    """Return the message that the bytes hold, or raise `InvalidInput`, or `TooLarge` for what would take more than the limit once read."""
+    raw = read_raw_request(data)
+    if raw is not None:
+        return raw
+    check_message(data, limit)
+    return parse(pb.ModelInferRequest, data)
 
 
 def decode_head(message: Message, request: InferenceRequest) -> None:

@@ -105,8 +105,9 @@ class StreamPrediction(Prediction):
 class Predictions:
     """Starts predictions, each of which the ledger counts once, whatever becomes of it. Lives on the event loop."""
 
-    def __init__(self, predictor: Predictor, clock: Clock = monotonic) -> None:
+    def __init__(self, predictor: Predictor, max_message_bytes: int, clock: Clock = monotonic) -> None:
         self._predictor = predictor
+        self._max_message_bytes = max_message_bytes
         self._clock = clock
 
     def infer(self, data: bytes, call: CallInfo, reply: CallReply) -> Ticket | None:
@@ -161,7 +162,7 @@ class Predictions:
 
     def _read(self, data: bytes, call: CallInfo, prediction: Prediction) -> PenstockError | None:
         try:
-            self._decode(codec.read(data), call, prediction)
+            self._decode(codec.read(data, self._max_message_bytes), call, prediction)
         except PenstockError as error:
             return error
         except Exception:

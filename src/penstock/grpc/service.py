@@ -7,6 +7,7 @@ import penstock
 from penstock.domain.errors import NotFound, Unimplemented
 from penstock.grpc.call import CallInfo, Handler, Service, plain, refused
 from penstock.grpc.management import LogSettings, Management, ModelControl, Token
+from penstock.grpc.options import GrpcOptions
 from penstock.grpc.predictions import Predictions
 from penstock.grpc.stream import InferStreams
 from penstock.inference import descriptions
@@ -34,7 +35,7 @@ class InferenceService:
         self._limits = limits
         self.ready: Final = ready
         self._catalog = predictor.catalog
-        predictions = Predictions(predictor)
+        predictions = Predictions(predictor, limits.get("max_message_bytes", GrpcOptions().max_message_bytes))
         self._streams = InferStreams(predictions)
         management = Management(predictor.catalog, control, token, log_settings)
         handlers = {"ModelInfer": predictions.infer, **self._reads(), **management.handlers(), **_memory()}

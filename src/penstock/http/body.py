@@ -6,7 +6,7 @@ from penstock.domain.errors import Cancelled
 from penstock.http.inflate import PLAIN, check_coding, inflated, too_large
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes | bytearray:
     """Return the whole body of a request to the application, inflated.
 
     Raises `TooLarge` as soon as the limit is known to be crossed, `UnsupportedEncoding`, `InvalidInput` for a body that does not
@@ -18,18 +18,17 @@ async def read_body(request: Request, limit: int) -> bytes:
     return body if coding in PLAIN else inflated(body, limit)
 
 
-async def received(request: Request, limit: int) -> bytes:
+async def received(request: Request, limit: int) -> bytes | bytearray:
     """Return the body as it was sent; raises `TooLarge` and `Cancelled`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large(limit)
-    chunks, size = [], 0
+    whole = bytearray()
     try:
         async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
+            if len(whole) + len(chunk) > limit:
                 raise too_large(limit)
-            chunks.append(chunk)
+            whole += chunk
     except ClientDisconnect as error:
         raise Cancelled("the client left before the end of its request") from error
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return whole

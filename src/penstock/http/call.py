@@ -79,7 +79,9 @@ class PredictionCall(NamedTuple):
         try:
             if self.coding not in PLAIN:
                 body = inflated(body, limit)
-            return v1.decode(body, request, schema) if self.is_v1 else decode(body, self.header_length, request, schema)
+            if self.is_v1:
+                return v1.decode(body, request, schema, limit)
+            return decode(body, self.header_length, request, schema, limit)
         except PenstockError:
             raise
         except Exception as error:

@@ -15,6 +15,8 @@ from penstock.domain.tensor import RAW_ONLY, Tensor
 from penstock.http.binary_form import BinaryForm, BinaryForms, raw_parts
 from penstock.http.json_data import array_of_json
 from penstock.http.json_text import checked, json_of, read
+from penstock.http.json_weight import is_long
+from penstock.http.long_list import LongList, json_of_body, read_long, tensor_places
 from penstock.http.output_forms import OutputForms
 from penstock.http.plain_form import framed_input, plain_inputs
 from penstock.wire.classification import check_classification, classify
@@ -42,18 +44,27 @@ Encode = Callable[[InferenceResponse], Encoded]
 """Writes an answer in the form that its request asked for."""
 
 
-def decode(body: Buffer, header_length: str | None, request: InferenceRequest, schema: ModelSchema) -> Encode:
+def decode(body: Buffer, header_length: str | None, request: InferenceRequest, schema: ModelSchema, limit: int) -> Encode:
     """Fill the request from the body and return how its answer is written.
 
-    `header_length` is the value of Inference-Header-Content-Length, None if it is absent. Raises `InvalidInput`.
+    `header_length` is the value of Inference-Header-Content-Length, None if it is absent; `limit` that of a body, in bytes.
+    Raises `InvalidInput`, and `TooLarge` for JSON that would take far more.
     """
-    if header_length is None and not schema.raw_only and (framed := framed_input(bytes(body))) is not None:
+    if (
+        not is_long(len(body), limit)
+        and header_length is None
+        and not schema.raw_only
+        and (framed := framed_input(bytes(body))) is not None
+    ):
         request.inputs = [framed]
         return encode_json
     json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
     if json_bytes == 0 and header_length is not None:
         request.inputs = [_raw_input(body, schema)]
         return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
+    if is_long(json_bytes, limit):
+        front = json_of_body(body, json_bytes)
+        return _decode_closely(front, read_long(front, limit, tensor_places), memoryview(body)[json_bytes:], request, schema)
     text = bytes(body if json_bytes == len(body) else body[:json_bytes])
     form = _forms.find(text, schema) if json_bytes < len(body) else None
     if form is not None and form.read(body, json_bytes, request):
@@ -68,18 +79,18 @@ def decode(body: Buffer, header_length: str | None, request: InferenceRequest, s
     return encode_json
 
 
-def _decode_closely(text: bytes, document: Mapping[str, Any], raw: memoryview, request: InferenceRequest, schema: ModelSchema) -> Encode:
+def _decode_closely(text: Buffer, document: Mapping[str, Any], raw: memoryview, request: InferenceRequest, schema: ModelSchema) -> Encode:
     """Read a document field by field; tensors may be raw bytes behind it."""
     if "id" in document:
         request.client_id = _client_id(document)
     all_binary = "parameters" in document and _apply_parameters(document, request)
-    request.inputs = _inputs(document, raw)
+    request.inputs = _inputs(document, raw, schema)
     if "outputs" not in document and not all_binary and not schema.raw_only:
         return encode_json
     forms = _outputs(document, request, all_binary=all_binary)
     _check_forms(request.outputs or schema.output_names, forms, schema)
     if raw and _is_repeatable(document) and forms.are_raw(request.outputs or schema.output_names):
-        form = _forms.remember(text, schema, request)
+        form = _forms.remember(bytes(text), schema, request)
         return partial(encode, forms=forms, schema=schema, form=form)
     return partial(encode, forms=forms, schema=schema)
 
@@ -167,7 +178,7 @@ def _client_id(document: Mapping[str, Any]) -> str:
     return check_request_id(identifier, "the request's id")
 
 
-def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
+def _inputs(document: Mapping[str, Any], raw: memoryview, schema: ModelSchema) -> list[Tensor]:
     tensors, offset = [], 0
     for entry in _entries(document, "inputs", required=True):
         name = _name(entry, "input")
@@ -175,6 +186,8 @@ def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
         shape = check_shape(entry.get("shape"), name)
         size = None if "data" in entry and "parameters" not in entry else _binary_size(entry, name)
         if size is None:
+            if type(entry["data"]) is LongList:
+                schema.check_input(name, datatype, shape)  # before room is made for what would be refused then
             tensors.append(Tensor(name, datatype, array_of_json(name, datatype, shape, entry["data"])))
             continue
         if offset + size > len(raw):

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from io import BytesIO
 from itertools import islice
 from typing import Any, Final
 
@@ -18,7 +17,8 @@ from penstock.http.answers import json_response
 from penstock.http.body import read_body
 from penstock.http.endpoint import endpoint
 from penstock.http.feedback_form import Said, said, word_of
-from penstock.http.json_text import check_nesting, kind_of, read
+from penstock.http.json_text import check_nesting, kind_of, read, read_sparingly
+from penstock.http.json_weight import check_weight, is_long, room_beside
 from penstock.http.options import HttpOptions
 from penstock.lifecycle.catalog import Catalog
 from penstock.monitoring.feedback import REFUSED, Feedback
@@ -58,7 +58,7 @@ class FeedbackEndpoints:
         self._feedback.of(model)
         try:
             body = await read_body(request, self._limit)
-            found = _words(body, in_lines=_media_type(request) in _LINES)
+            found = _words(body, self._limit, in_lines=_media_type(request) in _LINES)
         except PenstockError:
             self._feedback.refuse(model)
             raise
@@ -116,26 +116,28 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _words(body: bytes, *, in_lines: bool) -> Read | list[Read]:
+def _words(body: bytes | bytearray, limit: int, *, in_lines: bool) -> Read | list[Read]:
     """Return the word, or the words, that a body holds: an object, a list, or lines. Raises `InvalidInput`, and `TooLarge` for too many."""
     if not body.strip():
         raise InvalidInput('the body is empty; send {"id": request id, "outputs": …}, or with "reward"')
-    document = None if in_lines else _document(body)
+    document = None if in_lines else _document(body, limit)
     if isinstance(document, dict):
         return partial(_itself, document)
-    words: list[Read] = list(islice(_lines(body), MOST_WORDS + 1)) if document is None else [partial(_itself, word) for word in document]
+    words: list[Read] = (
+        list(islice(_lines(body, limit), MOST_WORDS + 1)) if document is None else [partial(_itself, word) for word in document]
+    )
     if len(words) > MOST_WORDS:
         raise TooLarge(f"the request holds more than {MOST_WORDS} words of feedback; send the rest in another one")
     return words
 
 
-def _document(body: bytes) -> dict[str, Any] | list[Any] | None:
+def _document(body: bytes | bytearray, limit: int) -> dict[str, Any] | list[Any] | None:
     """Return the JSON that a body is; None for one that goes on in further lines."""
     try:
-        document = read(body)
+        document = _read(body, limit)
     except InvalidInput:
         first, *more = body.split(b"\n", 2)
-        if first.strip().endswith(b"}") and any(map(bytes.strip, more)):
+        if first.strip().endswith(b"}") and any(line.strip() for line in more):
             return None
         raise
     check_nesting(document, body)
@@ -146,14 +148,24 @@ def _document(body: bytes) -> dict[str, Any] | list[Any] | None:
     return document
 
 
-def _lines(body: bytes) -> Iterator[Read]:
-    for line in BytesIO(body):
-        if line.strip():
-            yield partial(_read_line, line)
+def _lines(body: bytes | bytearray, limit: int) -> Iterator[Read]:
+    start = 0
+    while start < len(body):
+        stop = body.find(b"\n", start) + 1 or len(body)
+        if line := bytes(body[start:stop]).strip():
+            yield partial(_read_line, line, limit)
+        start = stop
 
 
-def _read_line(line: bytes) -> object:
-    document = read(line)
+def _read(text: bytes | bytearray, limit: int) -> Any:  # noqa: ANN401 - what JSON may hold
+    if not is_long(len(text), limit):
+        return read(text)
+    check_weight(text, room_beside(len(text), limit))
+    return read_sparingly(text)
+
+
+def _read_line(line: bytes, limit: int) -> object:
+    document = _read(line, limit)
     check_nesting(document, line)
     return document
 

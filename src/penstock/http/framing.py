@@ -33,12 +33,13 @@ class Body(Protocol):
 class SizedBody:
     """A body of known length, received into one buffer."""
 
-    __slots__ = ("_length", "_view", "complete", "received")
+    __slots__ = ("_buffer", "_lead", "_length", "_view", "complete", "received")
 
     def __init__(self, length: int, json_bytes: int = 0, *, keep: bool = True) -> None:
         """Make room, if the contents are wanted; the raw tensors behind `json_bytes` bytes start aligned, so that nobody copies them."""
-        lead = -json_bytes % ALIGNMENT
-        self._view = memoryview(bytearray(lead + length))[lead:] if keep else None
+        self._lead = -json_bytes % ALIGNMENT
+        self._buffer = bytearray(self._lead + length) if keep else bytearray()
+        self._view = memoryview(self._buffer)[self._lead :] if keep else None
         self._length = length
         self.received = 0
         self.complete = not length
@@ -54,8 +55,8 @@ class SizedBody:
         return stop
 
     def whole(self) -> Buffer:
-        """Return the buffer."""
-        return b"" if self._view is None else self._view
+        """Return the buffer, or a view of it where something stands before the body."""
+        return self._view if self._lead and self._view is not None else self._buffer
 
 
 class ChunkedBody:
@@ -67,7 +68,7 @@ class ChunkedBody:
         self.complete = False
         self._limit = limit
         self._keep = keep
-        self._parts: list[bytes] = []
+        self._whole = bytearray()
         self._line = b""
         self._left = 0
         """Bytes of the present chunk that are to come."""
@@ -82,12 +83,12 @@ class ChunkedBody:
 
     def whole(self) -> Buffer:
         """Return the chunks' contents."""
-        return b"".join(self._parts)
+        return self._whole
 
     def _content(self, data: bytes, start: int) -> int:
         stop = min(len(data), start + self._left)
         if self._keep:
-            self._parts.append(data[start:stop])
+            self._whole += memoryview(data)[start:stop]
         self._left -= stop - start
         if not self._left:
             self._read = self._end_of_chunk

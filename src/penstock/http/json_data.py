@@ -11,6 +11,7 @@ from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
 from penstock.domain.tensor import DATATYPES, RAW_ONLY, Array, Datatype, element_count
 from penstock.http.json_text import MAX_DEPTH
+from penstock.http.long_list import LongList
 from penstock.http.plain_form import PACKED
 
 _ACCEPTED: Final[dict[str, frozenset[type]]] = {
@@ -33,18 +34,47 @@ def array_of_json(tensor: str, datatype: Datatype, shape: tuple[int, ...], data:
     """
     if datatype.wire in RAW_ONLY:
         raise InvalidInput(f"the {side} {shown(tensor)} is {datatype.wire}, which JSON does not carry; send it in binary form")
+    if type(data) is LongList:
+        return _array_of_long(tensor, datatype, shape, data, side)
     packed = _packed(datatype, shape, data)
     if packed is not None:
         return packed
     what = f"{side} {shown(tensor)}"
     values = _flat(what, data)
-    if len(values) != element_count(shape):
-        raise InvalidInput(
-            f"shape does not match true shape of 'data' field of {what}: {list(shape)} needs {element_count(shape)} "
-            f"values, got {len(values)}"
-        )
+    _check_count(what, shape, len(values))
     _check_types(what, datatype, values)
     return _array(what, datatype, values).reshape(shape)
+
+
+def _array_of_long(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: LongList, side: str) -> Array:
+    """Fill an array piece by piece, once it is clear that the list would fill it."""
+    what = f"{side} {shown(tensor)}"
+    _check_count(what, shape, data.size)
+    if data.size * datatype.dtype.itemsize > data.room:
+        _check_count(what, shape, sum(len(_values(tensor, datatype, piece, side)) for piece in data.pieces()))
+    array, filled = np.empty(data.size, datatype.dtype), 0
+    for piece in data.pieces():
+        values = _values(tensor, datatype, piece, side)
+        array[filled : filled + len(values)] = values
+        filled += len(values)
+    _check_count(what, shape, filled)
+    return array.reshape(shape)
+
+
+def _values(tensor: str, datatype: Datatype, piece: list[Any], side: str) -> Array:
+    """Return the values of a piece, flat."""
+    packed = _packed(datatype, (len(piece),), piece)
+    if packed is not None:
+        return packed
+    flat = _flat(f"{side} {shown(tensor)}", piece)
+    return array_of_json(tensor, datatype, (len(flat),), flat, side)
+
+
+def _check_count(what: str, shape: tuple[int, ...], count: int) -> None:
+    if count != element_count(shape):
+        raise InvalidInput(
+            f"shape does not match true shape of 'data' field of {what}: {list(shape)} needs {element_count(shape)} values, got {count}"
+        )
 
 
 def _packed(datatype: Datatype, shape: tuple[int, ...], data: object) -> Array | None:

@@ -8,6 +8,7 @@ import json
 import math
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import orjson
 
@@ -30,7 +31,7 @@ def parse(text: bytes | bytearray | memoryview) -> dict[str, Any]:
     return checked(read(text), text)
 
 
-def read(text: bytes) -> Any:  # noqa: ANN401 - what JSON may hold
+def read(text: bytes | bytearray) -> Any:  # noqa: ANN401 - what JSON may hold
     """Return what the text holds, unchecked but for NaN and infinities; raises `InvalidInput` for what is no JSON."""
     try:
         return orjson.loads(text)
@@ -38,7 +39,25 @@ def read(text: bytes) -> Any:  # noqa: ANN401 - what JSON may hold
         return _reread(text, error)
 
 
-def checked(document: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
+def read_sparingly(text: bytes | bytearray) -> Any:  # noqa: ANN401
+    """Return the same in as little memory as may be: orjson sets twelve bytes aside for each one of a text, whatever it holds."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
+        return _reread(text, error)
+
+
+def numbers(text: bytes, at: int) -> Any:  # noqa: ANN401 - lists in lists
+    """Return a list of values of tensors, NaN and infinities among them; `at` is where the body has it, for the error."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if any(token in text for token in _TOKENS):
+            return _tolerant(text)
+        raise InvalidInput(f"the body is not valid JSON: {error.msg} in the list of values behind byte {at}") from error
+
+
+def checked(document: Any, text: bytes | bytearray) -> dict[str, Any]:  # noqa: ANN401
     """Return what was read from the text if it is an object of sane depth, or raise `InvalidInput`."""
     check_nesting(document, text)
     if type(document) is not dict:
@@ -46,20 +65,20 @@ def checked(document: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
     return document
 
 
-def check_nesting(document: object, text: bytes) -> None:
+def check_nesting(document: object, text: bytes | bytearray) -> None:
     """Raise `InvalidInput` for what was read from the text if it is nested deeper than 64 levels."""
     if _brackets(text) >= MAX_DEPTH:  # of one kind no more than that many are counted
         _check_depth(document)
 
 
-def _brackets(text: bytes) -> int:
+def _brackets(text: bytes | bytearray) -> int:
     """Return how many opening brackets a text holds, which it is not nested deeper than; of each kind no more than 64 are counted."""
     if len(text) > _LONG_TEXT:
         return _found(text, b"[") + _found(text, b"{")
     return len(text.split(b"[", MAX_DEPTH)) + len(text.split(b"{", MAX_DEPTH)) - 2  # three times faster than `count`
 
 
-def _found(text: bytes, bracket: bytes) -> int:
+def _found(text: bytes | bytearray, bracket: bytes) -> int:
     """Return how often a bracket is found, up to 64 times: a tensor's text has few, and the C library skips what lies between."""
     found, at = 0, text.find(bracket)
     while at >= 0 and found < MAX_DEPTH:
@@ -67,7 +86,7 @@ def _found(text: bytes, bracket: bytes) -> int:
     return found
 
 
-def _reread(text: bytes, error: orjson.JSONDecodeError) -> object:
+def _reread(text: bytes | bytearray, error: Exception) -> object:
     """Read a text again that may hold NaN and infinities."""
     if not text:
         raise InvalidInput("the body is empty; send a JSON object with a list 'inputs'")
@@ -78,7 +97,7 @@ def _reread(text: bytes, error: orjson.JSONDecodeError) -> object:
     return document
 
 
-def _tolerant(text: bytes) -> object:
+def _tolerant(text: bytes | bytearray) -> object:
     try:
         return json.loads(text.decode(), parse_float=_finite)
     except (ValueError, RecursionError) as error:

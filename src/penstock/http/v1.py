@@ -15,14 +15,19 @@ from penstock.domain.tensor import DATATYPES, RAW_ONLY, Array, Tensor, TensorSpe
 from penstock.http.codec import Encode, Encoded
 from penstock.http.json_data import array_of_json
 from penstock.http.json_text import json_of, parse
+from penstock.http.json_weight import is_long
+from penstock.http.long_list import LongList, Place, json_of_body, read_long
 from penstock.wire.raw import Buffer, text_of
 
 _BYTES = DATATYPES["BYTES"]
 
 
-def decode(body: Buffer, request: InferenceRequest, schema: ModelSchema) -> Encode:
-    """Fill the request from a V1 body and return how its answer is written; raises `InvalidInput`."""
-    document = parse(body)
+def decode(body: Buffer, request: InferenceRequest, schema: ModelSchema, limit: int) -> Encode:
+    """Fill the request from a V1 body and return how its answer is written.
+
+    Raises `InvalidInput`, and `TooLarge` for JSON that would take far more than its bytes; `limit` is that of a body.
+    """
+    document = read_long(json_of_body(body, len(body)), limit, _values) if is_long(len(body), limit) else parse(body)
     if not isinstance(document.get("signature_name", ""), str):
         raise InvalidInput("'signature_name' must be a string")
     if ("instances" in document) == ("inputs" in document):
@@ -32,12 +37,20 @@ def decode(body: Buffer, request: InferenceRequest, schema: ModelSchema) -> Enco
         )
     by_row = "instances" in document
     values = _rows(document["instances"], schema) if by_row else _columns(document["inputs"], schema)
-    request.inputs = [_tensor(schema.input_named[name], value) for name, value in values.items()]
+    request.inputs = [_tensor(schema, schema.input_named[name], value) for name, value in values.items()]
     _check_outputs(schema)
     return _by_row if by_row else _by_column
 
 
+def _values(document: dict[str, Any]) -> list[Place]:
+    inputs = document.get("inputs")
+    named = [(inputs, name) for name in inputs] if isinstance(inputs, dict) else []
+    return [(document, "instances"), (document, "inputs"), *named]
+
+
 def _rows(instances: object, schema: ModelSchema) -> dict[str, object]:
+    if isinstance(instances, LongList) and len(schema.required) == 1:
+        return {schema.required[0]: instances}
     if not isinstance(instances, list):
         raise InvalidInput(f"expecting 'instances' to be a list, not {shown(repr(instances))}")
     if not instances:
@@ -76,7 +89,11 @@ def _check_names(value: object, schema: ModelSchema) -> None:
         )
 
 
-def _tensor(spec: TensorSpec, value: object) -> Tensor:
+def _tensor(schema: ModelSchema, spec: TensorSpec, value: object) -> Tensor:
+    if isinstance(value, LongList):
+        shape = value.shape()
+        schema.check_input(spec.name, spec.datatype, shape)  # before room is made for what would be refused then
+        return Tensor(spec.name, spec.datatype, array_of_json(spec.name, spec.datatype, shape, value))
     shape, flat = _unfolded(spec, value)
     return Tensor(spec.name, spec.datatype, array_of_json(spec.name, spec.datatype, shape, flat))
 

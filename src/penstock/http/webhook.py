@@ -33,7 +33,7 @@ class Webhook:
         """Answer a delivery; one that comes again changes nothing."""
         if self._deliveries is None:
             raise NotFound("webhooks are not taken here; set registry.webhook_secret to the secret that MLflow signs them with")
-        body = await received(request, _LIMIT_BYTES)
+        body = bytes(await received(request, _LIMIT_BYTES))
         if self._deliveries.is_new(request.headers, body):
             self._look_soon()
         return json_response({})

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from penstock.domain.errors import InvalidInput
 from penstock.domain.tensor import Datatype
 from penstock.wire import inference as pb
+from penstock.wire.message_weight import MOST_FIELDS
 from penstock.wire.raw import ALIGNMENT, MAX_TENSORS, Buffer, check_shape, datatype_named
 
 # Tags: the number of a field, and the wire type of what begins with its length.
@@ -63,8 +64,11 @@ def read_raw_request(data: bytes) -> RawRequest | None:
 
 def _read(data: bytes, request: RawRequest) -> None:
     """Fill the request; raises `LookupError` for what is not ours to read, and where the message ends too early."""
-    at, end = 0, len(data)
+    at, end, left = 0, len(data), MOST_FIELDS
     while at < end:
+        left -= 1
+        if left < 0:
+            raise LookupError(left)
         tag, size, at = data[at], data[at + 1], at + 2
         if size >= _MORE:
             size, at = _length(data, at - 1)

@@ -1,5 +1,8 @@
 """When the C heap keeps what is freed, and when it gives it back."""
 
+import ctypes
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -20,7 +23,7 @@ class Glibc:
 
     def mallopt(self, parameter: int, value: int) -> None:
         """Take a threshold."""
-        self.told.append(("mallopt", parameter, value // MIB))
+        self.told.append(("mallopt", parameter, value // MIB or value))
 
     def malloc_trim(self, pad: int) -> None:
         """Give back."""
@@ -45,7 +48,7 @@ def test_heap_keeps_little_while_a_version_comes_or_goes(glibc: Glibc) -> None:
         glibc.told.append(("between", 0, 0))
 
     assert glibc.told == [
-        ("mallopt", -3, 32), ("mallopt", -1, 64),
+        ("mallopt", -8, 1), ("mallopt", -3, 32), ("mallopt", -1, 64),
         ("mallopt", -1, 1), ("mallopt", -1, 1), ("trim", 0, 0), ("mallopt", -1, 1),
         ("between", 0, 0), ("trim", 0, 0), ("mallopt", -1, 64),
     ]  # fmt: skip
@@ -120,3 +123,38 @@ def test_memory_of_the_machine_is_that_of_the_control_group_if_less(tmp_path: Pa
 
     assert (machine_bytes(tmp_path) == 1048576) is limited
     assert machine_bytes(tmp_path) >= 1048576
+
+
+_THREADS = """
+import ctypes, sys, threading
+from penstock.execution.memory import settle_heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
+if sys.argv[1] == "settled":
+    settle_heap()
+ready = threading.Barrier(4)
+
+def take():
+    ready.wait()
+    libc.malloc(4096)
+    ready.wait()
+
+threads = [threading.Thread(target=take) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.parametrize(("settled", "one"), [("settled", True), ("as-it-is", False)])
+def test_threads_share_a_heap_in_a_process_that_serves(settled: str, one: bool) -> None:
+    """What one thread frees can be used by all others; without that each thread has a heap of its own."""
+    if not hasattr(ctypes.CDLL(None), "malloc_info"):
+        pytest.skip("another C library")
+    told = subprocess.run([sys.executable, "-c", _THREADS, settled], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    assert (told.count("<heap nr=") == 1) is one

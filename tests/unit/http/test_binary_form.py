@@ -37,7 +37,7 @@ def row(*values: float) -> bytes:
 def decoded(text: bytes, raw: bytes, takes: ModelSchema) -> tuple[InferenceRequest, codec.Encode]:
     """Return a body as the codec reads it."""
     request = InferenceRequest("http", "m", "", [])
-    return request, codec.decode(text + raw, str(len(text)), request, takes)
+    return request, codec.decode(text + raw, str(len(text)), request, takes, 1 << 20)
 
 
 def answer(*values: float, rows: int = 1) -> InferenceResponse:
