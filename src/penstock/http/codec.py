@@ -19,6 +19,7 @@ from penstock.http.json_weight import is_long
 from penstock.http.long_list import LongList, json_of_body, read_long, tensor_places
 from penstock.http.output_forms import OutputForms
 from penstock.http.plain_form import framed_input, plain_inputs
+from penstock.http.raw_body import raw_input
 from penstock.wire.classification import check_classification, classify
 from penstock.wire.parameters import apply_parameters, classes_asked, refuse_shared_memory
 from penstock.wire.raw import MAX_TENSORS, Buffer, aligned, array_of, check_shape, datatype_named, raw_of
@@ -50,17 +51,13 @@ def decode(body: Buffer, header_length: str | None, request: InferenceRequest, s
     `header_length` is the value of Inference-Header-Content-Length, None if it is absent; `limit` that of a body, in bytes.
     Raises `InvalidInput`, and `TooLarge` for JSON that would take far more.
     """
-    if (
-        not is_long(len(body), limit)
-        and header_length is None
-        and not schema.raw_only
-        and (framed := framed_input(bytes(body))) is not None
-    ):
+    alone = header_length is None and not schema.raw_only and not is_long(len(body), limit)
+    if alone and (framed := framed_input(bytes(body))) is not None:
         request.inputs = [framed]
         return encode_json
     json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
     if json_bytes == 0 and header_length is not None:
-        request.inputs = [_raw_input(body, schema)]
+        request.inputs = [raw_input(body, schema)]
         return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
     if is_long(json_bytes, limit):
         front = json_of_body(body, json_bytes)
@@ -248,26 +245,6 @@ def _output(tensor: Tensor, forms: OutputForms, schema: ModelSchema, raw: list[B
     raw.append(data)
     head = _output_head(tensor.name, tensor.datatype.wire, tensor.array.shape)
     return b'%b,"parameters":{"binary_data_size":%d}}' % (head, len(data))
-
-
-def _raw_input(body: Buffer, schema: ModelSchema) -> Tensor:
-    """Read a body that is the bytes of the model's only input, without any JSON ("raw binary request")."""
-    if len(schema.inputs) != 1:
-        raise InvalidInput(f"a raw binary request is for models that must only have 1 input; this one has {len(schema.inputs)}")
-    spec = schema.inputs[0]
-    shape = (1, *spec.shape[1:]) if schema.batched else spec.shape
-    if spec.datatype.itemsize == 0:
-        raise InvalidInput(f"the input {shown(spec.name)} is BYTES; send it with a JSON header")
-    free = [axis for axis, dim in enumerate(shape) if dim == -1]
-    if len(free) > 1:
-        raise InvalidInput(f"the input {shown(spec.name)} has more than one variable-sized dimension: {list(spec.shape)}")
-    known = spec.datatype.itemsize
-    for dim in shape:
-        known *= 1 if dim == -1 else dim
-    if free and (not known or len(body) % known):
-        raise InvalidInput(f"{len(body)} bytes do not fill the variable dimension of {list(spec.shape)}")
-    shape = tuple(len(body) // known if dim == -1 else dim for dim in shape)
-    return Tensor(spec.name, spec.datatype, array_of(spec.name, spec.datatype, shape, body))
 
 
 def _entries(document: Mapping[str, Any], key: str, *, required: bool) -> list[Mapping[str, Any]]:
