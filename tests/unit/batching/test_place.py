@@ -48,6 +48,18 @@ def test_one_slow_run_among_fast_ones_changes_nothing() -> None:
     assert place.is_here(1)
 
 
+def test_runs_of_about_a_hop_do_not_change_sides() -> None:
+    """Where the last one ran, the next one runs."""
+    here, there = RunPlace(HOP_NS, {1: 40_000}), RunPlace(HOP_NS, {1: 60_000})
+
+    for _ in range(20):
+        here.ran_here(1, took(60_000))
+        there.ran_there(1, took(60_000))
+
+    assert here.is_here(1)
+    assert not there.is_here(1)
+
+
 def test_run_that_waits_for_the_interpreter_stays_on_the_loop() -> None:
     """A thread would have to wait as well: five milliseconds, where others compute, whatever the run takes."""
     place = RunPlace(HOP_NS, {1: 10_000})
