@@ -87,8 +87,8 @@ def test_target_sees_a_promise_that_is_broken(monkeypatch: pytest.MonkeyPatch) -
     module = sys.modules["targets.json_body"]
     decode = module.decode
 
-    def wrong(body, length, request, schema):
-        encode = decode(body, length, request, schema)
+    def wrong(body, length, request, schema, limit):
+        encode = decode(body, length, request, schema, limit)
         for tensor in request.inputs:
             if tensor.array.dtype.kind == "i" and tensor.array.size:
                 request.inputs = [given._replace(array=given.array + 1) for given in request.inputs]
