@@ -157,6 +157,17 @@ def test_client_that_does_not_wait_is_answered(server: Serving) -> None:
     assert replies in ([100, 200, 200], [200, 200])
 
 
+def test_request_without_a_body_has_nothing_to_wait_for(server: Serving) -> None:
+    """Whatever it says it expects: what is behind it is answered too."""
+    empty = head(LINE, HOST, length(b""), "Expect: 100-continue")
+
+    with Connection(server) as line:
+        line.send(GOOD + empty + request(HEALTH, method="GET") + head(LINE, HOST, "Connection: close", length(PLAIN)) + PLAIN)
+        replies = [reply.status for reply in line.replies()]
+
+    assert [status for status in replies if status != 100] == [200, 400, 200, 200]
+
+
 def test_client_of_http_1_0_is_never_told_to_go_on(server: Serving) -> None:
     """It would take the 100 for its answer."""
     with Connection(server) as line:

@@ -183,7 +183,7 @@ class FastPath(Handover):
 
     def _end_body(self) -> None:
         body, exchange, self._body, self._exchange = self._body, self._exchange, None, None
-        self._wait.phase = ANSWER
+        self._wait.phase, self._owes_continue = ANSWER, False
         if exchange is not None and body is not None:
             exchange.complete(body.whole())
         self._rest()
