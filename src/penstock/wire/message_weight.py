@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from penstock.domain.errors import InvalidInput, TooLarge
+from penstock.wire.varint import MORE, varint
 
 LONG_BYTES: Final = 256 * 1024
 """Messages from this length on are weighed; what a shorter one takes is less than 12 MiB."""
@@ -29,8 +30,8 @@ _PACKED: Final = {2: 8, 3: 16, 4: 8, 5: 16}
 """Bytes for each number of `int_contents`, `int64_contents` and their unsigned ones, which grow by doubling."""
 _APART: Final = {0x08: 2, 0x10: 8, 0x18: 16, 0x20: 8, 0x28: 16, 0x42: 32}
 """Bytes for each value that stands by itself, by the tag before it: as above, and for a string."""
-_MORE: Final = 0x80
 _LONGEST: Final = 10
+"""Bytes of the longest varint."""
 
 
 class _Field(NamedTuple):
@@ -54,8 +55,10 @@ def check_message(data: bytes, limit: int) -> None:
 
 def _weight(data: bytes) -> int:
     top = _some(_fields(data, 0, len(data)))
-    of_inputs = _some(chain.from_iterable(_fields(data, field.start, field.stop) for field in top if field.number == _INPUT))
-    of_outputs = _some(chain.from_iterable(_fields(data, field.start, field.stop) for field in top if field.number == _OUTPUT))
+    of_inputs, of_outputs = (
+        _some(chain.from_iterable(_fields(data, field.start, field.stop) for field in top if field.number == number))
+        for number in (_INPUT, _OUTPUT)
+    )
     weight = len(data) + _FIELD_BYTES * (len(top) + len(of_inputs) + len(of_outputs))
     weight += sum(_packed(data, field, _SHAPE_BYTES) for field in of_inputs if field.number == _SHAPE)
     return weight + sum(_contents(data, field) for field in of_inputs if field.number == _CONTENTS)
@@ -80,19 +83,19 @@ def _contents(data: bytes, contents: _Field) -> int:
 def _packed(data: bytes, field: _Field, each: int) -> int:
     """Return what the numbers of a packed field take: each ends with the only byte below 0x80."""
     values = np.frombuffer(data, np.uint8, field.stop - field.start, field.start)
-    return each * int(np.count_nonzero(values < _MORE)) if each else 0
+    return each * int(np.count_nonzero(values < MORE)) if each else 0
 
 
 def _fields(data: bytes, at: int, end: int) -> Iterator[_Field]:
     """Give the fields that stand there, up to the first that is none; those of a group as if there was no group."""
     try:
         while at < end:
-            tag, at = _varint(data, at)
+            tag, at = varint(data, at, _LONGEST)
             kind, start = tag & 7, at
             if kind == _VARINT:
-                _, at = _varint(data, at)
+                _, at = varint(data, at, _LONGEST)
             elif kind == _DELIMITED:
-                size, start = _varint(data, at)
+                size, start = varint(data, at, _LONGEST)
                 at = start + size
             else:
                 at += _FIXED.get(kind, 0)
@@ -101,14 +104,3 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[_Field]:
             yield _Field(tag >> 3, start, at)
     except IndexError:
         return
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins there, and where it ends; raises `IndexError` for none."""
-    value = 0
-    for position in range(_LONGEST):
-        byte = data[at + position]
-        value |= byte % _MORE << 7 * position
-        if byte < _MORE:
-            return value, at + position + 1
-    raise IndexError(at)

@@ -15,11 +15,10 @@ from penstock.domain.tensor import Datatype
 from penstock.wire import inference as pb
 from penstock.wire.message_weight import MOST_FIELDS
 from penstock.wire.raw import ALIGNMENT, MAX_TENSORS, Buffer, check_shape, datatype_named
+from penstock.wire.varint import MORE, varint
 
 # Tags: the number of a field, and the wire type of what begins with its length.
 _MODEL_NAME, _MODEL_VERSION, _ID, _INPUT, _OUTPUT, _RAW_INPUT = (number << 3 | 2 for number in (1, 2, 3, 5, 6, 7))
-_MORE: Final = 0x80
-"""Set in every byte of a varint but the last."""
 _LONGEST_LENGTH: Final = 5
 """Bytes of the varint in which a field's length stands."""
 _LONGEST_REMEMBERED: Final = 256
@@ -70,8 +69,8 @@ def _read(data: bytes, request: RawRequest) -> None:
         if left < 0:
             raise LookupError(left)
         tag, size, at = data[at], data[at + 1], at + 2
-        if size >= _MORE:
-            size, at = _length(data, at - 1)
+        if size >= MORE:
+            size, at = varint(data, at - 1, _LONGEST_LENGTH)
         start, at = at, at + size
         if tag == _RAW_INPUT:
             # A bytes object's own data starts at a multiple of the alignment, so the offset tells.
@@ -82,17 +81,6 @@ def _read(data: bytes, request: RawRequest) -> None:
             _FIELDS[tag](request, data[start:at])
     if at > end:
         raise IndexError(at)
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Return the varint that begins there, and where it ends."""
-    value = 0
-    for position in range(_LONGEST_LENGTH):
-        byte = data[at + position]
-        value |= byte % _MORE << 7 * position
-        if byte < _MORE:
-            return value, at + position + 1
-    raise IndexError(at)
 
 
 def _model_name(request: RawRequest, data: bytes) -> None:
