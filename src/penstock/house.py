@@ -211,7 +211,15 @@ class House:
         """Return the gRPC listener."""
         guard = None if self.access is None else Guard(self.access, self.refusals.at("grpc"))
         token = CountedToken(token, self.refusals.at("grpc"))
-        service = InferenceService(self.predictor, self.manager, self.ready, token, self._log_settings(), limits=limits_of(self.settings))
+        service = InferenceService(
+            self.predictor,
+            self.manager,
+            self.ready,
+            token,
+            self._log_settings(),
+            limits=limits_of(self.settings),
+            max_message_bytes=self.settings.grpc.max_message_bytes,
+        )
         if self.settings.grpc.transport != "native":
             return GrpcServer(service, self.settings.grpc, guard, self.tls.get("grpc"))
         native = NativeServer(service, self.settings.grpc, guard, self.tls.get("grpc"))

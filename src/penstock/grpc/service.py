@@ -31,11 +31,12 @@ class InferenceService:
         log_settings: LogSettings,
         *,
         limits: Mapping[str, int] = NO_LIMITS,
+        max_message_bytes: int = GrpcOptions().max_message_bytes,
     ) -> None:
         self._limits = limits
         self.ready: Final = ready
         self._catalog = predictor.catalog
-        predictions = Predictions(predictor, limits.get("max_message_bytes", GrpcOptions().max_message_bytes))
+        predictions = Predictions(predictor, max_message_bytes)
         self._streams = InferStreams(predictions)
         management = Management(predictor.catalog, control, token, log_settings)
         handlers = {"ModelInfer": predictions.infer, **self._reads(), **management.handlers(), **_memory()}
