@@ -6,7 +6,7 @@ from penstock.domain.errors import Cancelled
 from penstock.http.inflate import PLAIN, check_coding, inflated, too_large
 
 
-async def read_body(request: Request, limit: int) -> bytes | bytearray:
+async def read_body(request: Request, limit: int) -> bytearray:
     """Return the whole body of a request to the application, inflated.
 
     Raises `TooLarge` as soon as the limit is known to be crossed, `UnsupportedEncoding`, `InvalidInput` for a body that does not
@@ -18,7 +18,7 @@ async def read_body(request: Request, limit: int) -> bytes | bytearray:
     return body if coding in PLAIN else inflated(body, limit)
 
 
-async def received(request: Request, limit: int) -> bytes | bytearray:
+async def received(request: Request, limit: int) -> bytearray:
     """Return the body as it was sent; raises `TooLarge` and `Cancelled`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:

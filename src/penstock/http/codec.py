@@ -51,15 +51,15 @@ def decode(body: Buffer, header_length: str | None, request: InferenceRequest, s
     `header_length` is the value of Inference-Header-Content-Length, None if it is absent; `limit` that of a body, in bytes.
     Raises `InvalidInput`, and `TooLarge` for JSON that would take far more.
     """
-    alone = header_length is None and not schema.raw_only and not is_long(len(body), limit)
-    if alone and (framed := framed_input(bytes(body))) is not None:
+    json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
+    long = is_long(json_bytes, limit)
+    if header_length is None and not long and not schema.raw_only and (framed := framed_input(bytes(body))) is not None:
         request.inputs = [framed]
         return encode_json
-    json_bytes = len(body) if header_length is None else _json_bytes(header_length, len(body))
     if json_bytes == 0 and header_length is not None:
         request.inputs = [raw_input(body, schema)]
         return partial(encode, forms=OutputForms(all_binary=True), schema=schema)
-    if is_long(json_bytes, limit):
+    if long:
         front = json_of_body(body, json_bytes)
         return _decode_closely(front, read_long(front, limit, tensor_places), memoryview(body)[json_bytes:], request, schema)
     text = bytes(body if json_bytes == len(body) else body[:json_bytes])

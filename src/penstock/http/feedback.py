@@ -17,8 +17,8 @@ from penstock.http.answers import json_response
 from penstock.http.body import read_body
 from penstock.http.endpoint import endpoint
 from penstock.http.feedback_form import Said, said, word_of
-from penstock.http.json_text import check_nesting, kind_of, read, read_sparingly
-from penstock.http.json_weight import check_weight, is_long, room_beside
+from penstock.http.json_text import check_nesting, kind_of, read, read_weighed
+from penstock.http.json_weight import is_long, room_beside
 from penstock.http.options import HttpOptions
 from penstock.lifecycle.catalog import Catalog
 from penstock.monitoring.feedback import REFUSED, Feedback
@@ -158,10 +158,7 @@ def _lines(body: bytes | bytearray, limit: int) -> Iterator[Read]:
 
 
 def _read(text: bytes | bytearray, limit: int) -> Any:  # noqa: ANN401 - what JSON may hold
-    if not is_long(len(text), limit):
-        return read(text)
-    check_weight(text, room_beside(len(text), limit))
-    return read_sparingly(text)
+    return read_weighed(text, room_beside(len(text), limit)) if is_long(len(text), limit) else read(text)
 
 
 def _read_line(line: bytes, limit: int) -> object:

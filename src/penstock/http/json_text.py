@@ -14,6 +14,7 @@ import orjson
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.tensor import Array
+from penstock.http.json_weight import check_weight
 
 MAX_DEPTH: Final = 64
 _LONG_TEXT: Final = 16 * 1024
@@ -45,6 +46,12 @@ def read_sparingly(text: bytes | bytearray) -> Any:  # noqa: ANN401
         return msgspec.json.decode(text)
     except (ValueError, RecursionError) as error:
         return _reread(text, error)
+
+
+def read_weighed(text: bytes | bytearray, room: int) -> Any:  # noqa: ANN401
+    """Return the same, or raise `TooLarge` for a text that might take more bytes than there is room once it is read."""
+    check_weight(text, room)
+    return read_sparingly(text)
 
 
 def numbers(text: bytes, at: int) -> Any:  # noqa: ANN401 - lists in lists

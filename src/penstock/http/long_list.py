@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.schema import MAX_RANK
-from penstock.http.json_text import MAX_DEPTH, checked, numbers, read_sparingly
-from penstock.http.json_weight import check_weight, commas, room_beside, tree_bytes
+from penstock.http.json_text import MAX_DEPTH, checked, numbers, read_weighed
+from penstock.http.json_weight import commas, room_beside, tree_bytes
 from penstock.wire.raw import Buffer
 
 _PIECE: Final = 64 * 1024
@@ -129,8 +129,7 @@ def read_long(text: bytes | bytearray, limit: int, places: Places) -> dict[str, 
 
 
 def _read(text: bytes | bytearray, room: int) -> dict[str, Any]:
-    check_weight(text, room)
-    return checked(read_sparingly(text), text)
+    return checked(read_weighed(text, room), text)
 
 
 def _put_back(lists: dict[str, LongList], places: Iterable[Place]) -> bool:
