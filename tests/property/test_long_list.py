@@ -108,6 +108,7 @@ def test_pieces_agree_with_the_whole(body: str) -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=400)
 @given(V1)
 @example('{"instances":[1,[2]]}')
+@example('{"instances":[[1,[1]]]}')
 @example('{"instances":[[],[1,2]]}')
 @example('{"instances":[]]]}')
 @example('{"instances":[1,2,3,4]][[}')

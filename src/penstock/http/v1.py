@@ -108,6 +108,8 @@ def _unfolded(spec: TensorSpec, value: object) -> tuple[tuple[int, ...], list[An
             raise InvalidInput(f"the values of input {shown(spec.name)} are ragged: expecting tensor size {size} everywhere")
         shape.append(size)
         level = [inner for item in level for inner in item]
+    if list in set(map(type, level)):
+        raise InvalidInput(f"the values of input {shown(spec.name)} are ragged: expecting no lists among its values")
     return tuple(shape), [_text(spec, item) for item in level] if spec.datatype is _BYTES else level
 
 
