@@ -26,8 +26,11 @@ def apply_columns(schema: ModelSchema, said: Columns, artifact: ModelArtifact) -
     for name, columns in said.items():
         if problem := _problem(schema, name, columns):
             raise LoadRefused(f"columns.{name}: {problem}")
-    notes: list[str] = []
-    told = {**_signed(schema, artifact, notes), **_traced(schema, artifact.lineage)}
+    try:
+        signed, notes = _signed(schema, artifact), list[str]()
+    except BadArtifact as error:
+        signed, notes = {}, [str(error)]
+    told = {**signed, **_traced(schema, artifact.lineage)}
     misfits = {name: problem for name, columns in told.items() if name not in said and (problem := _problem(schema, name, columns))}
     named = {name: columns for name, columns in told.items() if name not in misfits} | dict(said)
     notes += [f"the names of the columns of {shown(name)} are not used: {problem}" for name, problem in misfits.items()]
@@ -68,19 +71,16 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _signed(schema: ModelSchema, artifact: ModelArtifact, notes: list[str]) -> dict[str, list[str]]:
+def _signed(schema: ModelSchema, artifact: ModelArtifact) -> dict[str, list[str]]:
     """Return what MLflow's signature says of a model whose only input is a table: the columns that it was logged with.
 
-    Adds to `notes` why a signature that is there cannot be read.
+    Raises `BadArtifact` for one that is there and cannot be read.
     """
     path = artifact.path.with_name(MLMODEL)
     try:
         with path.open("rb") as file:
             signature = signature_of(file.read(MAX_MLMODEL_BYTES))
     except OSError:
-        return {}
-    except BadArtifact as error:
-        notes.append(str(error))
         return {}
     sides = ((schema.inputs, signature.inputs), (schema.outputs, signature.outputs))
     return {specs[0].name: names for specs, names in sides if len(specs) == 1 and names and specs[0].has_columns}
