@@ -45,13 +45,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     assert {"yaml", "pytest", "pyarrow", "httpx2"} <= hidden
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(hidden=hidden))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(path for path in sys.path if path)}")
-    serving = Serving(ROOT / "examples" / "registry", tmp_path)
-    try:
-        serving.start()
+    with Serving(ROOT / "examples" / "registry", tmp_path).during() as serving:
         yield serving
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 def test_server_needs_nothing_but_its_lock(bare: Serving) -> None:

@@ -22,13 +22,8 @@ def serving(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for number in (1, 2):
         models.write_tagged(root, number)
     (root / "tagged" / "aliases.json").write_text('{"champion": "1", "challenger": "2"}')
-    serving = Serving(root, tmp_path_factory.mktemp("commands"))
-    try:
-        serving.start()
+    with Serving(root, tmp_path_factory.mktemp("commands")).during() as serving:
         yield serving
-        serving.stop()
-    finally:
-        serving.kill()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -62,9 +62,14 @@ def rows_written(serving: Serving) -> int:
 def written_ids(serving: Serving) -> set[str]:
     """Return the ids of all rows of this process, those in files that are not sealed too."""
     root = serving.state / "payloads"
+    return ids_in(own(serving, sealed_files(root) + open_files(root)))
+
+
+def ids_in(paths: Iterable[Path]) -> set[str]:
+    """Return the ids of the rows in files, of which some may go meanwhile: they are sealed, or sent."""
     found: set[str] = set()
-    for path in own(serving, sealed_files(root) + open_files(root)):
-        with contextlib.suppress(FileNotFoundError):  # sealed meanwhile
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
             found.update(row["request_id"] for row in rows_of(path))
     return found
 
@@ -180,11 +185,7 @@ def kill_under_load_of(serving: Serving, collector: Collector, answered: int) ->
 
 def buffered_ids(serving: Serving) -> set[str]:
     """Return the ids of the rows that wait on the disk."""
-    found: set[str] = set()
-    for path in (serving.state / "payloads" / "buffer").rglob("*.jsonl"):
-        with contextlib.suppress(FileNotFoundError):  # sent meanwhile
-            found.update(row["request_id"] for row in rows_of(path))
-    return found
+    return ids_in((serving.state / "payloads" / "buffer").rglob("*.jsonl"))
 
 
 def test_a_server_that_is_killed_sends_what_it_had_kept_at_its_next_start(serving: Serving) -> None:
