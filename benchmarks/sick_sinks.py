@@ -18,17 +18,15 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bound import Bound, judge
-from harness import CONNECTIONS, ROOT, environment, load_file, rss_mib
-from http_load import Question, ask
-from open_loop import OpenLoop, poisson, quantile
-from shadow import question_of_mlp, write_mlp
+from harness import ROOT, environment, load_file, rss_mib
+from open_loop import quantile
+from shadow import MLP, offered, wrk_rate
 
 _PAIRS: Final = 10
 _RATE, _ROUND_S, _FULL_S = 500.0, 4.0, 2.0
@@ -72,7 +70,7 @@ def _dead(seconds: float) -> int:
         pid, before, until_s = server.process.pid, rss_mib(server.process.pid), time.monotonic() + seconds
         most, rates = before, []
         while time.monotonic() < until_s:
-            rates.append(_rate(server))
+            rates.append(wrk_rate(server, MLP, _FULL_S))
             most = max(most, rss_mib(pid))
         print(f"{seconds:.0f} s, {statistics.median(rates):,.0f}/s: {before:.1f} MiB before, {most:.1f} at the most; {_books(server)}")
     return int(most > before + _CAP_MIB)
@@ -136,7 +134,7 @@ def _full_disk() -> Iterator[Path]:
 def _serving(settings: list[str]) -> Iterator[Server]:
     processes = load_file("server_process", ROOT / "tests" / "clients" / "server_process.py")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
-        write_mlp(Path(name) / "models")
+        MLP.write(Path(name) / "models")
         settings = ["defaults.payloads.sample=1.0", "defaults.slo_ms=1000", *settings]
         with processes.running(Path(name) / "models", Path(name), *settings) as server:
             yield server
@@ -146,10 +144,10 @@ def _measured(case: Case, pairs: int) -> list[Bound]:
     p99s, rates = [], []
     with _serving(case.settings) as sick, _serving([]) as sound:
         for server in (sick, sound):
-            _rate(server)
+            wrk_rate(server, MLP, _FULL_S)
         for pair in range(pairs):
             turns = (sick, sound) if pair % 2 else (sound, sick)
-            seen = {id(server): (_p99_s(server, pair), _rate(server)) for server in turns}
+            seen = {id(server): (_p99_s(server, pair), wrk_rate(server, MLP, _FULL_S)) for server in turns}
             p99s.append(seen[id(sick)][0] / seen[id(sound)][0])
             rates.append(seen[id(sick)][1] / seen[id(sound)][1])
         beside = f"sick: {_books(sick)}; sound: {_books(sound)}"
@@ -160,27 +158,19 @@ def _measured(case: Case, pairs: int) -> list[Bound]:
 
 
 def _p99_s(server: Server, seed: int) -> float:
-    answers = OpenLoop(server.http, question_of_mlp).run(poisson(_RATE, _ROUND_S, seed))
+    answers = offered(server, MLP, _RATE, _ROUND_S, seed)
     lost = [answer.status for answer in answers if answer.status != 200]
     if lost:
         raise RuntimeError(f"{len(lost)} predictions were not answered, the first with status {lost[0]}")
     return quantile([answer.took_s for answer in answers], 0.99)
 
 
-def _rate(server: Server) -> float:
-    asked = question_of_mlp()
-    load = ask(Question(server.http, asked.path, asked.headers, asked.body), CONNECTIONS, _FULL_S)
-    return load.requests / load.seconds
-
-
 def _books(server: Server) -> str:
     """Return what became of the rows; raises `RuntimeError` if the books do not balance."""
     until_s = time.monotonic() + 10
     while True:
-        with urllib.request.urlopen(f"http://{server.admin}/metrics", timeout=20) as answer:
-            page = answer.read().decode()
         sums = dict.fromkeys(("accepted_total", "rows_total", "dropped_total", "waiting_rows"), 0)
-        for name, value in _SAMPLE.findall(page):
+        for name, value in _SAMPLE.findall(server.metrics()):
             sums[name] += int(float(value))
         told = ", ".join(f"{value:,} {name.partition('_')[0]}" for name, value in sums.items())
         if sums["accepted_total"] == sums["rows_total"] + sums["dropped_total"] + sums["waiting_rows"]:
