@@ -222,6 +222,28 @@ async def test_look_that_began_before_a_move_does_not_undo_it(house: Open, alias
         assert events(served, "alias champion") == [("registry", "", "1"), ("admin", "1", "2")]
 
 
+async def test_look_that_sees_a_move_before_it_is_done_is_not_taken_for_somebody_else(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is there before its directory is on the disk."""
+    async with house() as served:
+        written, go_on, real = threading.Event(), threading.Event(), DirectorySource.set_alias
+
+        def set_alias(*given: Any) -> None:
+            real(*given)
+            written.set()
+            assert go_on.wait(20)
+
+        monkeypatch.setattr(DirectorySource, "set_alias", set_alias)
+        moving = asyncio.create_task(put(served, 2))
+        await served.until(written.is_set)
+        await served.look()
+        during = await served.version_of()
+        go_on.set()
+        await moving
+
+        assert (during, await served.version_of()) == (1, 2)
+        assert events(served, "alias champion") == [("registry", "", "1"), ("admin", "1", "2")]
+
+
 async def test_way_back_does_not_wait_for_a_load(house: Open, models: ModuleType, root: Path) -> None:
     """A version of the model that takes minutes to load must not hold up a rollback; the later word stands."""
     async with house() as served:

@@ -114,7 +114,8 @@ class AliasMoves:
         async with self._locks.setdefault(model.name, asyncio.Lock()):
             if self._done.get((model.name, alias), 0) > turn:
                 raise Conflict(f"a later request has moved the alias {alias!r} while this one waited for its version")
-            await self._write(model.name, alias, number)
+            with self._reconciler.listings.moving(model.name):
+                await self._write(model.name, alias, number)
             self._done[model.name, alias] = turn
             self._reconciler.listings.alias_moved(model.name, alias, number)
             self._reconciler.move_aliases(model, _WHO)

@@ -40,3 +40,17 @@ def test_alias_is_removed() -> None:
 
     assert "m" in listings
     assert listings["m"].aliases == {"b": 2}
+
+
+def test_look_that_ends_while_an_alias_is_being_moved_says_nothing_of_aliases() -> None:
+    """It may have seen the move, whose event would then name the registry; of versions it tells."""
+    listings = Listings()
+    listings.hear(at(1), listings.begin_look())
+    with listings.moving("m"):
+        news = listings.hear_aliases(at(2), listings.begin_look())
+        listings.hear(ModelListing("m", aliases={"champion": 2}, problem="torn"), listings.begin_look())
+        kept = listings["m"]
+    listings.hear(at(3), listings.begin_look())
+
+    assert (news, kept.aliases, kept.problem) == (False, {"champion": 1}, "torn")
+    assert listings["m"].aliases == {"champion": 3}
