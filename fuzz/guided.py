@@ -2,10 +2,14 @@
 
 import sys
 from random import Random
+from typing import Final
 
 import atheris
 import target
 from judge import BUILD, Judge
+
+_WAITS_S: Final = 120
+"""A case that waits for something; the watchdog ends one that computes much earlier, and does not mind a busy machine."""
 
 
 def run(name: str, cases: int, seconds: float, seed: int) -> int:
@@ -24,7 +28,13 @@ def run(name: str, cases: int, seconds: float, seed: int) -> int:
 
     found = BUILD / "corpus" / name
     found.mkdir(parents=True, exist_ok=True)
-    options = [f"-runs={cases}", f"-max_total_time={min(int(seconds), 10**7)}", f"-seed={seed + 1}", "-timeout=10", "-rss_limit_mb=4096"]
+    options = [
+        f"-runs={cases}",
+        f"-max_total_time={min(int(seconds), 10**7)}",
+        f"-seed={seed + 1}",
+        f"-timeout={_WAITS_S}",
+        "-rss_limit_mb=4096",
+    ]
     options += ["-max_len=20000", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={BUILD / 'findings'}/{name}-"]
     atheris.Setup([sys.argv[0], *options, str(found), str(target.CORPUS / name)], case, custom_mutator=mutate)
     judge.watchdog.start()
