@@ -21,7 +21,7 @@ PATHS: Final = (
     *(f"domain/{name}.py" for name in ("batch", "buffers", "clock", "padded_batch", "request", "schema", "tensor", "ticket")),
     *(
         f"grpc/{name}.py"
-        for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions")
+        for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions", "stream")
     ),
     *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "exchange", "fastpath", "framing", "head")),
     *(f"http/{name}.py" for name in ("json_data", "json_text", "json_weight", "output_forms", "plain_form", "raw_body")),

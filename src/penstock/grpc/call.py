@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -60,9 +60,38 @@ class Ended(NamedTuple):
 Handler = Callable[[bytes, CallInfo, CallReply], Cancellable | None]
 """Starts a unary call; what it returns calls it off."""
 
-Write = Callable[[bytes], Awaitable[None]]
-StreamHandler = Callable[[AsyncIterator[bytes], CallInfo, Write], Awaitable[Ended]]
-"""Carries a call whose messages stream, and returns its end. Cancelling it calls off everything it has started."""
+
+class StreamReply(Protocol):
+    """The far end of a call whose messages stream. Lives on the event loop."""
+
+    def send(self, message: bytes) -> bool:
+        """Send an answer. Returns whether the next may follow now; else `StreamWork.send_more` tells when."""
+
+    def take_more(self) -> None:
+        """Hear that messages are taken again."""
+
+    def end(self, ended: Ended) -> None:
+        """End the call; the work is not called any more."""
+
+
+class StreamWork(Protocol):
+    """What answers the messages of a call. Lives on the event loop."""
+
+    def take(self, message: bytes) -> bool:
+        """Take a message. Returns whether the next may follow now; else `StreamReply.take_more` tells when."""
+
+    def finish(self) -> None:
+        """Hear that no message follows."""
+
+    def send_more(self) -> None:
+        """Hear that answers are taken again."""
+
+    def cancel(self) -> None:
+        """Call off everything that was started; the reply is not called any more."""
+
+
+StreamHandler = Callable[[CallInfo, StreamReply], StreamWork | None]
+"""Starts a call whose messages stream; None if it has ended the call already."""
 
 
 class Service(NamedTuple):

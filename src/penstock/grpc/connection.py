@@ -46,10 +46,6 @@ class Listener(Protocol):
         """What can be called."""
 
     @property
-    def tasks(self) -> set[asyncio.Task[None]]:
-        """The handlers of streams that have not come to their end."""
-
-    @property
     def crowded(self) -> bool:
         """Whether connections that are refused are closed at once."""
 
@@ -70,15 +66,13 @@ class GrpcConnection(asyncio.Protocol):
         self._patience = Patience(listener.options, monotonic())
         self._arrivals = Arrivals(listener.options)
         self._calls: dict[int, Call] = {}
-        self._writers: dict[int, asyncio.Future[None]] = {}
-        """Who waits until what was sent on a stream has left."""
         self._alarm = Alarm(self._calls)
         self._flushes = False
         """Whether a flush is about to come."""
         self._unwritten_bytes = 0
         """Of messages in streams that wait for a flush."""
-        self._resumed: asyncio.Event | None = None
-        """What tells that the socket takes more; None while it does."""
+        self.is_writable = True
+        """Whether the socket takes more."""
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -113,7 +107,7 @@ class GrpcConnection(asyncio.Protocol):
         elif isinstance(event, Reset):
             self._drop(event.stream_id)
         elif isinstance(event, Drained):
-            self._wake(event.stream_id)
+            self._drained(event.stream_id)
         elif isinstance(event, Over):
             _log.debug("a connection from %s broke a rule: %s (%s)", peer_of(self._transport), event.message, event.code.name)
             self._drop_all()
@@ -128,14 +122,12 @@ class GrpcConnection(asyncio.Protocol):
         if head.unary is not None:
             self._calls[stream_id] = UnaryCall(self, stream_id, head.encoding, info, head.unary)
         elif head.stream is not None:
-            call = StreamCall(self, stream_id, head.encoding, info, head.stream)
-            self._calls[stream_id] = call
-            self._listener.tasks.add(call.task)
-            call.task.add_done_callback(self._listener.tasks.discard)
+            stream = self._calls[stream_id] = StreamCall(self, stream_id, head.encoding, info.deadline_ns)
+            stream.start(head.stream, info)
         if info.deadline_ns is not None:
             self._alarm.expect(info.deadline_ns)
-        if ended:
-            self._calls[stream_id].received(b"", ended=True)
+        if ended and (call := self._calls.get(stream_id)) is not None:
+            call.received(b"", ended=True)
 
     def _refuse(self, stream_id: int, answer: bytes, *, ended: bool) -> None:
         if ended:
@@ -167,7 +159,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._unwritten_bytes > _SMALL_BYTES:
             self._write()
         self.flush_soon()
-        return self._resumed is None
+        return self.is_writable
 
     def _write(self) -> None:
         self._flushes, self._unwritten_bytes = False, 0
@@ -192,21 +184,10 @@ class GrpcConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._transport.resume_reading()
 
-    async def writable(self, stream_id: int, *, passed: bool) -> None:
-        """Wait until the socket takes more, and unless it has `passed`, until what was sent on the stream has left."""
-        if not passed:
-            self._writers[stream_id] = self._loop.create_future()
-            try:
-                await self._writers[stream_id]
-            finally:
-                del self._writers[stream_id]
-        while self._resumed is not None:
-            await self._resumed.wait()
-
-    def _wake(self, stream_id: int) -> None:
-        waiter = self._writers.get(stream_id)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+    def _drained(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.drained()
 
     def _drop(self, stream_id: int) -> None:
         call = self._calls.pop(stream_id, None)
@@ -219,15 +200,15 @@ class GrpcConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Read no more while the client does not read its answers."""
-        self._resumed = asyncio.Event()
+        self.is_writable = False
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
-        if self._resumed is not None:
-            self._resumed.set()
-            self._resumed = None
+        self.is_writable = True
         self._transport.resume_reading()
+        for call in list(self._calls.values()):
+            call.send_more()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Cancel what the client no longer waits for."""
@@ -268,7 +249,7 @@ class GrpcConnection(asyncio.Protocol):
     def _arriving(self) -> dict[Arriving, int]:
         """Return what is on its way, and how much of it is here; nothing while it is we who let the client wait."""
         here: dict[Arriving, int] = {}
-        if self._resumed is not None or self.http2.holds_back or self.http2.is_over:
+        if not self.is_writable or self.http2.holds_back or self.http2.is_over:
             return here
         if (unfinished := self.http2.unfinished) is not None:
             here[0, unfinished[0]] = unfinished[1]

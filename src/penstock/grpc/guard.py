@@ -1,12 +1,12 @@
 """Stands before every handler of a keyed server, whatever transport carries the calls. Hardened to untrusted callers."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from penstock.domain.actor import Actor, act_as
 from penstock.domain.caller import EVERY, Action, Caller
 from penstock.domain.errors import PenstockError, Unimplemented
-from penstock.grpc.call import CallInfo, CallReply, Cancellable, Ended, Handler, Service, StreamHandler, Write, parse
+from penstock.grpc.call import CallInfo, CallReply, Cancellable, Ended, Handler, Service, StreamHandler, StreamReply, StreamWork, parse
 from penstock.grpc.health import NAME as HEALTH
 from penstock.grpc.management import named_model
 from penstock.security.access import Access
@@ -113,14 +113,15 @@ class Guard:
     def _stream(self, name: str, handler: StreamHandler) -> StreamHandler:
         action, _ = _needs(name)
 
-        async def handle(requests: AsyncIterator[bytes], call: CallInfo, write: Write) -> Ended:
+        def handle(call: CallInfo, reply: StreamReply) -> StreamWork | None:
             try:
                 caller = self._caller(call)
                 caller.require(action)
             except PenstockError as error:
                 self._turned(error)
-                return Ended(error=error)
-            return await handler(requests, call._replace(caller=caller), write)
+                reply.end(Ended(error=error))
+                return None
+            return handler(call._replace(caller=caller), reply)
 
         return handle
 

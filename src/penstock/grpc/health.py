@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2 as health
 
 from penstock.domain.errors import NotFound, PenstockError, Unavailable
 from penstock.domain.names import shown
-from penstock.grpc.call import CallInfo, Ended, Service, Write, parse, plain
+from penstock.grpc.call import CallInfo, Ended, Service, parse, plain
+from penstock.grpc.talk import Write, talked
 
 NAME: Final = health.DESCRIPTOR.services_by_name["Health"].full_name
 _LOOK_S: Final = 0.25
@@ -32,7 +33,7 @@ class Health:
             "Check": plain(health.HealthCheckRequest, self._check),
             "List": plain(health.HealthListRequest, self._list),
         }
-        self.table: Final = Service(NAME, unary, {"Watch": self._watch})
+        self.table: Final = Service(NAME, unary, {"Watch": talked(self._watch)})
 
     def begin_shutdown(self) -> None:
         """Say NOT_SERVING from now on, at once to those who watch."""

@@ -37,8 +37,9 @@ class Carrier(Protocol):
     def sent(self, size: int) -> bool:
         """Write what was sent by now before long, or at once if it is much; returns whether the socket takes more."""
 
-    async def writable(self, stream_id: int, *, passed: bool) -> None:
-        """Wait until the socket takes more, and unless it has `passed`, until what was sent on the stream has left."""
+    @property
+    def is_writable(self) -> bool:
+        """Whether the socket takes more."""
 
 
 class Call:
@@ -64,6 +65,12 @@ class Call:
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body."""
         raise NotImplementedError
+
+    def drained(self) -> None:
+        """Hear that all that was sent has passed the caller's windows."""
+
+    def send_more(self) -> None:
+        """Hear that the socket takes more."""
 
     def cancel(self) -> None:
         """Stop: nobody waits for the answer any more."""

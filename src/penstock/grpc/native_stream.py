@@ -1,14 +1,13 @@
 """Calls of many messages as the native transport carries them."""
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from typing import Final
 
 from penstock.domain.errors import PenstockError
 from penstock.grpc.answers import OPENING, failure, trailers
-from penstock.grpc.call import CallInfo, Ended, StreamHandler, unexpected
+from penstock.grpc.call import CallInfo, Ended, StreamHandler, StreamWork, unexpected
 from penstock.grpc.messages import COPIED_BYTES, prefix, prefixed
 from penstock.grpc.native_call import COURTESY_S, Call, Carrier
 
@@ -16,103 +15,133 @@ _log = logging.getLogger(__name__)
 
 
 class StreamCall(Call):
-    """A call whose messages stream. It is what its handler reads from; a task of its own carries the handler."""
+    """A call whose messages stream: each goes from the bytes that complete it straight to the work, and is the reply that this is given."""
 
-    __slots__ = ("_arrival", "_ended", "_messages", "_opened", "_unread_bytes", "task")
+    __slots__ = ("_ended", "_last_words", "_messages", "_opened", "_passed", "_sends", "_takes", "_timer", "_unread_bytes", "_work")
 
-    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, info: CallInfo, handler: StreamHandler) -> None:
-        super().__init__(carrier, stream_id, encoding, info.deadline_ns)
-        self._messages: deque[bytes] = deque()
-        self._arrival: asyncio.Future[None] | None = None
-        self._ended = False
-        self._opened = False
+    def __init__(self, carrier: Carrier, stream_id: int, encoding: str, deadline_ns: int | None) -> None:
+        super().__init__(carrier, stream_id, encoding, deadline_ns)
+        self._work: StreamWork | None = None
+        self._messages: Final[deque[bytes]] = deque()
+        """Those that the work does not take yet."""
         self._unread_bytes = 0
-        self.task: Final = asyncio.create_task(self._run(handler, info))
+        self._takes = True
+        """Whether the work takes a message."""
+        self._sends = self._passed = True
+        """Whether the work sends as it likes, and whether all that it has sent has passed the caller's windows."""
+        self._ended = False
+        """Whether the caller sends no more."""
+        self._opened = False
+        self._last_words: bytes | None = None
+        """The end of a call whose caller has not said anything yet."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, handler: StreamHandler, info: CallInfo) -> None:
+        """Begin the work."""
+        try:
+            self._work = handler(info, self)
+        except Exception:
+            self._fail()
 
     @property
     def arriving(self) -> tuple[int, int] | None:
         """A message that has begun, unless others wait to be read, behind which its sender may have to wait too."""
-        if self._messages or self._reader is None or self._reader.is_between:
+        if not self._takes or self._reader is None or self._reader.is_between:
             return None
         return self._reader.finished, self._reader.here_bytes
 
     def received(self, data: bytes, *, ended: bool) -> None:
-        """Take a piece of the body, and wake who waits for messages."""
+        """Take a piece of the body, and pass on the messages that are whole."""
+        self._ended = ended
+        if self._last_words is not None:
+            self._end(self._last_words)
+            return
         try:
-            self._messages += self._feed(data)
+            self._messages.extend(self._feed(data))
             if ended:
                 self._check_end()
         except PenstockError as error:
             self.stop(error)
             return
-        self._ended = ended
         self._unread_bytes += len(data)
-        if not self._messages:
-            self._read()
-        if (self._messages or ended) and self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        self._pass_on()
 
-    def _read(self) -> None:
-        """Let the caller send as much more as was read: all of it, once no message waits."""
-        self._carrier.http2.consumed(self._stream_id, self._unread_bytes)
-        self._unread_bytes = 0
-
-    def cancel(self) -> None:
-        """Cancel the handler."""
-        self.is_over = True
-        self.task.cancel()
-
-    def __aiter__(self) -> "StreamCall":
-        return self
-
-    async def __anext__(self) -> bytes:
-        while not self._messages:
-            if self._ended:
-                raise StopAsyncIteration
-            await self._arrives()
-        message = self._messages.popleft()
-        if not self._messages and not self.is_over:
-            self._read()
+    def take_more(self) -> None:
+        """Pass on what the work has not taken before."""
+        if not self.is_over:
+            self._takes = True
+            self._pass_on()
             self._carrier.flush_soon()
-        return message
 
-    async def _arrives(self) -> None:
-        self._arrival = asyncio.get_running_loop().create_future()
-        await self._arrival
+    def _pass_on(self) -> None:
+        """Let the work have what it takes, and the caller send as much more as was read: all of it, once no message waits."""
+        messages = self._messages
+        try:
+            while messages and self._takes and self._work is not None:
+                self._takes = self._work.take(messages.popleft())
+            if self._ended and not messages and self._work is not None:
+                self._work.finish()
+        except Exception:
+            self._fail()
+        if self._takes:
+            self._carrier.http2.consumed(self._stream_id, self._unread_bytes)
+            self._unread_bytes = 0
 
-    async def _write(self, message: bytes) -> None:
+    def send(self, message: bytes) -> bool:
+        """Send an answer; returns whether the next may follow now."""
         if self.is_over:
-            return
+            return False
         http2 = self._carrier.http2
         if not self._opened:
             self._opened = True
             http2.send_headers(self._stream_id, OPENING)
         if len(message) <= COPIED_BYTES:
-            passed = http2.send_data(self._stream_id, prefixed(message))
+            self._passed = http2.send_data(self._stream_id, prefixed(message))
         else:
             http2.send_data(self._stream_id, prefix(message))
-            passed = http2.send_data(self._stream_id, message)
-        if not self._carrier.sent(len(message)) or not passed:
-            await self._carrier.writable(self._stream_id, passed=passed)
+            self._passed = http2.send_data(self._stream_id, message)
+        self._sends = self._carrier.sent(len(message)) and self._passed
+        return self._sends
 
-    async def _run(self, handler: StreamHandler, info: CallInfo) -> None:
-        try:
-            ended = await handler(self, info, self._write)
-        except Exception:
-            _log.exception("a stream failed unexpectedly")
-            ended = Ended(error=unexpected())
-        await self._hear()
-        if not self.is_over:
-            self._end(trailers(ended.trailing) if ended.error is None else failure(ended.error, ended.trailing))
+    def drained(self) -> None:
+        """Go on once what was sent has passed the caller's windows."""
+        self._passed = True
+        self.send_more()
 
-    async def _hear(self) -> None:
-        """Let the caller say something, but do not wait for ever; see `RefusedCall`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(COURTESY_S):
-                while self._reader is None and not self._ended:
-                    await self._arrives()
+    def send_more(self) -> None:
+        """Let the work go on if nothing holds it back."""
+        if self._passed and not self._sends and self._carrier.is_writable and self._work is not None:
+            self._sends = True
+            self._work.send_more()
+
+    def end(self, ended: Ended) -> None:
+        """End; let the caller say something first, but do not wait for ever, see `RefusedCall`."""
+        if self.is_over:
+            return
+        self._work = None
+        fields = trailers(ended.trailing) if ended.error is None else failure(ended.error, ended.trailing)
+        if self._reader is not None or self._ended:
+            self._end(fields)
+        else:
+            self._last_words = fields
+            self._timer = asyncio.get_running_loop().call_later(COURTESY_S, self._end, fields)
+
+    def cancel(self) -> None:
+        """Call off the work."""
+        self.is_over = True
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fail(self) -> None:
+        _log.exception("a stream failed unexpectedly")
+        self.stop(unexpected())
 
     def _end(self, fields: bytes) -> None:
         self.is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._carrier.http2.send_trailers(self._stream_id, fields if self._opened else OPENING + fields)
         self._carrier.end_call(self._stream_id)

@@ -53,11 +53,19 @@ class Prediction:
             _log.exception("the answer of %s could not be encoded", response.version)
             self.fail(unexpected())
         else:
-            self._reply.answer(message, _told(response))
+            self._reply.answer(message, self._told(response))
 
     def fail(self, error: PenstockError) -> None:
         """Pass the error on, with the id under which the logs know the prediction."""
         self._reply.fail(error, ((REQUEST_ID, self.request.request_id),))
+
+    def _told(self, response: InferenceResponse) -> Metadata:
+        return (
+            (MODEL_VERSION, response.version.version),
+            (ARM, response.arm),
+            (REQUEST_ID, response.request_id),
+            (SERVER_TIMING, server_timing(response.timeline)),
+        )
 
     def _encode(self, response: InferenceResponse) -> bytes:
         return codec.encode(response, self._outputs(response))
@@ -97,6 +105,9 @@ class StreamPrediction(Prediction):
         message.parameters[FINAL_RESPONSE].bool_param = True
         if self.version is not None:
             message.model_version = self.version.version
+
+    def _told(self, response: InferenceResponse) -> Metadata:  # noqa: ARG002 - messages of a stream carry no metadata
+        return ()
 
     def _encode(self, response: InferenceResponse) -> bytes:
         return codec.encode_in_stream(response, self._outputs(response))
@@ -186,12 +197,3 @@ class Predictions:
         for name, k in prediction.classes.items():
             if k and name in outputs:
                 check_classification(outputs[name], k)
-
-
-def _told(response: InferenceResponse) -> Metadata:
-    return (
-        (MODEL_VERSION, response.version.version),
-        (ARM, response.arm),
-        (REQUEST_ID, response.request_id),
-        (SERVER_TIMING, server_timing(response.timeline)),
-    )

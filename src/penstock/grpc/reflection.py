@@ -14,7 +14,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from penstock.domain.errors import PenstockError
-from penstock.grpc.call import CallInfo, Ended, Service, StreamHandler, Write, parse
+from penstock.grpc.call import CallInfo, Ended, Service, StreamHandler, parse
+from penstock.grpc.talk import Write, talked
 from penstock.wire import inference as pb
 
 _ALPHA: Final = "grpc.reflection.v1alpha"
@@ -37,7 +38,7 @@ def _handler(answers: Callable[..., AsyncIterator[reflection_pb2.ServerReflectio
             return Ended(error=error)
         return Ended()
 
-    return handle
+    return talked(handle)
 
 
 class _Symbols:

@@ -11,7 +11,7 @@ import grpc.aio
 
 from penstock.domain.clock import NS_PER_S, monotonic
 from penstock.domain.errors import PenstockError
-from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, StreamHandler, unexpected
+from penstock.grpc.call import AwaitedReply, CallInfo, Ended, Handler, Metadata, StreamHandler, StreamWork, unexpected
 from penstock.grpc.certificates import credentials
 from penstock.grpc.errors import STATUS_OF, details_of, retry_metadata
 from penstock.grpc.guard import Guard
@@ -21,6 +21,7 @@ from penstock.grpc.methods import Methods
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.reflection import reflection_services
 from penstock.grpc.service import InferenceService
+from penstock.grpc.talk import Write
 from penstock.security.tls import Tls
 
 _log = logging.getLogger(__name__)
@@ -158,9 +159,9 @@ class _StreamCall(_Call):
         self._handler = handler
 
     async def stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 - grpcio has no types
-        """Answer until the handler ends; grpcio's name for it."""
+        """Answer until the call ends; grpcio's name for it."""
         try:
-            ended = await self._handler(requests, self._info(context), context.write)
+            ended = await self._carry(requests, context)
         except grpc.aio.BaseError:  # the connection is gone; grpcio clears up
             raise
         except Exception:
@@ -169,6 +170,74 @@ class _StreamCall(_Call):
         if ended.error is not None:
             await _abort(ended.error, ended.trailing, context)
         context.set_trailing_metadata(ended.trailing)
+
+    async def _carry(self, requests: AsyncIterator[bytes], context: Any) -> Ended:  # noqa: ANN401 - grpcio has no types
+        stream = _Stream(context.write)
+        work = self._handler(self._info(context), stream)
+        if work is None:
+            return stream.ended or Ended()
+        reading = asyncio.create_task(stream.read(requests, work))
+        try:
+            ended = await stream.carry(work)
+        finally:
+            work.cancel()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        if not reading.cancelled():
+            reading.result()  # raises what reading has raised
+        return ended
+
+
+class _Stream:
+    """The reply of a stream: one task passes messages on to the work, another writes its answers, one by one."""
+
+    def __init__(self, write: Write) -> None:
+        self.ended: Ended | None = None
+        self._write = write
+        self._answer: bytes | None = None
+        self._news = asyncio.Event()
+        """There is an answer, or the end."""
+        self._room = asyncio.Event()
+        """The work takes messages."""
+
+    def send(self, message: bytes) -> bool:
+        """Have an answer written; none follows before it is."""
+        self._answer = message
+        self._news.set()
+        return False
+
+    def take_more(self) -> None:
+        """Go on reading."""
+        self._room.set()
+
+    def end(self, ended: Ended) -> None:
+        """Have the call ended."""
+        self.ended = ended
+        self._news.set()
+
+    async def read(self, requests: AsyncIterator[bytes], work: StreamWork) -> None:
+        """Pass on what comes."""
+        try:
+            async for message in requests:
+                self._room.clear()
+                if not work.take(message):
+                    await self._room.wait()
+            work.finish()
+        except Exception:
+            self.end(Ended())
+            raise
+
+    async def carry(self, work: StreamWork) -> Ended:
+        """Write answers until the end, and return it."""
+        while True:
+            while (answer := self._answer) is not None:
+                await self._write(answer)
+                self._answer = None
+                work.send_more()
+            if self.ended is not None:
+                return self.ended
+            self._news.clear()
+            await self._news.wait()
 
 
 async def _abort(error: PenstockError, trailing: Metadata, context: Any) -> None:  # noqa: ANN401 - grpcio has no types

@@ -1,12 +1,13 @@
-"""ModelStreamInfer: many predictions in one call, at once, answered in the order in which they were asked."""
+"""ModelStreamInfer: many predictions in one call, at once, answered in the order in which they were asked.
 
-import asyncio
+A prediction starts when its message is taken, and its answer is sent when its turn has come: no task waits for either.
+"""
+
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import Final
 
 from penstock.domain.errors import PenstockError, Unavailable
-from penstock.grpc.call import AwaitedReply, CallInfo, Cancellable, Ended, Write
+from penstock.grpc.call import CallInfo, Cancellable, Ended, Metadata, StreamReply
 from penstock.grpc.predictions import Predictions
 from penstock.wire.call import REQUEST_ID, request_id_of
 
@@ -19,113 +20,146 @@ class InferStreams:
     """All calls of ModelStreamInfer that are open. Lives on the event loop."""
 
     def __init__(self, predictions: Predictions) -> None:
-        self._predictions = predictions
-        self._open: set[_Stream] = set()
+        self._predictions: Final = predictions
+        self.open: Final[set[InferStream]] = set()
+        """Those that have not come to their end."""
 
-    async def handle(self, requests: AsyncIterator[bytes], call: CallInfo, write: Write) -> Ended:
+    def handle(self, call: CallInfo, reply: StreamReply) -> "InferStream | None":
         """Answer every request of a stream; an error is an answer, or the stream's end if the metadata ask for that.
 
         The request id of the stream, given or made, and the position give each prediction its id: `<id>-0`, `<id>-1`.
         """
         try:
-            stream = _Stream(self._predictions, call, request_id_of(call.metadata.get(REQUEST_ID)))
+            request_id = request_id_of(call.metadata.get(REQUEST_ID))
         except PenstockError as error:
-            return Ended(error=error)
-        self._open.add(stream)
-        try:
-            return await stream.run(requests, write)
-        finally:
-            self._open.discard(stream)
+            reply.end(Ended(error=error))
+            return None
+        stream = InferStream(self._predictions, call, reply, request_id, self.open)
+        self.open.add(stream)
+        return stream
 
     def close(self) -> None:
         """Read no more requests; each stream ends once it has answered those that it has read."""
-        for stream in self._open:
+        for stream in list(self.open):
             stream.close()
 
 
-class _Slot(AwaitedReply):
-    """The place of one answer in the order of answers."""
+class InferStream:
+    """One call. Whatever ends a prediction sends all answers whose turn has come."""
 
-    __slots__ = ("work",)
+    __slots__ = (
+        "_call", "_closed", "_finished", "_full", "_is_over", "_peers", "_places", "_predictions",
+        "_reply", "_request_id", "_sends", "_started", "_true_status",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.work: Cancellable | None = None
-
-
-class _Stream:
-    """One call. A task reads and starts predictions; the caller of `run` writes their answers."""
-
-    def __init__(self, predictions: Predictions, call: CallInfo, request_id: str) -> None:
-        self._predictions = predictions
-        self._call = call
-        self._request_id = request_id
-        self._true_status = call.metadata.get(_TRUE_STATUS, "").lower() == "true"
-        self._open: deque[_Slot] = deque()
-        self._read_or_over = asyncio.Event()
-        self._answered = asyncio.Event()
+    def __init__(self, predictions: Predictions, call: CallInfo, reply: StreamReply, request_id: str, peers: "set[InferStream]") -> None:
+        """`peers` are the streams that are open; this one leaves them at its end."""
+        self._predictions: Final = predictions
+        self._call: Final = call
+        self._reply: Final = reply
+        self._request_id: Final = request_id
+        self._peers: Final = peers
+        self._true_status: Final = call.metadata.get(_TRUE_STATUS, "").lower() == "true"
+        self._places: Final[deque[_Place]] = deque()
         self._started = 0
-        self._over = False
-        self._closed = False
-        self._reader: asyncio.Task[None] | None = None
+        self._full = self._finished = self._closed = self._is_over = False
+        self._sends = True
+        """Whether the caller takes answers."""
 
-    async def run(self, requests: AsyncIterator[bytes], write: Write) -> Ended:
-        reader = self._reader = asyncio.create_task(self._read(requests))
-        try:
-            error = await self._write(write) or await self._end_of(reader)
-            return Ended(error=error, trailing=((REQUEST_ID, self._request_id),))
-        finally:
-            for slot in self._open:
-                if slot.work is not None:
-                    slot.work.cancel()
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-
-    def close(self) -> None:
-        self._closed = True
-        if self._reader is not None:
-            self._reader.cancel()
-
-    async def _end_of(self, reader: "asyncio.Task[None]") -> PenstockError | None:
-        """Return why no more was read, unless the client has sent everything; raises what reading has raised."""
-        if self._closed:
-            return Unavailable("the server is shutting down; send further requests to another one")
-        await reader
-        return None
-
-    async def _read(self, requests: AsyncIterator[bytes]) -> None:
-        try:
-            async for data in requests:
-                while len(self._open) >= MAX_IN_FLIGHT:
-                    self._answered.clear()
-                    await self._answered.wait()
-                self._start(data)
-        finally:
-            self._over = True
-            self._read_or_over.set()
-
-    def _start(self, data: bytes) -> None:
-        slot = _Slot()
-        self._open.append(slot)
+    def take(self, message: bytes) -> bool:
+        """Start a prediction; returns whether there is room for another."""
+        if self._closed or self._is_over:
+            return False
+        place = _Place(self)
+        self._places.append(place)
         request_id = f"{self._request_id}-{self._started}"
         self._started += 1
-        slot.work = self._predictions.infer_in_stream(data, self._call, slot, request_id, true_status=self._true_status)
-        # The writer wakes last: by then a small model has answered, and there is nothing more to wait for.
-        self._read_or_over.set()
+        place.hold(self._predictions.infer_in_stream(message, self._call, place, request_id, true_status=self._true_status))
+        self._full = len(self._places) >= MAX_IN_FLIGHT
+        return not self._full
 
-    async def _write(self, write: Write) -> PenstockError | None:
-        while (slot := await self._oldest()) is not None:
-            ended = slot.ended or await slot
-            if ended.error is not None:
-                return ended.error
-            await write(ended.message)
-            self._open.popleft()
-            self._answered.set()
-        return None
+    def finish(self) -> None:
+        """End once everything is answered."""
+        self._finished = True
+        self.settle()
 
-    async def _oldest(self) -> _Slot | None:
-        """Return the slot whose turn it is, None once everything that was read is answered."""
-        while not self._open and not self._over:
-            self._read_or_over.clear()
-            await self._read_or_over.wait()
-        return self._open[0] if self._open else None
+    def close(self) -> None:
+        """Read no more; what was read is answered."""
+        self._closed = True
+        self.settle()
+
+    def cancel(self) -> None:
+        """Call off what is not answered."""
+        self._is_over = True
+        self._peers.discard(self)
+        for place in self._places:
+            place.cancel()
+        self._places.clear()
+
+    def send_more(self) -> None:
+        """Send the answers whose turn has come, as far as the caller takes them."""
+        self._sends = True
+        self.settle()
+
+    def settle(self) -> None:
+        """Do what has become possible."""
+        places = self._places
+        while places and self._sends and places[0].ended:
+            place = places.popleft()
+            if place.error is not None:
+                self._end(place.error)
+                return
+            self._sends = self._reply.send(place.message)
+        if not places and (self._finished or self._closed):
+            self._end(_CLOSED if self._closed else None)
+        elif self._full and not self._closed and len(places) < MAX_IN_FLIGHT:
+            self._full = False
+            self._reply.take_more()
+
+    def _end(self, error: PenstockError | None) -> None:
+        if not self._is_over:
+            self.cancel()
+            self._reply.end(Ended(error=error, trailing=((REQUEST_ID, self._request_id),)))
+
+
+_CLOSED: Final = Unavailable("the server is shutting down; send further requests to another one")
+
+
+class _Place:
+    """The place of one answer in the order of answers; the reply of its prediction."""
+
+    __slots__ = ("_stream", "_work", "ended", "error", "message")
+
+    def __init__(self, stream: InferStream) -> None:
+        self.ended = False
+        self.message = b""
+        self.error: PenstockError | None = None
+        """Why there is no answer, which ends the stream."""
+        self._work: Cancellable | None = None
+        self._stream = stream
+
+    def hold(self, work: Cancellable | None) -> None:
+        """Keep what calls the prediction off until it ends: as it knows this place, a cycle would wait for the garbage collector."""
+        if not self.ended:
+            self._work = work
+
+    def answer(self, message: bytes, trailing: Metadata = ()) -> None:  # noqa: ARG002 - a message of a stream has none
+        """End with an answer."""
+        self.message = message
+        self._end()
+
+    def fail(self, error: PenstockError, trailing: Metadata = ()) -> None:  # noqa: ARG002 - the stream has its own
+        """End with the reason why there is none."""
+        self.error = error
+        self._end()
+
+    def cancel(self) -> None:
+        """Call the prediction off."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+
+    def _end(self) -> None:
+        self.ended = True
+        self._work = None
+        self._stream.settle()

@@ -40,8 +40,6 @@ class NativeServer:
             services += reflection_services([service.table.name, HEALTH])
         self.methods: Final = Methods(services, guard)
         self.options: Final = options
-        self.tasks: Final[set[asyncio.Task[None]]] = set()
-        """The handlers of streams that have not come to their end."""
         self.counts: Final = Connections()
         self.counts.most = most_connections(options.max_connections, Part.GRPC)
         self._tls = tls
@@ -87,7 +85,6 @@ class NativeServer:
         await self._emptied(_LAST_WORDS_S)
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
         if self._watching is not None:
             self._watching.cancel()
 

@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 
 from raw_client import CALL, RawClient, prefixed
 
-from penstock.grpc.call import CallInfo, CallReply, Ended, Service, Write
+from penstock.grpc.call import CallInfo, CallReply, Ended, Service
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
+from penstock.grpc.talk import Write, talked
 from penstock.grpc.transport import NativeServer
 
 LIMIT: Final = 100_000
@@ -53,7 +54,7 @@ class Probe:
 @asynccontextmanager
 async def serving(probe: Probe, **options: Any) -> AsyncIterator[str]:
     """Serve the probe; yields the address."""
-    table = Service(SERVICE, {"Probe": probe.unary}, {"ProbeStream": probe.stream})
+    table = Service(SERVICE, {"Probe": probe.unary}, {"ProbeStream": talked(probe.stream)})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
     server = NativeServer(cast("InferenceService", service), GrpcOptions(**{"max_message_bytes": LIMIT, **options}))
     port = await server.start("127.0.0.1", 0)

@@ -14,7 +14,8 @@ from probe import PING, SERVICE, Probe, changed, serving, until, with_client
 from raw_client import CALL, STREAM, RawClient, prefixed
 
 from penstock.domain.errors import InvalidInput
-from penstock.grpc.call import CallInfo, Ended, Write
+from penstock.grpc.call import CallInfo, Ended
+from penstock.grpc.talk import Write
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 

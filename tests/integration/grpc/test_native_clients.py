@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from raw_client import prefixed
 
-from penstock.grpc.call import CallInfo, CallReply, Ended, Service, Write
+from penstock.grpc.call import CallInfo, CallReply, Ended, Service
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
+from penstock.grpc.talk import Write, talked
 from penstock.grpc.transport import NativeServer
 from penstock.security.options import TlsOptions
 from penstock.security.tls import Tls
@@ -46,7 +47,7 @@ async def echo_all(requests: AsyncIterator[bytes], _call: CallInfo, write: Write
 @asynccontextmanager
 async def serving(tls: Tls | None = None) -> AsyncIterator[int]:
     """Serve the echo; yields the port."""
-    table = Service(SERVICE, {"Probe": echo}, {"ProbeStream": echo_all})
+    table = Service(SERVICE, {"Probe": echo}, {"ProbeStream": talked(echo_all)})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
     server = NativeServer(cast("InferenceService", service), GrpcOptions(), tls=tls)
     port = await server.start("127.0.0.1", 0)

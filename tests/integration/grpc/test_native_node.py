@@ -13,9 +13,10 @@ import pytest
 from probe import SERVICE, until
 
 from penstock.domain.errors import InvalidInput
-from penstock.grpc.call import CallInfo, CallReply, Ended, Service, Write
+from penstock.grpc.call import CallInfo, CallReply, Ended, Service
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
+from penstock.grpc.talk import Write, talked
 from penstock.grpc.transport import NativeServer
 from penstock.security.options import TlsOptions
 from penstock.security.tls import Tls
@@ -34,7 +35,7 @@ class Answering:
     def __init__(self) -> None:
         self.cancelled: list[str] = []
         unary = {"Echo": self.echo, "Fail": lambda _data, _call, reply: reply.fail(WRONG, (("why", "so"),)), "Wait": self.wait}
-        self.table: Final = Service(SERVICE, unary, {"Stream": self.stream})
+        self.table: Final = Service(SERVICE, unary, {"Stream": talked(self.stream)})
         self.ready = lambda: True
         self.close = lambda: None
 

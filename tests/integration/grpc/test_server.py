@@ -19,6 +19,7 @@ from penstock.domain.outcome import Outcome
 from penstock.grpc.call import CallInfo, CallReply, Service
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
+from penstock.grpc.talk import talked
 from penstock.lifecycle.options import ModelOptions
 from penstock.wire import inference as pb
 
@@ -251,7 +252,7 @@ async def test_details_of_any_text_arrive(server_type: Any) -> None:
 
 def a_service(handler: Any, stream: Any = None) -> InferenceService:
     """Return something with the two attributes of a service that a listener uses."""
-    table = Service("inference.GRPCInferenceService", {"Probe": handler}, {"ProbeStream": stream})
+    table = Service("inference.GRPCInferenceService", {"Probe": handler}, {} if stream is None else {"ProbeStream": talked(stream)})
     service: Any = SimpleNamespace(table=table, ready=lambda: True, close=lambda: None)
     return cast("InferenceService", service)
 

@@ -1,7 +1,7 @@
 """A watch over health misses no change."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,16 +20,19 @@ async def test_change_while_a_status_is_written_is_told(monkeypatch: pytest.Monk
     told: list[Any] = []
     service = Health((), lambda: True)
 
-    async def requests() -> AsyncIterator[bytes]:
-        yield b""
+    ended = asyncio.Event()
 
-    async def write(message: bytes) -> None:
+    def send(message: bytes) -> bool:
         told.append(STATUS.FromString(message).status)
         if len(told) == 1:
             service.begin_shutdown()
         else:
             service.close()
+        return True
 
-    await asyncio.wait_for(service.table.streams["Watch"](requests(), CallInfo(), write), 10)
+    reply: Any = SimpleNamespace(send=send, take_more=lambda: None, end=lambda _: ended.set())
+    watch: Any = service.table.streams["Watch"](CallInfo(), reply)
+    watch.take(b"")
+    await asyncio.wait_for(ended.wait(), 10)
 
     assert told == [STATUS.SERVING, STATUS.NOT_SERVING]
