@@ -1,0 +1,71 @@
+"""Messages of ModelStreamInfer as h2load would send them if it could: some connections of some streams, one message in flight on each.
+
+grpc.aio's client takes longer for a message than the server does, so that few of them would ever meet. Here what is sent is
+made once, and of what comes back only the heads of frames are read.
+"""
+
+import selectors
+import socket
+import time
+from typing import Final
+
+from grpc_call import Client
+from harness import Load
+
+_DATA: Final = 0
+_HEADERS: Final = 1
+_ENDS: Final = {3, 7}
+"""RST_STREAM and GOAWAY."""
+_END_STREAM: Final = 1
+_HEAD_BYTES: Final = 9
+_READ_BYTES: Final = 1 << 16
+
+
+class StreamingClient:
+    """One connection; sends the next message of a stream as soon as the last one is answered."""
+
+    def __init__(self, address: str, streams: int) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket: Final = socket.create_connection((host, int(port)))
+        self.answers = 0
+        self._client = Client()
+        self._messages: dict[int, bytes] = {}
+        self._held = b""
+        self.socket.sendall(self._client.greeting() + b"".join(self._open() for _ in range(streams)))
+
+    def _open(self) -> bytes:
+        fields, message = self._client.opens("ModelStreamInfer"), self._client.messages(1)
+        self._messages[int.from_bytes(message[5:_HEAD_BYTES], "big")] = message
+        return fields + message
+
+    def receive(self) -> None:
+        """Read what has come, and ask again on each stream that has an answer; raises `RuntimeError` if one ends."""
+        data = self._held + self.socket.recv(_READ_BYTES)
+        at, again = 0, []
+        while len(data) - at >= _HEAD_BYTES:
+            size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
+            if at + _HEAD_BYTES + size > len(data):
+                break
+            if kind == _DATA:
+                again.append(self._messages[int.from_bytes(data[at + 5 : at + _HEAD_BYTES], "big")])
+            elif kind in _ENDS or (kind == _HEADERS and flags & _END_STREAM):
+                raise RuntimeError(f"a stream has ended: {data[at:]!r}")
+            at += _HEAD_BYTES + size
+        self._held = data[at:]
+        self.answers += len(again)
+        self.socket.sendall(b"".join(again))
+
+
+def ask_streams(address: str, seconds: float, connections: int, streams: int) -> Load:
+    """Keep one message in flight on each stream for some seconds."""
+    selector = selectors.DefaultSelector()
+    clients = [StreamingClient(address, streams) for _ in range(connections)]
+    for client in clients:
+        selector.register(client.socket, selectors.EVENT_READ, client)
+    began = time.perf_counter()
+    while (now := time.perf_counter()) < began + seconds:
+        for key, _ in selector.select(1.0):
+            key.data.receive()
+    for client in clients:
+        client.socket.close()
+    return Load(sum(client.answers for client in clients), now - began, 0.0, 0.0)
