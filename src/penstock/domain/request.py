@@ -1,4 +1,8 @@
-"""A prediction's request, its answer, and the party that hears of it."""
+"""A prediction's request, its answer, and the party that hears of it.
+
+The constructors are written out, as they run for each prediction: those that `dataclass` makes stay Python where all else is compiled,
+and cost as much as the rest of the object's life.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +18,7 @@ CRITICAL, NORMAL, SHEDDABLE = 0, 1, 2
 """Priorities of a request: the lower number is served first and refused last."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class InferenceRequest:
     """One prediction as the predictor sees it, whichever wire it came in on."""
 
@@ -42,8 +46,41 @@ class InferenceRequest:
     caller: Caller | None = None
     """Whose key it came with; None where no keys are asked for."""
 
+    def __init__(
+        self,
+        protocol: str,
+        model: str,
+        version: str,
+        inputs: list[Tensor],
+        outputs: tuple[str, ...] = (),
+        *,
+        request_id: str = "",
+        client_id: str = "",
+        arrived_ns: int = 0,
+        deadline_ns: int | None = None,
+        priority: int = NORMAL,
+        route: str = "",
+        headers: Mapping[str, str] | None = None,
+        traceparent: str = "",
+        caller: Caller | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.model = model
+        self.version = version
+        self.inputs = inputs
+        self.outputs = outputs
+        self.request_id = request_id
+        self.client_id = client_id
+        self.arrived_ns = arrived_ns
+        self.deadline_ns = deadline_ns
+        self.priority = priority
+        self.route = route
+        self.headers = headers
+        self.traceparent = traceparent
+        self.caller = caller
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Timeline:
     """Where one prediction's time went, in nanoseconds."""
 
@@ -60,6 +97,16 @@ class Timeline:
     started_ns: int = 0
     """When its first run started, on the monotonic clock; 0 for none."""
 
+    def __init__(
+        self, *, queue_ns: int = 0, input_ns: int = 0, infer_ns: int = 0, output_ns: int = 0, total_ns: int = 0, started_ns: int = 0
+    ) -> None:
+        self.queue_ns = queue_ns
+        self.input_ns = input_ns
+        self.infer_ns = infer_ns
+        self.output_ns = output_ns
+        self.total_ns = total_ns
+        self.started_ns = started_ns
+
     def ran(self, run: Run) -> None:
         """Add a run in which rows of the request took part."""
         self.input_ns += run.input_ns
@@ -72,7 +119,7 @@ class Timeline:
         return self.input_ns + self.infer_ns + self.output_ns
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class InferenceResponse:
     """The answer of one version to one request."""
 
@@ -84,6 +131,25 @@ class InferenceResponse:
     batch_rows: int = 0
     """Rows of the run that computed the answer, all callers' rows together."""
     timeline: Timeline = field(default_factory=Timeline)
+
+    def __init__(
+        self,
+        version: ModelVersion,
+        outputs: list[Tensor],
+        request_id: str,
+        client_id: str = "",
+        *,
+        arm: str = "stable",
+        batch_rows: int = 0,
+        timeline: Timeline | None = None,
+    ) -> None:
+        self.version = version
+        self.outputs = outputs
+        self.request_id = request_id
+        self.client_id = client_id
+        self.arm = arm
+        self.batch_rows = batch_rows
+        self.timeline = Timeline() if timeline is None else timeline
 
 
 class Reply(Protocol):

@@ -62,7 +62,7 @@ class Ticket:
             return False
         request, timeline = self.request, self.timeline
         self.response = InferenceResponse(
-            self.lease.identity, outputs, request.request_id, request.client_id, self.arm, batch_rows, timeline
+            self.lease.identity, outputs, request.request_id, request.client_id, arm=self.arm, batch_rows=batch_rows, timeline=timeline
         )
         timeline.total_ns = now_ns - request.arrived_ns
         self.outcome = ANSWERED

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.model import ModelVersion
-from penstock.domain.request import InferenceRequest, InferenceResponse, Timeline
+from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Tensor, TensorSpec
 from penstock.http import codec
@@ -43,7 +43,7 @@ def decoded(text: bytes, raw: bytes, takes: ModelSchema) -> tuple[InferenceReque
 def answer(*values: float, rows: int = 1) -> InferenceResponse:
     """Return an answer with the output Y."""
     array = np.array(values, np.float32).reshape(rows, -1)
-    return InferenceResponse(VERSION, [Tensor("Y", FP32, array)], "r", "", "stable", 1, Timeline())
+    return InferenceResponse(VERSION, [Tensor("Y", FP32, array)], "r", "", batch_rows=1)
 
 
 def body(encode: codec.Encode, response: InferenceResponse) -> tuple[bytes, int | None]:
