@@ -12,7 +12,7 @@ from penstock.http2.sending import Sending
 
 _log = logging.getLogger(__name__)
 COURTESY_S: Final = 0.05
-"""How long a refusal waits for the caller's first words: clients of grpc.aio whose message is overtaken by the status lose the status."""
+"""How long an end waits for a caller who may be sending: clients of grpc.aio whose message is overtaken by the status lose the status."""
 _LATE: Final = DeadlineExceeded("the deadline of the call has passed")
 _SLOW: Final = DeadlineExceeded("a message did not arrive within grpc.message_timeout_s; send it again, or give it more time")
 

@@ -33,7 +33,7 @@ class StreamCall(Call):
         """Whether the caller sends no more."""
         self._opened = False
         self._last_words: bytes | None = None
-        """The end of a call whose caller has not said anything yet."""
+        """The end of a call whose caller may be saying something."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, handler: StreamHandler, info: CallInfo) -> None:
@@ -54,7 +54,9 @@ class StreamCall(Call):
         """Take a piece of the body, and pass on the messages that are whole."""
         self._ended = ended
         if self._last_words is not None:
-            self._end(self._last_words)
+            self._carrier.http2.consumed(self._stream_id, len(data))
+            if ended:
+                self._end(self._last_words)
             return
         try:
             self._messages.extend(self._feed(data))
@@ -115,12 +117,12 @@ class StreamCall(Call):
             self._work.send_more()
 
     def end(self, ended: Ended) -> None:
-        """End; let the caller say something first, but do not wait for ever, see `RefusedCall`."""
+        """End; let the caller have its say first, but do not wait for ever, see `COURTESY_S`."""
         if self.is_over:
             return
         self._work = None
         fields = trailers(ended.trailing) if ended.error is None else failure(ended.error, ended.trailing)
-        if self._reader is not None or self._ended:
+        if self._ended:
             self._end(fields)
         else:
             self._last_words = fields

@@ -3,7 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
-from penstock.grpc.call import CallInfo, StreamReply
+import pytest
+
+from penstock.domain.errors import NotFound
+from penstock.grpc import messages
+from penstock.grpc.call import CallInfo, Ended, StreamReply
 from penstock.grpc.native_stream import StreamCall
 from penstock.http2 import frames
 from penstock.http2.connection import ServerConnection
@@ -47,6 +51,41 @@ def test_work_goes_on_once_both_socket_and_window_take_more() -> None:
     call.send_more()
 
     assert (told, work.invitations) == ([0, 0], 1)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> tuple[StreamCall, list[int], list[Any]]:
+    """A call whose work has ended it with an error; the streams that are over; what is to be done later."""
+    http2: ServerConnection[str] = ServerConnection(lambda _: "head", Limits())
+    http2.receive(frames.PREFACE + frames.settings([]) + frames.frame(frames.HEADERS, 4, 1, FIELDS))
+    over, later = list[int](), list[Any]()
+    loop = SimpleNamespace(call_later=lambda _seconds, *what: later.append(what) or SimpleNamespace(cancel=later.clear))
+    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
+    carrier: Any = SimpleNamespace(http2=http2, end_call=over.append, max_message_bytes=1_000)
+    call = StreamCall(carrier, 1, "identity", None)
+    call.start(_handler(SimpleNamespace(take=lambda _: True)), CallInfo())
+    call.received(messages.prefixed(b"first"), ended=False)
+    call.end(Ended(error=NotFound("nope")))
+    return call, over, later
+
+
+def test_error_waits_for_what_the_caller_is_sending(ended: tuple[StreamCall, list[int], list[Any]]) -> None:
+    """A status that overtakes a message is lost by grpc.aio's client; what comes is thrown away."""
+    call, over, later = ended
+    call.received(messages.prefixed(b"second"), ended=False)
+    waited = list(over)
+    call.received(b"", ended=True)
+
+    assert (waited, over, later) == ([], [1], [])
+
+
+def test_error_does_not_wait_for_ever(ended: tuple[StreamCall, list[int], list[Any]]) -> None:
+    """A caller may keep its side open."""
+    _, over, later = ended
+    ((end, fields),) = later
+    end(fields)
+
+    assert over == [1]
 
 
 def _handler(work: Any) -> Any:
