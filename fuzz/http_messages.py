@@ -8,7 +8,7 @@ import h11
 
 _SPACES: Final = re.compile(rb"\A([A-Z]+) +([!-~]+) +(HTTP/1\.[01]\r\n)")
 """A line with more blanks than one between its words, which a server may take (RFC 9112, section 3) and h11 does not."""
-_BLANKS: Final = re.compile(rb"\n[0-9a-fA-F]+[ \t]+\r\n")
+_BLANKS: Final = re.compile(rb"\n[0-9a-fA-F]+[ \t]+(?:\r\n|;)")
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\x20-\x7e]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([^\r\n\x00]*)")
 
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
     broken: bool
     """Whether something came that h11 does not take for HTTP."""
     doubtful: bool
-    """Whether blanks follow the size of a chunk, which h11 takes and RFC 9112 does not."""
+    """Whether blanks follow the size of a chunk: h11 takes them at the line's end, RFC 9112 (section 7.1.1) before an extension."""
 
 
 class Answer(NamedTuple):
