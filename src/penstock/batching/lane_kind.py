@@ -11,12 +11,15 @@ from penstock.batching.place import RunPlace
 from penstock.batching.share import Tenant
 from penstock.batching.speed import LengthSpeed, Speed
 from penstock.domain.batch import Run
+from penstock.domain.clock import NS_PER_S
 
 NO_LIMIT: Final = 1 << 62
 _RECENT: Final = 0.2
 _TRY_EVERY: Final = 50
 _CLEARLY: Final = 1.03
 _PART_OF_TARGET: Final = 0.45
+_DOUBT_NS: Final = NS_PER_S
+_DOUBT_RUNS: Final = 10
 
 
 class LaneKind:
@@ -48,6 +51,8 @@ class LaneKind:
         self.running: dict[int, Dispatch] = {}
         self.ended_ns = 0
         """When the latest run ended."""
+        self.took_ns = 0
+        """What it took."""
         self.memory_rows = NO_LIMIT
         """The most rows that the device's memory has been seen to hold; elements where rows are padded."""
         self.longest = 0
@@ -95,6 +100,13 @@ class LaneKind:
     def next_end(self, now_ns: int) -> int:
         """Return when the first run under way is expected to end; now, if none is."""
         return max(now_ns, min([run.begins_ns + run.expected_ns for run in self.running.values()], default=now_ns))
+
+    def is_doubtful(self, now_ns: int) -> bool:
+        """Tell whether nothing has run for so long that whoever seems too slow is to be tried.
+
+        Else a speed by which everybody would be late, for machines recover, would never be measured again. A tenth of the time at most.
+        """
+        return not self.running and now_ns - self.ended_ns >= max(_DOUBT_NS, _DOUBT_RUNS * self.took_ns)
 
     def padded(self, length: int) -> int:
         """Return the length to which a run of rows up to that length is padded.

@@ -143,7 +143,8 @@ class Room:
 
     def _tight(self, job: Job, cost: int, now_ns: int) -> Refusal | None:
         """Refuse what could not end before its caller's deadline; most are so far away that nobody asks."""
-        if self._kinds[0].latency.cold:
+        kind = self._kinds[0]
+        if kind.latency.cold or (not self._backlog.jobs and kind.is_doubtful(now_ns)):
             return None
         late_ns = self.ends_ns(self._ahead(job), cost, now_ns) - job.deadline_ns
         return Refusal(Shortage.TIME, late_ns) if late_ns > 0 else None

@@ -257,7 +257,7 @@ class Scheduler:
         kind.free.append(run.lane)
         if kind.staged:
             run.begins_ns = max(run.started_ns, kind.ended_ns)
-        kind.ended_ns = now_ns
+        kind.ended_ns, kind.took_ns = now_ns, now_ns - run.begins_ns
         if kind.tenant is not None and not run.here:
             kind.tenant.ended(run.expected_ns, now_ns - run.begins_ns)
 

@@ -29,7 +29,7 @@ class Selection:
         if jobs[0].length:
             return self._gathered(jobs, kind, now_ns)
         takes = self._estimate(kind.latency, rows)
-        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
+        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows) or kind.is_doubtful(now_ns):
             return Window(jobs, [], [])
         window = self._able(jobs, takes, now_ns)
         hopeless = window.hopeless
@@ -50,7 +50,7 @@ class Selection:
         speed = kind.speed(max([job.key.length for job in jobs]))
         rows = sum([job.rows for job in jobs])
         takes = self._estimate(speed, rows * max([job.key.length for job in jobs]))
-        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
+        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows) or kind.is_doubtful(now_ns):
             return Window(jobs, [], [])
         return self._able(jobs, takes, now_ns)
 

@@ -185,6 +185,37 @@ def test_nobody_is_refused_or_dropped_by_a_speed_that_was_only_guessed(make_sche
     assert shape(scheduler.tick(0)) == [(1, Reason.IDLE)]
 
 
+def test_speed_by_which_everybody_is_late_is_measured_again(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
+    """A machine was slow for a while, two seconds a run, and callers wait one: without a try nobody would ever be served again."""
+    scheduler = make_scheduler(LIMITS, times_ns={1: 2 * NS_PER_S})
+    now_ns, served = 0, []
+    for _ in range(600):
+        now_ns += NS_PER_S // 10
+        scheduler.arrive(due_in(make_job, 1, now_ns + NS_PER_S, deadline_ns=now_ns + NS_PER_S), now_ns)
+        ran = runs(scheduler.tick(now_ns))
+        served.append(bool(ran))
+        for run in ran:
+            scheduler.done(run, now_ns + 5 * NS_PER_MS)
+
+    assert sum(served[:100]) <= 10, "one a second"
+    assert all(served[-100:])
+
+
+def test_model_that_is_too_slow_is_tried_a_tenth_of_the_time(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
+    """Whoever comes in between hears at once that the answer would be late."""
+    scheduler = make_scheduler(LIMITS, times_ns={1: 2 * NS_PER_S})
+    now_ns, tried = NS_PER_S, 0
+    while now_ns < 220 * NS_PER_S:
+        now_ns += NS_PER_S // 10
+        refused = scheduler.arrive(due_in(make_job, 1, now_ns + NS_PER_S, deadline_ns=now_ns + NS_PER_S), now_ns)
+        for run in runs(scheduler.tick(now_ns)):
+            now_ns, tried = now_ns + 2 * NS_PER_S, tried + 1
+            scheduler.done(run, now_ns)
+        assert refused is None or refused.shortage is Shortage.TIME
+
+    assert tried == 10
+
+
 def test_job_that_cannot_end_in_time_any_more_is_dropped_before_it_runs(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
     """It would cost device time and help nobody; its mates run."""
     scheduler = make_scheduler(LIMITS, times_ns=GATHERS)
