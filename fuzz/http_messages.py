@@ -9,6 +9,7 @@ import h11
 _SPACES: Final = re.compile(rb"\A([A-Z]+) +([!-~]+) +(HTTP/1\.[01]\r\n)")
 """A line with more blanks than one between its words, which a server may take (RFC 9112, section 3) and h11 does not."""
 _BLANKS: Final = re.compile(rb"\n[0-9a-fA-F]+[ \t]+(?:\r\n|;)")
+_BARE: Final = re.compile(rb"\n0+(?:;[^\n]*)?\r\n(?:[^\n]*[^\r\n]\r\n)*(?:[^\n]*[^\r\n])?\n")
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\x20-\x7e]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([^\r\n\x00]*)")
 
@@ -23,7 +24,8 @@ class Asked(NamedTuple):
     broken: bool
     """Whether something came that h11 does not take for HTTP."""
     doubtful: bool
-    """Whether blanks follow the size of a chunk: h11 takes them at the line's end, RFC 9112 (section 7.1.1) before an extension."""
+    """Whether blanks follow the size of a chunk, which h11 takes at the line's end and RFC 9112 (section 7.1.1) before an extension, or
+    trailers end without CR, which h11 takes."""
 
 
 class Answer(NamedTuple):
@@ -58,7 +60,7 @@ def asked(data: bytes, limit: int) -> Asked:
             data = line.trailing_data[0]
     except h11.RemoteProtocolError:
         broken = True
-    return Asked([head.method.decode() for head in heads], whole, broken, _BLANKS.search(sent) is not None)
+    return Asked([head.method.decode() for head in heads], whole, broken, bool(_BLANKS.search(sent) or _BARE.search(sent)))
 
 
 def answers(data: bytes, methods: list[str]) -> Iterator[Answer]:
