@@ -208,6 +208,15 @@ def test_answer_to_head_has_no_body(server: Serving) -> None:
         assert line.ask(identified("next")).document["id"] == "next"
 
 
+@pytest.mark.parametrize("blanks", [b"", b"\r\n", b"\n"])
+def test_refused_head_request_has_no_body(server: Serving, blanks: bytes) -> None:
+    """Behind an empty line too, with which clients of old end their bodies: its letters would be taken for another answer."""
+    with Connection(server) as line:
+        reply = line.ask(blanks + head("HEAD v2/health/live HTTP/1.1", HOST), "HEAD")
+        assert (reply.status, reply.closes) == (400, True)
+        assert line.ended()
+
+
 def test_blank_lines_before_a_request_are_skipped(server: Serving) -> None:
     """As RFC 9112 asks in section 2.2, for old clients."""
     with Connection(server) as line:

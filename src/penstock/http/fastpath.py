@@ -97,7 +97,7 @@ class FastPath(Handover):
     def _takes_no_body(self, data: bytes, start: int) -> bool:
         """Tell whether a request is a HEAD: nothing but the head of its answer is sent (RFC 9110, section 9.3.2)."""
         if self._body is None:
-            return data.startswith(b"HEAD ", start)
+            return data[start:].lstrip(b"\r\n").startswith(b"HEAD ")
         return self._exchange is None and self.scope["method"] == "HEAD"
 
     def _must_wait(self) -> bool:
