@@ -83,9 +83,9 @@ def _compare(sent: bytes, question: Asked, fast: Answer) -> None:
         return
     house = server()
     end = house.ask(house.plain(), sent, None)
-    plain = list(answers(bytes(end.written), question.methods))
-    if plain and plain[0].body.startswith(b"Invalid HTTP"):  # uvicorn's own words
+    if b"Invalid HTTP request received." in end.written:  # uvicorn's own words, also where only what follows the request is none
         return
+    plain = list(answers(bytes(end.written), question.methods))
     assert [(answer.status, _told(answer)) for answer in plain] == [(fast.status, _told(fast))]
 
 
