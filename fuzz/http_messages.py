@@ -21,6 +21,8 @@ class Asked(NamedTuple):
     """Of each head that is whole."""
     whole: int
     """Requests that are whole, body included."""
+    alone: bool
+    """Whether nothing follows the last one."""
     broken: bool
     """Whether something came that h11 does not take for HTTP."""
     doubtful: bool
@@ -54,13 +56,12 @@ def asked(data: bytes, limit: int) -> Asked:
                 size += len(event.data) if isinstance(event, h11.Data) else 0
             if not isinstance(event, h11.EndOfMessage) or size > limit:
                 break
-            whole += 1
+            whole, data = whole + 1, line.trailing_data[0]
             if line.their_state not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL):
                 break
-            data = line.trailing_data[0]
     except h11.RemoteProtocolError:
         broken = True
-    return Asked([head.method.decode() for head in heads], whole, broken, bool(_BLANKS.search(sent) or _BARE.search(sent)))
+    return Asked([head.method.decode() for head in heads], whole, not data, broken, bool(_BLANKS.search(sent) or _BARE.search(sent)))
 
 
 def answers(data: bytes, methods: list[str]) -> Iterator[Answer]:
