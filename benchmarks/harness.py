@@ -16,12 +16,18 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from penstock.inference import predictor
+
 ROOT: Final = Path(__file__).parents[1]
 CONNECTIONS: Final = 32
 ROUNDS: Final = 3
 ROUND_S: Final = 3.0
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PACKAGES: Final = ("onnxruntime", "grpcio", "uvicorn", "uvloop", "numpy")
+# Servers are started elsewhere, where a relative path would lead to nothing, and leave them interpreted.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+)
 
 
 class Row(NamedTuple):
@@ -170,7 +176,8 @@ def example_row() -> np.ndarray[Any, np.dtype[np.float32]]:
 def environment() -> str:
     """Return one line about the machine and the versions."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    packages = ", ".join(f"{name} {version(name)}" for name in ("penstock", *_PACKAGES))
+    kind = "interpreted" if str(predictor.__file__).endswith(".py") else "compiled"
+    packages = ", ".join([f"penstock {version('penstock')} {kind}", *[f"{name} {version(name)}" for name in _PACKAGES]])
     machine = f"{cpu}, {len(os.sched_getaffinity(0))} cores (load average {os.getloadavg()[0]:.1f} before)"
     return f"{machine}, Linux {platform.release()}, Python {platform.python_version()}, {packages}"
 
