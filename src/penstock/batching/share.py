@@ -51,6 +51,11 @@ class Tenant:
         """Give up the claim; the version is unloaded."""
         self.rest()
         self._share.tenants.discard(self)
+        self.wake = _nobody  # the version's scheduler knows this claim: a cycle would keep its sessions until the garbage collector comes
+
+
+def _nobody() -> None:
+    """Wake nobody."""
 
 
 class DeviceShare:

@@ -57,3 +57,4 @@ class DevicePool:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
+            del task  # an idle thread would keep the batch that it ran last, and the session, though their version may be gone

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from penstock.domain.clock import Clock, monotonic
+from penstock.domain.model import ModelVersion
 from penstock.execution.courtesy import Courtesy
 from penstock.inference.drift_events import tell
 from penstock.lifecycle.beside import beside
@@ -105,14 +106,17 @@ class Drift:
         readiness = version.readiness
         options, known = readiness.options.monitoring, readiness.references
         sides = sides_of(version.schema, options, readiness.options.payloads.redact)
-
-        def keep() -> None:
-            self._store.keep(version.identity, VersionReference(inputs=inputs.gathered, outputs=outputs.gathered))
-
-        gather = partial(SideWatch, options=options, frozen=keep, clock=self._clock)
+        gather = partial(SideWatch, options=options, frozen=partial(self._keep, version.identity), clock=self._clock)
         inputs = gather(sides.inputs, published=known.published.inputs, kept=known.kept.inputs)
         outputs = gather(sides.outputs, published=known.published.outputs, kept=known.kept.outputs)
         return VersionWatch(inputs, outputs, sides.unwatched)
+
+    def _keep(self, identity: ModelVersion) -> None:
+        """Keep what a version has gathered, if it is watched still."""
+        watched = self._watched.get((identity.name, int(identity.version)))
+        if watched is not None:
+            sides = watched.watch.sides
+            self._store.keep(identity, VersionReference(inputs=sides["inputs"].gathered, outputs=sides["outputs"].gathered))
 
 
 def _counted(work: Sequence[tuple[Watched, Sequence[Seen]]]) -> list[tuple[Watched, list[Told]]]:

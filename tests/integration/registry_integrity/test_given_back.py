@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import weakref
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,24 @@ async def test_copies_of_what_serves_are_held_and_those_of_what_drained_are_not(
     assert both == gone | graphs(root, 2)
     assert one == graphs(root, 2)
     assert kept(root) == set()
+
+
+async def test_what_ran_a_version_is_gone_with_it(root: Path) -> None:
+    """With its weights: the collector, which looks seldom at what is old, is not waited for."""
+    house = House(root, ModelOptions(threads=1, lanes=1, warmup="off", versions="all", keep_warm_s=0), ())
+    await house.manager.start()
+    gc.disable()
+    try:
+        await house.ask("1")
+        ran = weakref.ref(house.catalog.models["tagged"].versions[1].batcher)
+        house.write("model.toml", "versions = [2]")
+        await house.look()
+        await house.look()
+        assert house.states()[1] is VersionState.UNLOADED
+        assert ran() is None
+    finally:
+        gc.enable()
+        await house.manager.aclose()
 
 
 @pytest.mark.parametrize("kind", ["new_opset", "complex_input"])

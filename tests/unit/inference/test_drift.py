@@ -1,5 +1,7 @@
 """Versions are watched while they are ready and wanted; a rollout has outputs gathered for as long as it asks."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +100,23 @@ async def test_only_what_is_wanted_of_what_is_ready_is_told(house: House) -> Non
     assert list(drift_views(house.drift)) == []
     await house.drift.look()
     assert house.drift.find("m", "1") is None
+
+
+@pytest.mark.asyncio
+async def test_what_watched_a_version_is_gone_with_it(house: House) -> None:
+    """Without the garbage collector."""
+    version = house.ready(1, drift="live")
+    watched = house.drift.find("m", "1")
+    assert watched is not None
+    watch = weakref.ref(watched.watch.sides["inputs"])
+    version.ready, watched = False, None
+    gc.disable()
+    try:
+        await house.drift.look()
+        version.batcher.watch = None
+        assert watch() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.asyncio
