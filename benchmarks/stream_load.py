@@ -40,7 +40,9 @@ class StreamingClient:
 
     def receive(self) -> None:
         """Read what has come, and ask again on each stream that has an answer; raises `RuntimeError` if one ends."""
-        data = self._held + self.socket.recv(_READ_BYTES)
+        if not (received := self.socket.recv(_READ_BYTES)):
+            raise RuntimeError("the server has closed the connection")
+        data = self._held + received
         at, again = 0, []
         while len(data) - at >= _HEAD_BYTES:
             size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]

@@ -29,12 +29,12 @@ class Selection:
         if jobs[0].length:
             return self._gathered(jobs, kind, now_ns)
         takes = self._estimate(kind.latency, rows)
-        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows) or kind.is_doubtful(now_ns):
+        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
             return Window(jobs, [], [])
-        window = self._able(jobs, takes, now_ns)
+        window = self._able(jobs, kind, takes, now_ns)
         hopeless = window.hopeless
         while window.hopeless and (more := self._more(line, rows - sum([job.rows for job in window.run]))):
-            window = self._able(window.run + more, takes, now_ns)
+            window = self._able(window.run + more, kind, takes, now_ns)
             hopeless = hopeless + window.hopeless
         return window._replace(hopeless=hopeless)
 
@@ -50,9 +50,9 @@ class Selection:
         speed = kind.speed(max([job.key.length for job in jobs]))
         rows = sum([job.rows for job in jobs])
         takes = self._estimate(speed, rows * max([job.key.length for job in jobs]))
-        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows) or kind.is_doubtful(now_ns):
+        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
             return Window(jobs, [], [])
-        return self._able(jobs, takes, now_ns)
+        return self._able(jobs, kind, takes, now_ns)
 
     def _estimate(self, speed: Speed, cost: int) -> Callable[[int], int]:
         """Return what tells who would be late.
@@ -62,8 +62,10 @@ class Selection:
         """
         return speed.bound if self._queues.backlog.cost > _CROWD * cost else speed.expect
 
-    def _able(self, jobs: list[Job], takes: Callable[[int], int], now_ns: int) -> Window:
+    def _able(self, jobs: list[Job], kind: LaneKind, takes: Callable[[int], int], now_ns: int) -> Window:
         window = choose(jobs, now_ns, takes, crowded=self._queues.backlog.jobs > len(jobs))
+        if not window.run and kind.is_doubtful(now_ns):
+            return Window(jobs, [], [])
         for job in window.later:
             self._queues.put_back(job)
         for job in window.hopeless:

@@ -5,7 +5,7 @@ and cost as much as the rest of the object's life.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.domain.batch import Run
@@ -28,22 +28,22 @@ class InferenceRequest:
     version: str
     """A version number, an alias, or "" for the model's choice."""
     inputs: list[Tensor]
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...]
     """The outputs asked for, in this order; empty means all."""
-    request_id: str = ""
-    client_id: str = ""
+    request_id: str
+    client_id: str
     """The `id` of the body; echoed, never used as a key."""
-    arrived_ns: int = 0
-    deadline_ns: int | None = None
+    arrived_ns: int
+    deadline_ns: int | None
     """When the caller stops waiting, on the monotonic clock; None takes the server's default."""
-    priority: int = NORMAL
-    route: str = ""
+    priority: int
+    route: str
     """The arm that the caller asks for by name, where the route allows it."""
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None
     """HTTP headers or gRPC metadata, by lower-case name; None where there was no wire."""
-    traceparent: str = ""
+    traceparent: str
     """Which trace it is part of: the caller's, or one that began here; "" for none."""
-    caller: Caller | None = None
+    caller: Caller | None
     """Whose key it came with; None where no keys are asked for."""
 
     def __init__(
@@ -84,17 +84,17 @@ class InferenceRequest:
 class Timeline:
     """Where one prediction's time went, in nanoseconds."""
 
-    queue_ns: int = 0
+    queue_ns: int
     """From arrival in the queue to the start of the run."""
-    input_ns: int = 0
+    input_ns: int
     """Stacking the batch."""
-    infer_ns: int = 0
+    infer_ns: int
     """The session's run, charged in full to each request of the batch."""
-    output_ns: int = 0
+    output_ns: int
     """Splitting the batch's outputs."""
-    total_ns: int = 0
+    total_ns: int
     """From the request's arrival to its end."""
-    started_ns: int = 0
+    started_ns: int
     """When its first run started, on the monotonic clock; 0 for none."""
 
     def __init__(
@@ -126,11 +126,11 @@ class InferenceResponse:
     version: ModelVersion
     outputs: list[Tensor]
     request_id: str
-    client_id: str = ""
-    arm: str = "stable"
-    batch_rows: int = 0
+    client_id: str
+    arm: str
+    batch_rows: int
     """Rows of the run that computed the answer, all callers' rows together."""
-    timeline: Timeline = field(default_factory=Timeline)
+    timeline: Timeline
 
     def __init__(
         self,

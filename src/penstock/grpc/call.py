@@ -71,7 +71,7 @@ class StreamReply(Protocol):
         """Hear that messages are taken again."""
 
     def end(self, ended: Ended) -> None:
-        """End the call; the work is not called any more."""
+        """End the call; what the work is told after that, it ignores."""
 
 
 class StreamWork(Protocol):

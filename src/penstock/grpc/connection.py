@@ -229,6 +229,11 @@ class GrpcConnection(asyncio.Protocol):
         self.http2.close(Code.NO_ERROR, "the server is shutting down")
         self._write()
 
+    def reset(self, stream_id: int) -> None:
+        """Call off a call, and tell the client so."""
+        self.http2.reset(stream_id, Code.CANCEL)
+        self._drop(stream_id)
+
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()

@@ -128,6 +128,13 @@ class StreamCall(Call):
             self._last_words = fields
             self._timer = asyncio.get_running_loop().call_later(COURTESY_S, self._end, fields)
 
+    def stop(self, error: PenstockError) -> None:
+        """End with the error, unless the work has said its last words already."""
+        if self._last_words is None:
+            Call.stop(self, error)
+        elif not self.is_over:
+            self._end(self._last_words)
+
     def cancel(self) -> None:
         """Call off the work."""
         self.is_over = True

@@ -5,7 +5,6 @@ from typing import Final, Protocol
 
 from penstock.domain.clock import NS_PER_S
 from penstock.grpc.options import GrpcOptions
-from penstock.http2.errors import Code
 from penstock.http2.sending import Sending
 
 _LINGER_S: Final = 2.0
@@ -41,6 +40,9 @@ class Watched(Protocol):
 
     def stop(self) -> None:
         """End all calls and the connection."""
+
+    def reset(self, stream_id: int) -> None:
+        """Call off a call, and tell the client so."""
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -100,7 +102,7 @@ class Patience:
             return
         if now_ns - self._second_ns >= NS_PER_S:
             self._second_ns = now_ns
-            self._each_second(connection.http2)
+            self._each_second(connection)
         self._watch_age(connection, now_ns)
         self._watch_leaving(connection, now_ns)
         if not heard and self._second_ns == now_ns and not connection.is_busy and not self._asked_ns:
@@ -110,10 +112,10 @@ class Patience:
         due_ns = self._heard_ns + int(self._options.keepalive_s * NS_PER_S)
         return min(due_ns, self._made_ns + self._age_ns) if self._age_ns else due_ns
 
-    def _each_second(self, http2: Sending) -> None:
-        http2.second_passed()
-        for stream_id in http2.stalled(self._options.write_timeout_s):
-            http2.reset(stream_id, Code.CANCEL)
+    def _each_second(self, connection: Watched) -> None:
+        connection.http2.second_passed()
+        for stream_id in connection.http2.stalled(self._options.write_timeout_s):
+            connection.reset(stream_id)
 
     def _is_stuck(self, unsent: int, now_ns: int) -> bool:
         """Tell whether the client has for too long taken nothing of the bytes that wait for it."""

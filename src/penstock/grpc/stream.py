@@ -75,6 +75,8 @@ class InferStream:
         request_id = f"{self._request_id}-{self._started}"
         self._started += 1
         place.hold(self._predictions.infer_in_stream(message, self._call, place, request_id, true_status=self._true_status))
+        if self._is_over:  # an earlier message has ended the stream while this one began
+            place.cancel()
         self._full = len(self._places) >= MAX_IN_FLIGHT
         return not self._full
 

@@ -201,6 +201,20 @@ def test_speed_by_which_everybody_is_late_is_measured_again(make_scheduler: Make
     assert all(served[-100:])
 
 
+def test_burst_after_a_quiet_time_is_divided_by_deadlines(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
+    """What could be in time is served as ever: only where nobody could is anybody tried."""
+    scheduler = make_scheduler(BatchLimits(max_rows=4), times_ns={1: 5 * NS_PER_MS, 4: 8 * NS_PER_MS})
+    now_ns = 10 * NS_PER_S
+    hurried = make_job(deadline_ns=now_ns + 11 * NS_PER_MS // 2, due_ns=now_ns + 11 * NS_PER_MS // 2)
+    others = due_in(make_job, 3, now_ns + NS_PER_S)
+    scheduler.arrive([hurried], now_ns)
+    scheduler.arrive(others, now_ns)
+
+    (run,) = runs(scheduler.tick(now_ns))
+
+    assert list(run.jobs) == [hurried]
+
+
 def test_model_that_is_too_slow_is_tried_a_tenth_of_the_time(make_scheduler: MakeScheduler, make_job: MakeJob) -> None:
     """Whoever comes in between hears at once that the answer would be late."""
     scheduler = make_scheduler(LIMITS, times_ns={1: 2 * NS_PER_S})

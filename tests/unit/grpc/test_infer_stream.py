@@ -170,6 +170,27 @@ def test_true_status_ends_behind_the_answers_before_it_and_calls_off_the_rest() 
     assert [type(ended.error) for ended in caller.ended] == [NotFound]
 
 
+def test_message_whose_start_ends_the_stream_is_called_off_too() -> None:
+    """A deadline of an earlier one passes just then."""
+    started, caller = Started(), Caller()
+    begin = started.infer_in_stream
+
+    def infer(*given: Any, **how: Any) -> Any:
+        work = begin(*given, **how)
+        if len(started.replies) == 2:
+            started.replies[0].fail(NotFound("too late"))
+        return work
+
+    started.infer_in_stream = infer  # type: ignore[method-assign]
+    stream = open_stream(started, caller, triton_grpc_error="true")
+
+    stream.take(b"")
+    stream.take(b"")
+
+    assert started.cancelled == [1]
+    assert len(caller.ended) == 1
+
+
 def test_cancelled_stream_calls_off_what_is_not_answered() -> None:
     """And tells its reply nothing more."""
     started, caller = Started(), Caller()

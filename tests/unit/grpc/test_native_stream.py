@@ -88,6 +88,17 @@ def test_error_does_not_wait_for_ever(ended: tuple[StreamCall, list[int], list[A
     assert over == [1]
 
 
+def test_error_that_waits_is_not_replaced(ended: tuple[StreamCall, list[int], list[Any]]) -> None:
+    """By a deadline that passes meanwhile, or by the end of the connection's time."""
+    call, over, later = ended
+    ((_, fields),) = list(later)
+    call.expire()
+    call.expire()
+
+    assert (over, later) == ([1], [])
+    assert any(fields in part for part in call._carrier.http2.output())
+
+
 def _handler(work: Any) -> Any:
     def handle(_call: CallInfo, _reply: StreamReply) -> Any:
         return work
