@@ -35,6 +35,8 @@ from penstock.telemetry.logs import set_up_logs
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.01
+_YOUNG: Final = 10_000
+"""At how many new objects the garbage collector looks at them: predictions leave it nothing, but wait by the thousand to be recorded."""
 
 
 def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path | None) -> int:
@@ -94,6 +96,7 @@ async def _start(house: House, *, patient: bool = False) -> None:
     # What is loaded stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bool:
