@@ -1,5 +1,6 @@
 """Threads that runs are under way on: those of a device, which its versions share, or those of one version in a worker process."""
 
+import asyncio
 from typing import Final, NamedTuple
 
 from penstock.batching.share import DeviceShare
@@ -30,6 +31,7 @@ class Places:
 
     def __init__(self) -> None:
         self._of_device: dict[Device, Place] = {}
+        self._making = asyncio.Lock()
 
     async def of(self, session: Session, device: Device, lanes: int) -> Place:
         """Return the place of a session's runs.
@@ -40,8 +42,9 @@ class Places:
             place = Place(DevicePool("worker", lanes), DeviceShare(lanes))
             session.when_closed = place.pool.retire
             return place
-        if device not in self._of_device:
-            self._of_device[device] = await self._new(device)
+        async with self._making:  # versions that load beside each other share one too
+            if device not in self._of_device:
+                self._of_device[device] = await self._new(device)
         return self._of_device[device]
 
     async def _new(self, device: Device) -> Place:
