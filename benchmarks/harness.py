@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from penstock.inference import predictor
+from penstock.server import made_of
 
 ROOT: Final = Path(__file__).parents[1]
 CONNECTIONS: Final = 32
@@ -176,8 +176,7 @@ def example_row() -> np.ndarray[Any, np.dtype[np.float32]]:
 def environment() -> str:
     """Return one line about the machine and the versions."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    kind = "interpreted" if str(predictor.__file__).endswith(".py") else "compiled"
-    packages = ", ".join([f"penstock {version('penstock')} {kind}", *[f"{name} {version(name)}" for name in _PACKAGES]])
+    packages = ", ".join([f"penstock {version('penstock')} {made_of()}", *[f"{name} {version(name)}" for name in _PACKAGES]])
     machine = f"{cpu}, {len(os.sched_getaffinity(0))} cores (load average {os.getloadavg()[0]:.1f} before)"
     return f"{machine}, Linux {platform.release()}, Python {platform.python_version()}, {packages}"
 

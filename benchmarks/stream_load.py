@@ -12,12 +12,9 @@ from typing import Final
 from grpc_call import Client
 from harness import Load
 
-_DATA: Final = 0
-_HEADERS: Final = 1
-_ENDS: Final = {3, 7}
-"""RST_STREAM and GOAWAY."""
-_END_STREAM: Final = 1
-_HEAD_BYTES: Final = 9
+from penstock.http2 import frames
+
+_ENDS: Final = {frames.RST_STREAM, frames.GOAWAY}
 _READ_BYTES: Final = 1 << 16
 
 
@@ -35,7 +32,8 @@ class StreamingClient:
 
     def _open(self) -> bytes:
         fields, message = self._client.opens("ModelStreamInfer"), self._client.messages(1)
-        self._messages[int.from_bytes(message[5:_HEAD_BYTES], "big")] = message
+        *_, stream_id = frames.HEAD.unpack_from(message)
+        self._messages[stream_id] = message
         return fields + message
 
     def receive(self) -> None:
@@ -44,15 +42,16 @@ class StreamingClient:
             raise RuntimeError("the server has closed the connection")
         data = self._held + received
         at, again = 0, []
-        while len(data) - at >= _HEAD_BYTES:
-            size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
-            if at + _HEAD_BYTES + size > len(data):
+        while len(data) - at >= frames.HEAD_BYTES:
+            high, low, kind, flags, stream_id = frames.HEAD.unpack_from(data, at)
+            end = at + frames.HEAD_BYTES + (high << 16 | low)
+            if end > len(data):
                 break
-            if kind == _DATA:
-                again.append(self._messages[int.from_bytes(data[at + 5 : at + _HEAD_BYTES], "big")])
-            elif kind in _ENDS or (kind == _HEADERS and flags & _END_STREAM):
+            if kind == frames.DATA:
+                again.append(self._messages[stream_id])
+            elif kind in _ENDS or (kind == frames.HEADERS and flags & frames.END_STREAM):
                 raise RuntimeError(f"a stream has ended: {data[at:]!r}")
-            at += _HEAD_BYTES + size
+            at = end
         self._held = data[at:]
         self.answers += len(again)
         self.socket.sendall(b"".join(again))

@@ -259,7 +259,7 @@ class Scheduler:
             run.begins_ns = max(run.started_ns, kind.ended_ns)
         kind.ended_ns, kind.took_ns = now_ns, now_ns - run.begins_ns
         if kind.tenant is not None and not run.here:
-            kind.tenant.ended(run.expected_ns, now_ns - run.begins_ns)
+            kind.tenant.ended(run.expected_ns, kind.took_ns)
 
     def _rerun(self, now_ns: int) -> Dispatch | None:
         """Return a run of suspects: they go first, for their callers have waited longest."""

@@ -131,7 +131,7 @@ class StreamCall(Call):
     def stop(self, error: PenstockError) -> None:
         """End with the error, unless the work has said its last words already."""
         if self._last_words is None:
-            Call.stop(self, error)
+            super().stop(error)
         elif not self.is_over:
             self._end(self._last_words)
 
