@@ -2,8 +2,9 @@
 
 Servers of both transports run at once on one core, and take turns under h2load on another: 8 connections of 8 streams, an
 input of 64 floats. Then 1,000 connections, and messages of streams: one in flight on each of as many streams, and by grpc.aio's
-client on 32 connections, which is slower than the server, so that it is asked for one at a time. Figures are CPU of the
-whole process per call, medians of the rounds; where other programs use the cores too, only the ratios mean something.
+client on 32 connections, which is slower than the server, so that it is asked for one at a time. At last both behind TLS 1.3, the
+handshakes included. Figures are CPU of the whole process per call, medians of the rounds; where other programs use the cores too, only
+the ratios mean something.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from grpc_echo import METHOD
 from grpc_infer import Answer, ask, echo, message_of_mlp, stream
-from harness import Load, Row, Server, cores, cost, cpu_s, environment, example_row, pinned, serving_mlp
+from harness import ROOT, Load, Row, Server, cores, cost, cpu_s, environment, example_row, load_file, pinned, serving_mlp
 from run import table
 from stream_load import ask_streams
 
@@ -115,6 +116,35 @@ def streams(native: Server, grpcio: Server, *, rounds: int) -> list[Row]:
     ]
 
 
+def secured(core: int, generator_core: int, folder: Path, *, rounds: int, calls: int) -> list[Row]:
+    """Take turns between the transports behind TLS, and the native one without it."""
+    certificate, key = _pair(folder)
+    tls = (f"security.tls.certificate={certificate}", f"security.tls.key={key}", 'security.tls.listeners=["grpc"]')
+    with contextlib.ExitStack() as stack:
+        plain, native, grpcio = (
+            stack.enter_context(serving_mlp(core, f"grpc.transport={name}", _PATIENT, *settings))
+            for name, settings in (("native", ()), ("native", tls), ("grpcio", tls))
+        )
+        stack.enter_context(pinned(generator_core))
+        targets = [_grpc_target(plain.pid, plain.grpc, folder)]
+        targets += [_grpc_target(server.pid, server.grpc, folder, "https") for server in (native, grpcio)]
+        for _ in range(rounds):
+            for target in targets:
+                target.ask(calls // 4)
+    without, ours, theirs = targets
+    return [
+        Row("gRPC unary, native, behind TLS, CPU per call", ours.cost_us, "us", None, f"without TLS {without.cost_us:.0f} us; {ours}"),
+        Row("grpcio / native, both behind TLS, CPU", theirs.cost_us / ours.cost_us, "x", None, f"{theirs.cost_us:.0f} us; {theirs}"),
+    ]
+
+
+def _pair(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate that signs itself, and its key."""
+    certificates = load_file("certificates", ROOT / "tests" / "integration" / "access" / "certificates.py")
+    pair = certificates.Pair("localhost")
+    return certificates.put(folder / "server.pem", pair.certificate), certificates.put(folder / "server.key", pair.key())
+
+
 def _streamed(address: str, seconds: float) -> Load:
     return ask(address, message_of_mlp(), seconds, stream)
 
@@ -123,10 +153,10 @@ def _streamed_at_once(address: str, seconds: float) -> Load:
     return ask_streams(address, seconds, CONNECTIONS, STREAMS)
 
 
-def _grpc_target(pid: int, address: str, folder: Path) -> Target:
+def _grpc_target(pid: int, address: str, folder: Path, scheme: str = "http") -> Target:
     message, body = message_of_mlp(), folder / "call"
     body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
-    return Target(pid, *_CALL, "-d", str(body), f"http://{address}{METHOD}")
+    return Target(pid, *_CALL, "-d", str(body), f"{scheme}://{address}{METHOD}")
 
 
 def _http_target(server: Server, folder: Path) -> Target:
@@ -170,6 +200,8 @@ def main() -> None:
         how = {"rounds": arguments.rounds, "calls": arguments.calls}
         rows = unary(native, others, folder, **how) + many(native, folder, **how)
         rows += streams(native, grpcio, rounds=max(1, arguments.rounds // 2))
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
+        rows += secured(server_core, generator_core, Path(name), **how)
     print(f"\n{table(rows)}")
 
 

@@ -90,7 +90,10 @@ class OpenLoop:
         except BaseException:
             writer.close()
             raise
-        self._idle.append((reader, writer))
+        if b"\r\nconnection: close" in head.lower():
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
         return int(head[9:12]), body
 
 

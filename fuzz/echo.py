@@ -66,7 +66,7 @@ def _zeros(spec: TensorSpec) -> Array:
 
 def told(tensors: list[Tensor]) -> list[tuple[str, str, tuple[int, ...], bytes]]:
     """Return all there is to compare of tensors, NaNs included."""
-    return [(name, datatype.wire, array.shape, _bits(array)) for name, datatype, array in tensors]
+    return [(tensor.name, tensor.datatype.wire, tensor.array.shape, _bits(tensor.array)) for tensor in tensors]
 
 
 def _bits(array: Array) -> bytes:

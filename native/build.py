@@ -35,7 +35,7 @@ PATHS: Final = (
     *(f"payloads/{name}.py" for name in ("intake", "json_cells", "json_rows", "offer", "recording")),
     "telemetry/statistics.py",
     *(f"traffic/{name}.py" for name in ("marks", "split", "sticky_key")),
-    *(f"wire/{name}.py" for name in ("raw", "raw_request", "raw_response", "varint")),
+    *(f"wire/{name}.py" for name in ("call", "raw", "raw_request", "raw_response", "varint")),
 )
 """What a request runs through."""
 _SHARED: Final = "*__mypyc.*.so"

@@ -4,6 +4,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_target_sees_a_promise_that_is_broken(monkeypatch: pytest.MonkeyPatch) -
         encode = decode(body, length, request, schema, limit)
         for tensor in request.inputs:
             if tensor.array.dtype.kind == "i" and tensor.array.size:
-                request.inputs = [given._replace(array=given.array + 1) for given in request.inputs]
+                request.inputs = [replace(given, array=given.array + 1) for given in request.inputs]
                 break
         return encode
 

@@ -91,7 +91,7 @@ def told(body: str, *, in_pieces: bool, is_v1: bool) -> list[tuple[object, ...]]
             SCHEMA.check(request)
         except InvalidInput:
             return None
-    return [(name, datatype.wire, array.shape, repr(array.tolist())) for name, datatype, array in request.inputs]
+    return [(each.name, each.datatype.wire, each.array.shape, repr(each.array.tolist())) for each in request.inputs]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=400)

@@ -1,7 +1,7 @@
 """The unit that a scheduler queues: a request, or a part of a long one."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from penstock.domain.errors import PenstockError
 from penstock.domain.request import NORMAL
@@ -13,15 +13,35 @@ WAITING, RUNNING, GONE = range(3)
 """Where a job is in its life. Plain integers: the queue compares them several times for each row."""
 
 
-class Key(NamedTuple):
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Key:
     """Jobs with equal keys may share a run."""
 
-    outputs: tuple[str, ...]
-    """The outputs asked for."""
-    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """The inputs given and their dimensions beyond the first; -1 where padding makes them equal."""
-    length: int = 1
-    """The longest that a row may be: the length of its bucket. Rows that are never padded count as one element."""
+    __slots__ = ("_hash", "length", "outputs", "shapes")
+
+    def __init__(self, outputs: tuple[str, ...], shapes: Shapes = (), length: int = 1) -> None:
+        self.outputs = outputs
+        """The outputs asked for."""
+        self.shapes = shapes
+        """The inputs given and their dimensions beyond the first; -1 where padding makes them equal."""
+        self.length = length
+        """The longest that a row may be: the length of its bucket. Rows that are never padded count as one element."""
+        self._hash = hash((outputs, shapes, length))
+
+    def __repr__(self) -> str:
+        return f"<Key {self.outputs} {self.shapes} {self.length}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self.length == other.length and self.is_like(other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def is_like(self, other: "Key") -> bool:
+        """Tell whether they differ in their length at most."""
+        return self.outputs == other.outputs and self.shapes == other.shapes
 
 
 class Line(Protocol):

@@ -97,7 +97,7 @@ class Queues:
 
     def neighbours(self, key: Key) -> list[tuple[int, Line, Job]]:
         """Return the lines whose jobs differ from those of a key in their length alone, with length and head, the nearest first."""
-        alike = [(other.length, line) for other, line in self._lines.items() if other[:2] == key[:2] and other.length != key.length]
+        alike = [(other.length, line) for other, line in self._lines.items() if other.is_like(key) and other.length != key.length]
         alike.sort(key=lambda entry: max(entry[0], key.length) / min(entry[0], key.length))
         return [(length, line, head) for length, line in alike if (head := line.head()) is not None]
 

@@ -167,6 +167,8 @@ def _arrays(tensors: Sequence[Tensor]) -> tuple[Mapping[str, Array], int]:
 
 def _tensors(names: Sequence[str], arrays: Sequence[Array], schema: ModelSchema) -> list[Tensor]:
     named = schema.output_named
+    if len(names) == len(arrays) == 1:  # as nearly always, and `zip` with `strict` takes longer than all the rest
+        return [Tensor(names[0], named[names[0]].datatype, arrays[0])]
     return [Tensor(name, named[name].datatype, array) for name, array in zip(names, arrays, strict=True)]
 
 

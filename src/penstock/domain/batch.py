@@ -1,7 +1,6 @@
 """Requests stacked for one run, and how to split the result."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
@@ -77,18 +76,29 @@ class Batch:
             raise ModelFailed(f"the model answered a batch of {self.run_rows} rows with shape {list(output.shape)} for output {name!r}")
 
 
-@dataclass(slots=True)
 class Run:
     """What became of a batch in a lane."""
 
-    outputs: list[list[Array]] = field(default_factory=list)
-    """Outputs by part; empty if the run failed."""
-    error: PenstockError | None = None
-    input_ns: int = 0
-    infer_ns: int = 0
-    output_ns: int = 0
-    busy_ns: int = 0
-    """What of that time the event loop computed, where it ran the batch itself; the rest it waited for other threads."""
+    __slots__ = ("busy_ns", "error", "infer_ns", "input_ns", "output_ns", "outputs")
+
+    def __init__(
+        self,
+        outputs: list[list[Array]] | None = None,
+        error: PenstockError | None = None,
+        *,
+        input_ns: int = 0,
+        infer_ns: int = 0,
+        output_ns: int = 0,
+        busy_ns: int = 0,
+    ) -> None:
+        self.outputs: list[list[Array]] = [] if outputs is None else outputs
+        """Outputs by part; empty if the run failed."""
+        self.error = error
+        self.input_ns = input_ns
+        self.infer_ns = infer_ns
+        self.output_ns = output_ns
+        self.busy_ns = busy_ns
+        """What of that time the event loop computed, where it ran the batch itself; the rest it waited for other threads."""
 
     @property
     def total_ns(self) -> int:

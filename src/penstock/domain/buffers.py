@@ -31,11 +31,11 @@ def held_bytes(tensors: Sequence[Tensor]) -> int:
 
 def _held(tensor: Tensor) -> tuple[object, int]:
     """Return what a tensor keeps alive, and its bytes: a body, or an array. What is below an array of ONNX Runtime's does not tell."""
-    _, datatype, array = tensor
+    array = tensor.array
     base: object = array.base
     while isinstance(base, np.ndarray):
         array, base = base, base.base
     if isinstance(base, memoryview):
         base = base.obj
-    texts = 0 if datatype.itemsize else tensor.size_bytes
+    texts = 0 if tensor.datatype.itemsize else tensor.size_bytes
     return (base, texts + len(base)) if isinstance(base, _BODIES) else (array, texts + array.nbytes)

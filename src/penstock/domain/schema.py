@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
@@ -14,9 +13,9 @@ MAX_RANK = 32
 _MOST_FORMS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class ModelSchema:
-    """The inputs and outputs of a model version."""
+    """The inputs and outputs of a model version. Never changed; `dataclasses.replace` makes another one."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -28,50 +27,39 @@ class ModelSchema:
     """What an operator should know, such as why rows are not batched."""
     padding: Padding | None = None
     """How inputs of different lengths meet in a run; None if only those of equal shapes do."""
+    input_named: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
+    """The inputs by name."""
+    output_named: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
+    """The outputs by name."""
+    required: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of the inputs that every request must hold."""
+    output_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of all outputs, in the model's order."""
+    raw_only: bool = field(init=False, repr=False, compare=False)
+    """Whether an output is of a datatype that JSON does not carry."""
+    uniform: bool = field(init=False, repr=False, compare=False)
+    """Whether all accepted requests agree in everything but their number of rows."""
+    _accepted: set[tuple[object, ...]] = field(init=False, repr=False, compare=False)
+    """Forms of requests that were checked before: callers repeat themselves."""
 
-    @cached_property
-    def input_named(self) -> dict[str, TensorSpec]:
-        """The inputs by name."""
-        return {spec.name: spec for spec in self.inputs}
-
-    @cached_property
-    def output_named(self) -> dict[str, TensorSpec]:
-        """The outputs by name."""
-        return {spec.name: spec for spec in self.outputs}
-
-    @cached_property
-    def required(self) -> tuple[str, ...]:
-        """Names of the inputs that every request must hold."""
-        return tuple(spec.name for spec in self.inputs if not spec.optional)
-
-    @cached_property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of all outputs, in the model's order."""
-        return tuple(spec.name for spec in self.outputs)
-
-    @cached_property
-    def raw_only(self) -> bool:
-        """Whether an output is of a datatype that JSON does not carry."""
-        return any(spec.datatype.wire in RAW_ONLY for spec in self.outputs)
-
-    @cached_property
-    def uniform(self) -> bool:
-        """Whether all accepted requests agree in everything but their number of rows."""
-        return not any(spec.optional or -1 in spec.shape[1:] for spec in self.inputs)
+    def __post_init__(self) -> None:
+        """Derive what requests ask for. Compiled, a `cached_property` would be computed anew by each of them."""
+        self.input_named = {spec.name: spec for spec in self.inputs}
+        self.output_named = {spec.name: spec for spec in self.outputs}
+        self.required = tuple([spec.name for spec in self.inputs if not spec.optional])
+        self.output_names = tuple([spec.name for spec in self.outputs])
+        self.raw_only = any(spec.datatype.wire in RAW_ONLY for spec in self.outputs)
+        self.uniform = not any(spec.optional or -1 in spec.shape[1:] for spec in self.inputs)
+        self._accepted = set()
 
     def check(self, request: InferenceRequest) -> None:
         """Raise `InvalidInput`, naming the tensor, the value seen and what is expected, unless the model can take the request."""
         inputs = request.inputs
-        form = (*[(tensor.name, tensor.datatype.wire, tensor.array.shape) for tensor in inputs], request.outputs)
+        form = _form(inputs, request.outputs)
         if form not in self._accepted:
             self._judge(inputs, request.outputs)
             if len(self._accepted) < _MOST_FORMS:
                 self._accepted.add(form)
-
-    @cached_property
-    def _accepted(self) -> set[tuple[object, ...]]:
-        """Forms of requests that were checked before: callers repeat themselves."""
-        return set()
 
     def _judge(self, inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> None:
         for tensor in inputs:
@@ -127,6 +115,14 @@ class ModelSchema:
                 raise InvalidInput(f"unexpected inference output {shown(name)}; the model gives {_listing(self.outputs)}")
             if name in names[:position]:
                 raise InvalidInput(f"the output {shown(name)} already exists in the request; ask for it once")
+
+
+def _form(inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> tuple[object, ...]:
+    """Return what of a request decides whether it is accepted. Most have one tensor, for which a comprehension costs a call."""
+    if len(inputs) == 1:
+        tensor = inputs[0]
+        return tensor.name, tensor.datatype.wire, tensor.array.shape, outputs
+    return *[(tensor.name, tensor.datatype.wire, tensor.array.shape) for tensor in inputs], outputs
 
 
 def _mismatch(datatype: Datatype, shape: tuple[int, ...], spec: TensorSpec) -> InvalidInput:

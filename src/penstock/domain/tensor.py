@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Datatype(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Datatype:
     """One row of the protocol's table of datatypes (Open Inference Protocol, "Tensor Data Types")."""
 
     wire: str
@@ -81,13 +82,19 @@ class TensorSpec:
         return len(shape) == len(wanted) and all(want in (-1, seen) for want, seen in zip(wanted, shape, strict=True))
 
 
-class Tensor(NamedTuple):
+@dataclass(slots=True, init=False, eq=False)
+class Tensor:
     """One named array of a request or an answer."""
 
     name: str
     datatype: Datatype
     array: Array
     """C-contiguous, of the datatype's dtype, in its true shape."""
+
+    def __init__(self, name: str, datatype: Datatype, array: Array) -> None:
+        self.name = name
+        self.datatype = datatype
+        self.array = array
 
     @property
     def size_bytes(self) -> int:

@@ -57,7 +57,8 @@ class SharedSlab:
     def write(self, tensors: Sequence[tuple[int, Tensor]], offset: int = 0) -> tuple[Placed, ...]:
         """Copy tensors into the slab and say where they lie; `span` has told whether they fit."""
         placed = []
-        for index, (_, datatype, array) in tensors:
+        for index, tensor in tensors:
+            array, datatype = tensor.array, tensor.datatype
             if datatype.itemsize:
                 size = array.nbytes
                 np.ndarray(array.shape, datatype.dtype, self._map, offset)[...] = array

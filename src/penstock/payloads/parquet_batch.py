@@ -73,8 +73,8 @@ def batch_of(records: Sequence[PayloadRecord]) -> pa.RecordBatch:
 
 def _cells(rows: Sequence[Sequence[Tensor]]) -> pa.Array:
     tensors = list(chain.from_iterable(rows))
-    names, datatypes, arrays = zip(*tensors, strict=True) if tensors else ((), (), ())
-    wires = [datatype.wire for datatype in datatypes]
+    names, wires = [tensor.name for tensor in tensors], [tensor.datatype.wire for tensor in tensors]
+    arrays = [tensor.array for tensor in tensors]
     fields = [FIELD_OF.get(wire) or _field_of(array) for wire, array in zip(wires, arrays, strict=True)]
     there = set(fields)
     columns = [

@@ -14,7 +14,6 @@ import numpy as np
 
 from penstock.domain.batch import Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S
-from penstock.domain.request import Timeline
 from penstock.domain.tensor import Array
 from penstock.domain.ticket import Ticket
 
@@ -24,6 +23,8 @@ DURATION_BUCKETS_S: Final[tuple[float, ...]] = (
 )  # fmt: skip
 _EDGES_NS: Final = tuple([int(edge * NS_PER_S) for edge in DURATION_BUCKETS_S])
 _MOST_UNCOUNTED: Final = 1024
+_TIMES: Final = 5
+"""Of an answer: whole, in the queue, and of its run's input, session and output."""
 SPREAD_EDGES_NS: Final = tuple([round(20_000 * 1.1**step) for step in range(146)])
 """From 20 us to 20 s in steps of a tenth: fine enough to compare the tails of two arms."""
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -116,8 +117,8 @@ class VersionStatistics:
         """Whole request, queue and compute, by arm."""
         self.spread: dict[str, Histogram] = {}
         """Whole request by arm, in finer steps: what a rollout is judged by."""
-        self._answered: defaultdict[tuple[str, str], list[Timeline]] = defaultdict(list)
-        """Answers that are not counted yet, by (arm, protocol)."""
+        self._answered: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        """Answers that are not counted yet, by (arm, protocol): five times of each, one after the other."""
         self._uncounted = 0
 
     @property
@@ -158,7 +159,9 @@ class VersionStatistics:
         """Take the answered predictions of one run."""
         self.last_inference_ms = time.time_ns() // NS_PER_MS
         for ticket in tickets:
-            self._answered[ticket.arm, ticket.request.protocol].append(ticket.timeline)
+            each = ticket.timeline
+            times = (each.total_ns, each.queue_ns, each.input_ns, each.infer_ns, each.output_ns)
+            self._answered[ticket.arm, ticket.request.protocol].extend(times)
         self._uncounted += len(tickets)
         if self._uncounted >= _MOST_UNCOUNTED:
             self.count()
@@ -166,16 +169,15 @@ class VersionStatistics:
     def count(self) -> None:
         """Count what has been answered since the last time."""
         for (arm, protocol), times in self._answered.items():
-            self._count(arm, protocol, "OK", len(times))
+            self._count(arm, protocol, "OK", len(times) // _TIMES)
             self._spread(arm).add_all(self._observe(times, *self._histograms(arm)))
         self._answered.clear()
         self._uncounted = 0
 
-    def _observe(self, times: Sequence[Timeline], total: Histogram, queue: Histogram, compute: Histogram) -> Array:
+    def _observe(self, times: Sequence[int], total: Histogram, queue: Histogram, compute: Histogram) -> Array:
         """Count answers; returns what the whole requests took."""
         totals: Array
-        rows = [(each.total_ns, each.queue_ns, each.input_ns, each.infer_ns, each.output_ns) for each in times]
-        totals, queues, inputs, infers, outputs = np.array(rows, np.int64).T
+        totals, queues, inputs, infers, outputs = np.array(times, np.int64).reshape(-1, _TIMES).T
         total.add_all(totals)
         queue.add_all(queues)
         compute.add_all(inputs + infers + outputs)

@@ -30,10 +30,10 @@ def _of_header(name: str) -> ReadKey:
 
 def _of_input(name: str) -> ReadKey:
     def read(request: InferenceRequest) -> bytes | None:
-        for given, _, array in request.inputs:
-            if given == name:
+        for tensor in request.inputs:
+            if tensor.name == name:
                 try:
-                    first = array.item(0)
+                    first = tensor.array.item(0)
                 except IndexError:  # there is none; to ask first would cost every request
                     return None
                 if type(first) is int:

@@ -4,7 +4,7 @@ import os
 import random
 from typing import Final
 
-from penstock.domain.clock import NS_PER_MS
+from penstock.domain.clock import NS_PER_US
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import check_request_id, shown
 from penstock.domain.request import Timeline
@@ -14,13 +14,13 @@ ARM: Final = "penstock-arm"
 AUTHORIZATION: Final = "authorization"
 REQUEST_ID: Final = "x-request-id"
 SERVER_TIMING: Final = "server-timing"
-TIMING_FORM: Final = "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"
-"""Where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing). Half the time of an f-string."""
 
 # A generator of our own: `random.seed`, which test suites call, must not make two predictions share an id.
 _random: Final = random.Random()  # noqa: S311 - ids are unique, not secret
 _DRAWN: Final = 256
 _ids: Final[list[str]] = []
+_THOUSANDTHS: Final = [f".{number:03}" for number in range(1000)]
+"""To look three digits up takes a fraction of the time that a float takes to be written."""
 os.register_at_fork(after_in_child=_random.seed)
 os.register_at_fork(after_in_child=_ids.clear)
 
@@ -43,5 +43,12 @@ def request_id_of(given: str | None) -> str:
 
 
 def server_timing(timeline: Timeline) -> str:
-    """Return where the time went; see `TIMING_FORM`."""
-    return TIMING_FORM % (timeline.queue_ns / NS_PER_MS, timeline.compute_ns / NS_PER_MS, timeline.total_ns / NS_PER_MS)
+    """Return where the time went, as browsers' tools read it (W3C Server Timing)."""
+    queue, compute, total = _ms(timeline.queue_ns), _ms(timeline.compute_ns), _ms(timeline.total_ns)
+    return f"queue;dur={queue}, compute;dur={compute}, total;dur={total}"
+
+
+def _ms(ns: int) -> str:
+    """Return a time in milliseconds, with three decimals."""
+    us = (ns + NS_PER_US // 2) // NS_PER_US
+    return f"{us // 1000}{_THOUSANDTHS[us % 1000]}"

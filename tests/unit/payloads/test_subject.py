@@ -1,5 +1,7 @@
 """Whose prediction it is, and that nothing of it is recorded where that cannot be told or not be hashed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from predictions import ended, spec, tensor
@@ -85,7 +87,7 @@ def test_the_subject_is_found_in_what_redaction_drops():
 
 def test_what_is_kept_of_a_body_keeps_none_of_the_rest_in_memory():
     """Tensors are views of a body in which those lie that are dropped."""
-    view = tensor("X", [])._replace(array=np.frombuffer(bytes(400_000), "<f4", 2).reshape(1, 2))
+    view = replace(tensor("X", []), array=np.frombuffer(bytes(400_000), "<f4", 2).reshape(1, 2))
     ((offer,), _) = recorded([view], redact={"Y": "drop"})
     assert offer.inputs[0].array.base is None
     assert offer.size_bytes < 10_000
