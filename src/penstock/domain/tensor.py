@@ -1,6 +1,5 @@
 """Datatypes, tensor declarations and tensors."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,4 +105,7 @@ class Tensor:
 
 def element_count(shape: tuple[int, ...] | list[int]) -> int:
     """Return the product of the dimensions; 1 for rank 0. Python integers, so it never wraps."""
-    return math.prod(shape)
+    count = 1
+    for dim in shape:
+        count *= dim
+    return count

@@ -12,7 +12,7 @@ from penstock.grpc.call import Metadata
 from penstock.grpc.errors import STATUS_OF, Status, details_of, retry_metadata
 from penstock.grpc.messages import WINDOW_BITS
 from penstock.http2.fields import STATUS_OK, field
-from penstock.wire.call import ARM, MODEL_VERSION
+from penstock.wire.call import ARM, MODEL_VERSION, REQUEST_ID, SERVER_TIMING
 
 ENCODINGS: Final = ("identity", *WINDOW_BITS)
 """How messages may be packed that are sent to us; ours are not."""
@@ -22,13 +22,21 @@ _OK: Final = field("grpc-status", b"0")
 _ACCEPTED: Final = field("grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _REPEATED: Final = frozenset({MODEL_VERSION, ARM})
 """Metadata that take few values; their fields are remembered."""
+_OURS: Final = frozenset({REQUEST_ID, SERVER_TIMING})
+"""Metadata whose values are made, or were checked, to be what a field of text may hold."""
 _PLAIN: Final = "".join(set(string.printable) - set(string.whitespace) - {"%"}) + " "
 """What stands for itself in grpc-message."""
 
 
 def trailers(trailing: Metadata) -> bytes:
     """Return the fields behind an answer that went well."""
-    return _OK + b"".join([_repeated(name, value) if name in _REPEATED else _metadata(name, value) for name, value in trailing])
+    return _OK + b"".join([_trailer(name, value) for name, value in trailing])
+
+
+def _trailer(name: str, value: str) -> bytes:
+    if name in _REPEATED:
+        return _repeated(name, value)
+    return field(name, value.encode()) if name in _OURS else _metadata(name, value)
 
 
 def failure(error: PenstockError, trailing: Metadata = ()) -> bytes:

@@ -19,8 +19,8 @@ from penstock.wire import inference as pb
 from penstock.wire.classification import classify
 from penstock.wire.message_weight import check_message
 from penstock.wire.parameters import Value, apply_parameters, classes_asked, refuse_shared_memory
-from penstock.wire.raw import MAX_TENSORS, array_of, check_shape, datatype_named, text_of
-from penstock.wire.raw_request import RawRequest, read_raw_request
+from penstock.wire.raw import MAX_TENSORS, Buffer, array_of, check_shape, datatype_named, text_of
+from penstock.wire.raw_request import Declared, RawRequest, read_raw_request
 from penstock.wire.raw_response import raw_response, raw_stream_response
 
 Message = pb.ModelInferRequest | RawRequest
@@ -106,10 +106,13 @@ def _classified(tensor: Tensor, k: int, schema: ModelSchema) -> Tensor:
 
 
 def _decode_raw(message: RawRequest, request: InferenceRequest) -> Classes:
-    each = zip(message.inputs, message.raw_input_contents, strict=True)
-    request.inputs = [Tensor(given.name, given.datatype, array_of(*given, data)) for given, data in each]
+    request.inputs = [_tensor(given, message.raw_input_contents[place]) for place, given in enumerate(message.inputs)]
     request.outputs = tuple(message.outputs)
     return {}
+
+
+def _tensor(given: Declared, data: Buffer) -> Tensor:
+    return Tensor(given.name, given.datatype, array_of(given.name, given.datatype, given.shape, data))
 
 
 def _check_size(outputs: Sequence[Tensor]) -> None:

@@ -8,7 +8,7 @@ from penstock.domain.errors import InvalidInput, TooLarge
 
 _PREFIX: Final = struct.Struct(">BL")
 """Whether the message is compressed, and its length."""
-PREFIX_BYTES: Final = _PREFIX.size
+PREFIX_BYTES: Final = 5
 COPIED_BYTES: Final = 64 * 1024
 """Up to it, a message is copied to stand behind its prefix; a larger one costs less in a frame of its own."""
 _SMALL_BYTES: Final = 1024
@@ -23,13 +23,13 @@ def prefix(message: bytes) -> bytes:
 
 def prefixed(message: bytes) -> bytes:
     """Return the message behind its prefix, uncompressed."""
-    return _PREFIX.pack(0, len(message)) + message
+    return b"\x00%b%b" % (len(message).to_bytes(4, "big"), message)
 
 
 def whole(data: bytes, max_bytes: int) -> bytes | None:
     """Return the message if the data are exactly one, uncompressed and not too large, as almost all are; else None."""
     size = len(data) - PREFIX_BYTES
-    if 0 <= size <= max_bytes and _PREFIX.unpack_from(data) == (0, size):
+    if 0 <= size <= max_bytes and not data[0] and data[1] << 24 | data[2] << 16 | data[3] << 8 | data[4] == size:
         return data[PREFIX_BYTES:]
     return None
 

@@ -6,8 +6,17 @@ from typing import Final
 
 from penstock.http2.errors import Code
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-"""The types of frames."""
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
+"""The types of frames; each on a line of its own, or compiled code would look it up whenever it asks."""
 END_STREAM: Final = 0x1
 ACK: Final = 0x1
 END_HEADERS: Final = 0x4
@@ -35,9 +44,22 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id) + payload
 
 
-def head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
-    """Return what stands before a payload of so many bytes."""
-    return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id)
+def data_head(size: int, stream_id: int) -> bytes:
+    """Return what stands before so many bytes of DATA that others follow."""
+    return b"%b\x00\x00%b" % (size.to_bytes(3, "big"), stream_id.to_bytes(4, "big"))
+
+
+def answer(stream_id: int, block: bytes, body: bytes, trailers: bytes) -> bytes:
+    """Return a whole answer as HEADERS, DATA and HEADERS, each of them no longer than a frame may be; written in one go, for speed."""
+    number, opening, size, closing = stream_id.to_bytes(4, "big"), _length(block), _length(body), _length(trailers)
+    # HEADERS with END_HEADERS; DATA; HEADERS with END_HEADERS and END_STREAM.
+    return b"%b\x01\x04%b%b%b\x00\x00%b%b%b\x01\x05%b%b" % (
+        opening, number, block, size, number, body, closing, number, trailers,
+    )  # fmt: skip
+
+
+def _length(payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big")
 
 
 def header_frames(stream_id: int, block: bytes, flags: int, max_frame_bytes: int) -> Iterator[bytes]:

@@ -23,17 +23,13 @@ class Outbox:
         self._waiting: dict[int, Stream] = {}
         self._table_told = False
 
-    def answer(self, stream: Stream, block: bytes, body: Buffer, trailers: bytes) -> bool:
+    def answer(self, stream: Stream, block: bytes, body: bytes, trailers: bytes) -> bool:
         """Write a whole answer at once, if there is room for it and nothing in its way; returns whether that was so."""
         size, limit = len(body), self.peer.max_frame_bytes
         if size > min(limit, stream.send_window, self.window) or len(block) > limit or len(trailers) > limit or self._owes_table:
             return False
         self.window -= size
-        self.parts += (
-            frames.head(len(block), frames.HEADERS, frames.END_HEADERS, stream.id), block,
-            frames.head(size, frames.DATA, 0, stream.id), body,
-            frames.head(len(trailers), frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream.id), trailers,
-        )  # fmt: skip
+        self.parts.append(frames.answer(stream.id, block, body, trailers))
         return True
 
     @property
@@ -115,5 +111,5 @@ class Outbox:
         stream.send_window -= size
         stream.waited_s = 0
         self.window -= size
-        self.parts.append(frames.head(size, frames.DATA, 0, stream.id))
+        self.parts.append(frames.data_head(size, stream.id))
         self.parts.append(data)

@@ -88,7 +88,7 @@ class Sending:
         """Return the streams whose DATA has waited for so long without any of it finding room."""
         return self._outbox.stalled(seconds)
 
-    def answer(self, stream_id: int, block: bytes, body: Buffer, trailers: bytes) -> None:
+    def answer(self, stream_id: int, block: bytes, body: bytes, trailers: bytes) -> None:
         """Send a whole answer: its fields, its body, and the fields behind it."""
         stream = self._sendable(stream_id)
         if stream is None:

@@ -19,6 +19,8 @@ MAX_TENSORS = 64
 ALIGNMENT = 16
 """ONNX Runtime rounds otherwise on data that starts elsewhere than at a multiple of this, as every array of numpy does."""
 _MAX_ELEMENTS = 1 << 40
+_SMALL = 16 * 1024
+"""Up to here a copy costs less than a view."""
 _LENGTH = struct.Struct("<I")
 _BYTES, _BOOL = DATATYPES["BYTES"], DATATYPES["BOOL"]
 
@@ -62,10 +64,10 @@ def array_of(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: Buff
             f"byte size mismatch for input {shown(tensor)}: expected {expected} bytes for shape {list(shape)} of {datatype.wire}, "
             f"got {len(data)}"
         )
-    flat = np.frombuffer(data, dtype=datatype.dtype)
-    if datatype is _BOOL and flat.size and flat.view(np.uint8).max() > 1:
+    array = np.ndarray(shape, datatype.dtype, data)  # half the time of `frombuffer` and `reshape`
+    if datatype is _BOOL and array.size and array.view(np.uint8).max() > 1:
         raise InvalidInput(f"the input {shown(tensor)} is BOOL and holds a byte other than 0 and 1")
-    return flat.reshape(shape)
+    return array
 
 
 def aligned(array: Array) -> Array:
@@ -76,11 +78,13 @@ def aligned(array: Array) -> Array:
 
 
 def raw_of(tensor: Tensor) -> Buffer:
-    """Return the tensor's bytes, without a copy where its array is contiguous."""
+    """Return the tensor's bytes; of a large array that is contiguous without a copy."""
+    array = tensor.array
     if tensor.datatype is _BYTES:
-        return b"".join(_framed(item) for item in tensor.array.flat)
-    array = np.ascontiguousarray(tensor.array)
-    return array.reshape(-1).view(np.uint8).data if array.size else b""
+        return b"".join(_framed(item) for item in array.flat)
+    if array.nbytes <= _SMALL:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _framed(item: object) -> bytes:

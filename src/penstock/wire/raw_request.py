@@ -5,8 +5,9 @@ protobuf, which stays the judge of what is valid (Protocol Buffers, "Encoding").
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -26,7 +27,8 @@ _LONGEST_REMEMBERED: Final = 256
 _REMEMBERED: Final = 1024
 
 
-class Declared(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Declared:
     """What a request says of an input."""
 
     name: str

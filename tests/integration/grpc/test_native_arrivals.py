@@ -63,9 +63,9 @@ async def test_message_whose_call_is_not_ended_is_cut() -> None:
 
 
 FRAMES: Final = {
-    "data": frames.head(1_000, frames.DATA, 0, 1),
-    "settings": frames.head(600, frames.SETTINGS, 0, 0),
-    "fields": frames.head(1_000, frames.HEADERS, 0, 3),
+    "data": frames.frame(frames.DATA, 0, 1, bytes(1_000))[: frames.HEAD_BYTES],
+    "settings": frames.frame(frames.SETTINGS, 0, 0, bytes(600))[: frames.HEAD_BYTES],
+    "fields": frames.frame(frames.HEADERS, 0, 3, bytes(1_000))[: frames.HEAD_BYTES],
 }
 
 
