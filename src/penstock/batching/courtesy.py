@@ -15,7 +15,8 @@ _SHORT: Final = 0.6
 """The share of a full batch's throughput that short runs keep at least."""
 _ALIKE: Final = 1.5
 """A run that takes no longer than so many runs of one row is short, however many rows it has."""
-_BEARABLE, _CREDIT = 0.25, 0.5
+_BEARABLE: Final = 0.25
+_CREDIT: Final = 0.5
 """Parts of the target: what may wait in short runs, and by how much a quiet party may be ahead."""
 _REMEMBERED_RUNS: Final = 64
 

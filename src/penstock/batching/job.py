@@ -9,7 +9,9 @@ from penstock.domain.tensor import Array
 
 NEVER_NS: Final = 1 << 62
 """Later than any deadline."""
-WAITING, RUNNING, GONE = range(3)
+WAITING: Final = 0
+RUNNING: Final = 1
+GONE: Final = 2
 """Where a job is in its life. Plain integers: the queue compares them several times for each row."""
 
 

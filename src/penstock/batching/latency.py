@@ -17,15 +17,20 @@ _SAMPLES: Final = 32
 """Remembered runs of each size: enough for a median, and sizes that the present load does not use keep theirs."""
 _PROVEN: Final = 4
 """Recent runs of a size from which they count alone; until then its first figure does, at the present speed, with the weight of so many."""
-_REFIT, _SELDOM, _PART = 8, 64, 8
+_REFIT: Final = 8
+_SELDOM: Final = 64
+_PART: Final = 8
 """New runs after which the curve is drawn again: first eight, then an eighth of all, in the end 64."""
 _FORGET_S: Final = 60.0
-_COLD_SPREAD, _MOST_SPREAD = 1.5, 5.0
+_COLD_SPREAD: Final = 1.5
+_MOST_SPREAD: Final = 5.0
 _MOST_CAUTION: Final = 1.5
-_QUANTILE, _STEP = 0.95, 0.03
+_QUANTILE: Final = 0.95
+_STEP: Final = 0.03
 _RECENT_RUNS: Final = 256
 """Runs of any size after which a size that was not among them follows the others."""
-_DRIFT, _ERROR_RUNS = 0.3, 20
+_DRIFT: Final = 0.3
+_ERROR_RUNS: Final = 20
 _NEW_RUNS: Final = 8
 """Runs that show the new speed by the time at which a change is noticed."""
 _ENOUGH: Final = 0.97

@@ -1,10 +1,10 @@
 """A robust straight line through measured run times, and a curve that never falls: the arithmetic of the latency model."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-_ROUNDS = 3
-_MAD_TO_SIGMA = 1.4826
+_ROUNDS: Final = 3
+_MAD_TO_SIGMA: Final = 1.4826
 
 
 class Point(NamedTuple):

@@ -17,7 +17,9 @@ _PART_OF_TARGET: Final = (1.0, 0.8, 0.4)
 """How much of the target the queue may use up for a request of each priority: what is refused first is what matters least."""
 _PART_OF_BYTES: Final = 0.75
 """How much of a queue's bytes one party may have."""
-_QUANTILE, _STEP, _MOST_DELAY = 0.9, 0.02, 4.0
+_QUANTILE: Final = 0.9
+_STEP: Final = 0.02
+_MOST_DELAY: Final = 4.0
 
 
 class Shortage(StrEnum):

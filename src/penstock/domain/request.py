@@ -6,7 +6,7 @@ and cost as much as the rest of the object's life.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from penstock.domain.batch import Run
 from penstock.domain.caller import Caller
@@ -14,7 +14,9 @@ from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.tensor import Tensor
 
-CRITICAL, NORMAL, SHEDDABLE = 0, 1, 2
+CRITICAL: Final = 0
+NORMAL: Final = 1
+SHEDDABLE: Final = 2
 """Priorities of a request: the lower number is served first and refused last."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from penstock.domain.errors import InvalidInput
 from penstock.domain.names import shown
@@ -9,8 +10,8 @@ from penstock.domain.padding import Padding
 from penstock.domain.request import InferenceRequest
 from penstock.domain.tensor import RAW_ONLY, Datatype, Tensor, TensorSpec
 
-MAX_RANK = 32
-_MOST_FORMS = 1024
+MAX_RANK: Final = 32
+_MOST_FORMS: Final = 1024
 
 
 @dataclass

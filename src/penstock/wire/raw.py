@@ -5,6 +5,7 @@ Open Inference Protocol, "Binary Tensor Data Extension". Hardened to untrusted c
 
 import struct
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -14,15 +15,16 @@ from penstock.domain.schema import MAX_RANK
 from penstock.domain.tensor import DATATYPES, Array, Datatype, Tensor, element_count
 
 Buffer = bytes | bytearray | memoryview
-MAX_TENSORS = 64
+MAX_TENSORS: Final = 64
 """The most inputs, and the most outputs, of one request."""
-ALIGNMENT = 16
+ALIGNMENT: Final = 16
 """ONNX Runtime rounds otherwise on data that starts elsewhere than at a multiple of this, as every array of numpy does."""
-_MAX_ELEMENTS = 1 << 40
-_SMALL = 16 * 1024
+_MAX_ELEMENTS: Final = 1 << 40
+_SMALL: Final = 16 * 1024
 """Up to here a copy costs less than a view."""
-_LENGTH = struct.Struct("<I")
-_BYTES, _BOOL = DATATYPES["BYTES"], DATATYPES["BOOL"]
+_LENGTH: Final = struct.Struct("<I")
+_BYTES: Final = DATATYPES["BYTES"]
+_BOOL: Final = DATATYPES["BOOL"]
 
 
 def datatype_named(text: object, tensor: str) -> Datatype:

@@ -19,7 +19,12 @@ from penstock.wire.raw import ALIGNMENT, MAX_TENSORS, Buffer, check_shape, datat
 from penstock.wire.varint import MORE, varint
 
 # Tags: the number of a field, and the wire type of what begins with its length.
-_MODEL_NAME, _MODEL_VERSION, _ID, _INPUT, _OUTPUT, _RAW_INPUT = (number << 3 | 2 for number in (1, 2, 3, 5, 6, 7))
+_MODEL_NAME: Final = 1 << 3 | 2
+_MODEL_VERSION: Final = 2 << 3 | 2
+_ID: Final = 3 << 3 | 2
+_INPUT: Final = 5 << 3 | 2
+_OUTPUT: Final = 6 << 3 | 2
+_RAW_INPUT: Final = 7 << 3 | 2
 _LONGEST_LENGTH: Final = 5
 """Bytes of the varint in which a field's length stands."""
 _LONGEST_REMEMBERED: Final = 256

@@ -14,7 +14,9 @@ from penstock.wire.raw import Buffer, raw_of
 FINAL_RESPONSE: Final = "triton_final_response"
 """The parameter that says, of an answer in a stream, that no other follows to its request."""
 # Tags: the number of a field, and the wire type of what begins with its length.
-_ID, _RAW_OUTPUT, _INFER_RESPONSE = (number << 3 | 2 for number in (3, 6, 2))
+_ID: Final = 3 << 3 | 2
+_RAW_OUTPUT: Final = 6 << 3 | 2
+_INFER_RESPONSE: Final = 2 << 3 | 2
 _REMEMBERED: Final = 1024
 _FINAL: Final = pb.ModelInferResponse(parameters={FINAL_RESPONSE: pb.InferParameter(bool_param=True)}).SerializeToString()
 _MORE: Final = 0x80
