@@ -24,7 +24,7 @@ PATHS: Final = (
         for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions", "stream")
     ),
     *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "exchange", "fastpath", "framing", "head")),
-    *(f"http/{name}.py" for name in ("json_data", "json_text", "json_weight", "output_forms", "plain_form", "raw_body")),
+    *(f"http/{name}.py" for name in ("json_data", "json_text", "json_weight", "output_forms", "plain_form", "raw_body", "wait")),
     *(
         f"http2/{name}.py"
         for name in ("allowance", "connection", "controlled", "events", "field_blocks", "fields", "frame_reader", "frames")

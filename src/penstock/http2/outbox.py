@@ -26,7 +26,9 @@ class Outbox:
     def answer(self, stream: Stream, block: bytes, body: bytes, trailers: bytes) -> bool:
         """Write a whole answer at once, if there is room for it and nothing in its way; returns whether that was so."""
         size, limit = len(body), self.peer.max_frame_bytes
-        if size > min(limit, stream.send_window, self.window) or len(block) > limit or len(trailers) > limit or self._owes_table:
+        if size > limit or size > stream.send_window or size > self.window or len(block) > limit or len(trailers) > limit:
+            return False
+        if self._owes_table:
             return False
         self.window -= size
         self.parts.append(frames.answer(stream.id, block, body, trailers))

@@ -5,6 +5,7 @@ a batch is charged the full time of its batch, `inference_count` counts rows, `e
 """
 
 import time
+from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
@@ -177,7 +178,7 @@ class VersionStatistics:
     def _observe(self, times: Sequence[int], total: Histogram, queue: Histogram, compute: Histogram) -> Array:
         """Count answers; returns what the whole requests took."""
         totals: Array
-        totals, queues, inputs, infers, outputs = np.array(times, np.int64).reshape(-1, _TIMES).T
+        totals, queues, inputs, infers, outputs = np.frombuffer(array("q", times), np.int64).reshape(-1, _TIMES).T
         total.add_all(totals)
         queue.add_all(queues)
         compute.add_all(inputs + infers + outputs)

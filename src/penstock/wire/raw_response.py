@@ -31,7 +31,10 @@ def raw_response(model: str, version: str, client_id: str, outputs: Sequence[Ten
 def raw_stream_response(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> bytes:
     """Return the same as a stream's only answer to its request."""
     pieces = [*_pieces(model, version, client_id, outputs), _FINAL]
-    return b"".join([_head(_INFER_RESPONSE, sum(map(len, pieces))), *pieces])
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    return b"".join([_head(_INFER_RESPONSE, size), *pieces])
 
 
 def _pieces(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> list[Buffer]:
