@@ -1,10 +1,10 @@
 """Which jobs of a line run next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from penstock.batching.company import joined
-from penstock.batching.job import Job
+from penstock.batching.job import NEVER_NS, Job
 from penstock.batching.lane_kind import LaneKind
 from penstock.batching.limits import BatchLimits
 from penstock.batching.line import Line
@@ -29,7 +29,7 @@ class Selection:
         if jobs[0].length:
             return self._gathered(jobs, kind, now_ns)
         takes = self._estimate(kind.latency, rows)
-        if kind.latency.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
+        if kind.latency.cold or _first_deadline_ns(jobs) >= now_ns + takes(rows):
             return Window(jobs, [], [])
         window = self._able(jobs, kind, takes, now_ns)
         hopeless = window.hopeless
@@ -50,7 +50,7 @@ class Selection:
         speed = kind.speed(max([job.key.length for job in jobs]))
         rows = sum([job.rows for job in jobs])
         takes = self._estimate(speed, rows * max([job.key.length for job in jobs]))
-        if speed.cold or min([job.deadline_ns for job in jobs]) >= now_ns + takes(rows):
+        if speed.cold or _first_deadline_ns(jobs) >= now_ns + takes(rows):
             return Window(jobs, [], [])
         return self._able(jobs, kind, takes, now_ns)
 
@@ -71,3 +71,11 @@ class Selection:
         for job in window.hopeless:
             self._queues.cancel(job)
         return window
+
+
+def _first_deadline_ns(jobs: Sequence[Job]) -> int:
+    """Return the earliest deadline; compiled, `min` of a list would make an object of each."""
+    first_ns = NEVER_NS
+    for job in jobs:
+        first_ns = min(first_ns, job.deadline_ns)
+    return first_ns

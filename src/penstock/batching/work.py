@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -18,19 +18,6 @@ from penstock.domain.ticket import Ticket
 _STRETCH: Final = (0.5, 1.0, 3.0)
 """By how much of the target a priority's answer may be late in the order of service. Nothing starves: a sheddable request that has
 waited for twice the target is served like a normal one that comes now."""
-
-
-class TicketJob(Protocol):
-    """A job that knows whose it is."""
-
-    ticket: Ticket
-    queued_ns: int
-
-    def finished(self, outputs: list[Array], run: Run, batch_rows: int, now_ns: int) -> Ticket | None:
-        """Take the outputs; returns the ticket if it now has an answer to deliver."""
-
-    def failed(self, error: PenstockError) -> None:
-        """Hear that there will be no outputs."""
 
 
 class Work(Job):
@@ -155,6 +142,10 @@ class LongWork:
                 "send fewer rows at once"
             )
         return np.concatenate(pieces)
+
+
+TicketJob = Work | Piece
+"""A job that knows whose it is."""
 
 
 def _arrays(tensors: Sequence[Tensor]) -> tuple[Mapping[str, Array], int]:

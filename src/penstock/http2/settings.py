@@ -5,7 +5,12 @@ from typing import Final, NamedTuple
 from penstock.http2 import frames
 from penstock.http2.errors import Code, ConnectionFault
 
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = range(1, 7)
+HEADER_TABLE_SIZE: Final = 1
+ENABLE_PUSH: Final = 2
+MAX_CONCURRENT_STREAMS: Final = 3
+INITIAL_WINDOW_SIZE: Final = 4
+MAX_FRAME_SIZE: Final = 5
+MAX_HEADER_LIST_SIZE: Final = 6
 DEFAULT_WINDOW: Final = 65_535
 SMALLEST_MAX_FRAME: Final = 1 << 14
 _LARGEST_MAX_FRAME: Final = (1 << 24) - 1

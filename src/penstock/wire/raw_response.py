@@ -38,6 +38,10 @@ def raw_stream_response(model: str, version: str, client_id: str, outputs: Seque
 
 
 def _pieces(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> list[Buffer]:
+    if len(outputs) == 1 and not client_id:  # as most answers: what they begin with is remembered as one
+        tensor, data = outputs[0], raw_of(outputs[0])
+        front = _front(model, version, tensor.name, tensor.datatype.wire, tensor.array.shape)
+        return [front, _head(_RAW_OUTPUT, len(data)), data]
     pieces: list[Buffer] = [_of_version(model, version)]
     if client_id:
         identifier = client_id.encode()
@@ -47,6 +51,11 @@ def _pieces(model: str, version: str, client_id: str, outputs: Sequence[Tensor])
         data = raw_of(tensor)
         pieces += _head(_RAW_OUTPUT, len(data)), data
     return pieces
+
+
+@lru_cache(_REMEMBERED)
+def _front(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    return _of_version(model, version) + _declaration(name, datatype, shape)
 
 
 @lru_cache(_REMEMBERED)

@@ -1,0 +1,51 @@
+"""What the compiler would make slow without a word is not in the sources that `make native` compiles."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def the_build() -> ModuleType:
+    """Return `native/build.py`."""
+    spec = importlib.util.spec_from_file_location("native_build", ROOT / "native" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PACKAGE: Final = ROOT / "src" / "penstock"
+COMPILED: Final = sorted({path for pattern in the_build().PATHS for path in PACKAGE.glob(pattern) if path.stem != "__init__"})
+
+
+def open_numbers(tree: ast.Module) -> Iterator[str]:
+    """Yield the module's names for numbers that nothing says are final: compiled code looks them up, and computes with objects."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(part, ast.Constant) and isinstance(part.value, int | float) for part in ast.walk(statement.value)
+        ):
+            yield from (name.id for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name))
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=[str(path.relative_to(PACKAGE)) for path in COMPILED])
+def test_nothing_is_computed_anew_that_reads_as_if_it_were_kept(path: Path) -> None:
+    """Compiled, a `cached_property` is a property, and a number in a module is a look into a dictionary unless it is `Final`."""
+    source = path.read_text("utf-8")
+
+    assert "cached_property" not in source.replace("`cached_property`", "")
+    assert list(open_numbers(ast.parse(source))) == []
+
+
+def test_a_module_that_would_be_slow_is_found() -> None:
+    """Numbers alone, in tuples, and as products."""
+    source = "A = 1\nB, C = 0.5, 2\nD: Final = 3\nE = 16 * 1024\nF = 'text'\n"
+
+    assert list(open_numbers(ast.parse(source))) == ["A", "B", "C", "E"]
