@@ -30,7 +30,7 @@ class Key:
         """The inputs given and their dimensions beyond the first; -1 where padding makes them equal."""
         self.length = length
         """The longest that a row may be: the length of its bucket. Rows that are never padded count as one element."""
-        self._hash = hash((outputs, shapes, length))
+        self._hash = hash((outputs, shapes, length))  # each request looks its line up
 
     def __repr__(self) -> str:
         return f"<Key {self.outputs} {self.shapes} {self.length}>"

@@ -62,6 +62,9 @@ class ServerConnection(Controlled[H]):
     def _take(self, frame: Frame) -> None:
         if self._gathered is not None and frame.kind != frames.CONTINUATION:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "a field block is interrupted by another frame")
+        if frame.kind == frames.DATA and frame.stream_id:  # first, and by its name: as most of what comes
+            self.take_data(frame)
+            return
         take = (_OF_STREAMS if frame.stream_id else _OF_CONNECTIONS).get(frame.kind)
         if take is not None:
             take(self, frame)
