@@ -31,7 +31,7 @@ test: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell command -
 
 # The suites that ask a server from outside, against what was compiled.
 test-native: native $(CLIENTS)/.made
-	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration/http tests/integration/access tests/clients
+	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration/http tests/integration/access tests/integration/publishing tests/clients tests/unit/domain
 
 test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell command -v npm),$(NODE)/.made)
 	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"

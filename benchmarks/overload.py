@@ -62,16 +62,20 @@ def overloaded(server: Server, rate: float, calm: float, seconds: float, usual_s
 
 
 def recovered_s(after: list[Answer], end_s: float, usual_s: float) -> float:
-    """Return from when on, after the end of the overload, the answers of a second are as quick as usual; the whole calm if never.
+    """Return from when on, after the end of the overload, the answers of any second are as quick as usual; the whole calm if never.
 
-    Not until the last quarter of a second that is slower: at half of the peak, too, chance brings some of those.
+    Of a second, not of a quarter: at half of the peak, too, chance brings quarters that are slower.
     """
-    for start in range(int((_CALM_S - 1) / _WINDOW_S) + 1):
-        begin_s = end_s + start * _WINDOW_S
-        took = [answer.took_s if answer.status == 200 else float("inf") for answer in after if 0 <= answer.due_s - begin_s < 1]
-        if took and statistics.median(took) <= _AS_BEFORE * usual_s:
-            return start * _WINDOW_S
-    return _CALM_S
+    starts = range(int((_CALM_S - 1) / _WINDOW_S) + 1)
+    late = [start for start in starts if not _is_usual(after, end_s + start * _WINDOW_S, usual_s)]
+    if late and late[-1] == starts[-1]:
+        return _CALM_S
+    return (late[-1] + 1) * _WINDOW_S if late else 0.0
+
+
+def _is_usual(answers: list[Answer], begin_s: float, usual_s: float) -> bool:
+    took = [answer.took_s if answer.status == 200 else float("inf") for answer in answers if 0 <= answer.due_s - begin_s < 1]
+    return bool(took) and statistics.median(took) <= _AS_BEFORE * usual_s
 
 
 def main() -> int:

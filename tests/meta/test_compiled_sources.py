@@ -29,10 +29,16 @@ COMPILED: Final = sorted({path for pattern in the_build().PATHS for path in PACK
 def open_numbers(tree: ast.Module) -> Iterator[str]:
     """Yield the module's names for numbers that nothing says are final: compiled code looks them up, and computes with objects."""
     for statement in tree.body:
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(part, ast.Constant) and isinstance(part.value, int | float) for part in ast.walk(statement.value)
-        ):
+        if isinstance(statement, ast.Assign) and holds_number(statement.value):
             yield from (name.id for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name))
+        if isinstance(statement, ast.AnnAssign) and "Final" not in ast.unparse(statement.annotation) and holds_number(statement.value):
+            yield ast.unparse(statement.target)
+
+
+def holds_number(value: ast.expr | None) -> bool:
+    """Tell whether a number is written in the expression."""
+    parts = [] if value is None else ast.walk(value)
+    return any(isinstance(part, ast.Constant) and isinstance(part.value, int | float) for part in parts)
 
 
 @pytest.mark.parametrize("path", COMPILED, ids=[str(path.relative_to(PACKAGE)) for path in COMPILED])
@@ -46,6 +52,6 @@ def test_nothing_is_computed_anew_that_reads_as_if_it_were_kept(path: Path) -> N
 
 def test_a_module_that_would_be_slow_is_found() -> None:
     """Numbers alone, in tuples, and as products."""
-    source = "A = 1\nB, C = 0.5, 2\nD: Final = 3\nE = 16 * 1024\nF = 'text'\n"
+    source = "A = 1\nB, C = 0.5, 2\nD: Final = 3\nE = 16 * 1024\nF = 'text'\nG: int = 5\n"
 
-    assert list(open_numbers(ast.parse(source))) == ["A", "B", "C", "E"]
+    assert list(open_numbers(ast.parse(source))) == ["A", "B", "C", "E", "G"]

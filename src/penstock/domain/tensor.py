@@ -1,5 +1,6 @@
 """Datatypes, tensor declarations and tensors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,14 @@ class Datatype:
     """Bytes of one element on the wire; 0 for BYTES, whose elements carry their length."""
     onnx: str
     """The name that ONNX Runtime gives it."""
+
+    def __reduce__(self) -> tuple[Callable[[str], "Datatype"], tuple[str]]:
+        """Be the same object in the process that it is sent to: datatypes are told apart by identity."""
+        return _datatype_of, (self.wire,)
+
+
+def _datatype_of(wire: str) -> Datatype:
+    return DATATYPES[wire]
 
 
 def _row(wire: str, dtype: str, itemsize: int, onnx: str) -> Datatype:
@@ -66,6 +75,10 @@ class TensorSpec:
     """Class names by index, for outputs that a label file describes."""
     columns: tuple[str, ...] = ()
     """Names of the entries along the last dimension, where somebody has said them."""
+
+    def __reduce__(self) -> tuple[type["TensorSpec"], tuple[object, ...]]:
+        """Be made anew in the process that it is sent to: what is frozen and compiled cannot be filled afterwards."""
+        return TensorSpec, (self.name, self.datatype, self.shape, self.optional, self.labels, self.columns)
 
     @property
     def has_columns(self) -> bool:

@@ -9,6 +9,7 @@ from penstock.domain.errors import InvalidInput, TooLarge
 _PREFIX: Final = struct.Struct(">BL")
 """Whether the message is compressed, and its length."""
 PREFIX_BYTES: Final = 5
+"""The size of that, as a number that compiled code knows."""
 COPIED_BYTES: Final = 64 * 1024
 """Up to it, a message is copied to stand behind its prefix; a larger one costs less in a frame of its own."""
 _SMALL_BYTES: Final = 1024

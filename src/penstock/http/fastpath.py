@@ -119,9 +119,8 @@ class FastPath(Handover):
 
     def _take_head(self, data: bytes, start: int, now_ns: int) -> int:
         stop = data.find(_BLANK_LINE, start) + len(_BLANK_LINE)
-        if data[start] == _BLANK_LINE[0] and data.startswith(
-            b"\r\n", start
-        ):  # blank lines before a request are skipped (RFC 9112, section 2.2)
+        # Blank lines before a request are skipped (RFC 9112, section 2.2).
+        if data[start] == _BLANK_LINE[0] and data.startswith(b"\r\n", start):
             return start + 2
         if stop < len(_BLANK_LINE):
             return self._await_head(data, start)

@@ -25,6 +25,7 @@ _FIELDS: Final = 4
 """Of a plain tensor: name, datatype, shape, data."""
 _U: Final = ord("u")
 _S: Final = ord("s")
+_OPENING: Final = ord("[")
 """Letters as numbers: to look for those takes a twentieth of the time."""
 _MOST_FRAMES: Final = 1024
 _LONGEST_FRAME: Final = 1024
@@ -58,15 +59,14 @@ def framed_input(text: bytes) -> Tensor | None:
 
     A list of numbers stands where another one stood in a body that was read as a whole, so the body means the same but for them.
     """
-    front, name, behind = text.partition(b'"data"')  # a third of what `find` takes, which reads its arguments as a format says
-    start = len(front) + len(name) + len(behind.partition(b"[")[0])
+    start = _start_of_numbers(text)
     frame = _frames.get(text[:start])
     if frame is None:
         return None
     stop = len(text) - len(frame.rest)
     numbers = text[start : stop + 1]
-    # `struct` takes true and false for numbers; only they have these letters.
-    if text[stop:] != frame.rest or _U in numbers or _S in numbers:
+    # `struct` takes true and false for numbers; only they have these letters. A list in the list would be read for nothing.
+    if text[stop:] != frame.rest or _U in numbers or _S in numbers or _OPENING in numbers[1:]:
         return None
     try:
         return _packed(frame.name, frame.packing, orjson.loads(numbers))
@@ -108,9 +108,15 @@ def _packed(name: str, packing: _Packing, values: list[Any]) -> Tensor:
     return Tensor(name, packing.datatype, np.ndarray(packing.shape, packing.datatype.dtype, data))
 
 
+def _start_of_numbers(text: bytes) -> int:
+    """Return where the list behind the first `"data"` begins."""
+    front, name, behind = text.partition(b'"data"')  # a third of what `find` takes, which reads its arguments as a format says
+    return len(front) + len(name) + len(behind.partition(b"[")[0])
+
+
 def _remember(text: bytes, tensor: Tensor) -> None:
     """Keep the frame of a plain body, unless it says anything twice or in a way that could mean something else elsewhere."""
-    start = text.find(b"[", text.find(b'"data"'))
+    start = _start_of_numbers(text)
     stop = text.find(b"]", start)
     if text.count(b'"data"') != 1 or text.count(b'"inputs"') != 1 or b"\\" in text or start + len(text) - stop > _LONGEST_FRAME:
         return

@@ -46,20 +46,20 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
 
 def data_head(size: int, stream_id: int) -> bytes:
     """Return what stands before so many bytes of DATA that others follow."""
-    return b"%b\x00\x00%b" % (size.to_bytes(3, "big"), stream_id.to_bytes(4, "big"))
+    return b"%b\x00\x00%b" % (_length(size), stream_id.to_bytes(4, "big"))
 
 
 def answer(stream_id: int, block: bytes, body: bytes, trailers: bytes) -> bytes:
     """Return a whole answer as HEADERS, DATA and HEADERS, each of them no longer than a frame may be; written in one go, for speed."""
-    number, opening, size, closing = stream_id.to_bytes(4, "big"), _length(block), _length(body), _length(trailers)
+    number, opening, size, closing = stream_id.to_bytes(4, "big"), _length(len(block)), _length(len(body)), _length(len(trailers))
     # HEADERS with END_HEADERS; DATA; HEADERS with END_HEADERS and END_STREAM.
     return b"%b\x01\x04%b%b%b\x00\x00%b%b%b\x01\x05%b%b" % (
         opening, number, block, size, number, body, closing, number, trailers,
     )  # fmt: skip
 
 
-def _length(payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big")
+def _length(size: int) -> bytes:
+    return size.to_bytes(3, "big")
 
 
 def header_frames(stream_id: int, block: bytes, flags: int, max_frame_bytes: int) -> Iterator[bytes]:

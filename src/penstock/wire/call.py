@@ -43,7 +43,7 @@ def request_id_of(given: str | None) -> str:
 
 
 def server_timing(timeline: Timeline) -> str:
-    """Return where the time went, as browsers' tools read it (W3C Server Timing)."""
+    """Return where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing)."""
     digits = _THOUSANDTHS
     queue, compute, total = _us(timeline.queue_ns), _us(timeline.compute_ns), _us(timeline.total_ns)
     return (

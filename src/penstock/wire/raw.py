@@ -56,7 +56,8 @@ def check_shape(shape: object, tensor: str) -> tuple[int, ...]:
 def array_of(tensor: str, datatype: Datatype, shape: tuple[int, ...], data: Buffer) -> Array:
     """Return the array that the bytes hold, as a view of them but for BYTES.
 
-    Raises `InvalidInput` unless the bytes are exactly what shape and datatype ask for.
+    The array does not lock the buffer, which must never become shorter nor be closed. Raises `InvalidInput` unless the bytes are exactly
+    what shape and datatype ask for.
     """
     if datatype is _BYTES:
         return _text_array(tensor, shape, memoryview(data))

@@ -1,9 +1,11 @@
 """The table of datatypes, and tensors."""
 
+import pickle
+
 import numpy as np
 import pytest
 
-from penstock.domain.tensor import DATATYPE_OF_ONNX, DATATYPES, Tensor, element_count
+from penstock.domain.tensor import DATATYPE_OF_ONNX, DATATYPES, Tensor, TensorSpec, element_count
 
 
 def test_every_datatype_of_the_protocol_is_there() -> None:
@@ -37,3 +39,12 @@ def test_size_counts_bytes_of_numbers_and_framed_text() -> None:
 def test_element_count_never_wraps(shape: tuple[int, ...], count: int) -> None:
     """The product is exact, however large."""
     assert element_count(shape) == count
+
+
+def test_what_a_model_declares_is_the_same_in_another_process() -> None:
+    """A trial of a model, in a process of its own, sends it over a pipe; datatypes are told apart by identity."""
+    spec = TensorSpec("X", DATATYPES["FP32"], (-1, 2), optional=True, labels=("a", "b"), columns=("one", "two"))
+    sent = pickle.loads(pickle.dumps(spec))
+
+    assert sent == spec
+    assert sent.datatype is spec.datatype
