@@ -87,6 +87,16 @@ def test_reference_is_made_of_a_sample_in_any_form(run: Run, form: str) -> None:
     assert run("verify", "m").exit_code == 0
 
 
+def test_recorded_sample_of_a_version_without_a_manifest_is_read(run: Run) -> None:
+    """What its tensors are is told by the process that tries the model."""
+    Path("registry/m/1/manifest.json").unlink()
+
+    result = run("reference", "m:1", "--from", sample("jsonl"), "--json")
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rows"] == 300
+
+
 def test_columns_are_called_as_a_server_calls_them_by_the_lineage(run: Run, tmp_path: Path) -> None:
     """So that a rule for a column by that name holds for the reference too."""
     candidate = candidate_of(tmp_path / "build" / "m" / "1", "model.onnx", lambda _total: nullcontext(lambda _bytes: None))
