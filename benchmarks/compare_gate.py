@@ -68,7 +68,8 @@ def serving(registry: Path, burn_us: float = 0.0) -> Iterator[Server]:
         ports = [part for name in ("http", "grpc", "admin") for part in (f"--{name}-port", "0")]
         command = [sys.executable, __file__, "--serve", str(burn_us), "serve", "--registry", str(registry), *ports]
         command += ["--ready-file", str(ready), "--set", f"server.state_dir={home}/state"]
-        process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, cwd=home))
+        interpreted = {**os.environ, "PYTHONPATH": str(ROOT / "src")}  # where it is compiled, nothing can be planted
+        process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, cwd=home, env=interpreted))
         stack.callback(process.terminate)
         until = time.monotonic() + _START_S
         while not ready.exists():
