@@ -1,29 +1,21 @@
 """What the compiler would make slow without a word is not in the sources that `make native` compiles."""
 
 import ast
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import pytest
 
+from tests.conftest import load
+
 ROOT: Final = Path(__file__).parents[2]
 
 
-def the_build() -> ModuleType:
-    """Return `native/build.py`."""
-    spec = importlib.util.spec_from_file_location("native_build", ROOT / "native" / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 PACKAGE: Final = ROOT / "src" / "penstock"
-COMPILED: Final = sorted({path for pattern in the_build().PATHS for path in PACKAGE.glob(pattern) if path.stem != "__init__"})
+COMPILED: Final = sorted(
+    {path for pattern in load(ROOT / "native" / "build.py").PATHS for path in PACKAGE.glob(pattern) if path.stem != "__init__"}
+)
 
 
 def open_numbers(tree: ast.Module) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """The bill of materials holds what the lock files hold, and names nothing twice."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.conftest import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,12 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def sbom() -> ModuleType:
     """The script."""
-    spec = importlib.util.spec_from_file_location("sbom", ROOT / "requirements" / "sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "requirements" / "sbom.py")
 
 
 @pytest.fixture(scope="module", params=["serve.txt", "serve-gpu.txt"])

@@ -207,7 +207,6 @@ class ServerConnection(Controlled[H]):
 
 _Take = Callable[[ServerConnection[Any], Frame], None]
 _OF_STREAMS: Final[dict[int, _Take]] = {
-    frames.DATA: ServerConnection.take_data,
     frames.HEADERS: ServerConnection.take_headers,
     frames.PRIORITY: ServerConnection.take_priority,
     frames.RST_STREAM: ServerConnection.take_reset,
@@ -215,7 +214,7 @@ _OF_STREAMS: Final[dict[int, _Take]] = {
     frames.WINDOW_UPDATE: ServerConnection.take_window_update,
     frames.CONTINUATION: ServerConnection.take_continuation,
 }
-"""What takes a frame of a stream, by its type."""
+"""What takes a frame of a stream, by its type; DATA is taken without asking."""
 _OF_CONNECTIONS: Final[dict[int, _Take]] = {
     frames.SETTINGS: ServerConnection.take_settings,
     frames.PING: ServerConnection.take_ping,
