@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,6 +34,7 @@ CONCURRENCY: Final = 16
 ROUNDS: Final = 40
 ROUND_S: Final = 0.25
 _START_S: Final = 60
+_MANY_TURNS: Final = 100_000
 
 
 class Server(NamedTuple):
@@ -84,17 +86,27 @@ def serve(burn_us: float, arguments: list[str]) -> None:
     from penstock.cli.main import commands  # noqa: PLC0415 - in the server's process alone
     from penstock.inference.predictor import Predictor  # noqa: PLC0415 - in the server's process alone
 
-    submit, burn_ns = Predictor.submit, round(burn_us * 1000)
+    submit, turns = Predictor.submit, _turns_in(burn_us)
 
     def slowed(predictor: Predictor, *given: object) -> object:
-        until = time.thread_time_ns() + burn_ns
-        while time.thread_time_ns() < until:
+        for _ in range(turns):
             pass
         return submit(predictor, *given)  # type: ignore[arg-type]
 
-    if burn_ns:
+    if turns:
         Predictor.submit = slowed  # type: ignore[assignment,method-assign]
     commands(arguments, prog_name="penstock")
+
+
+def _turns_in(burn_us: float) -> int:
+    # a clock of CPU time is a call of the system, a microsecond by itself: too coarse to burn ten by
+    costs = []
+    for _ in range(20):
+        before = time.thread_time_ns()
+        for _ in range(_MANY_TURNS):
+            pass
+        costs.append((time.thread_time_ns() - before) / 1000 / _MANY_TURNS)
+    return round(burn_us / median(costs))
 
 
 def failed(comparison: Comparison) -> bool:
