@@ -168,10 +168,12 @@ def test_body_of_the_same_frame_is_read_by_it() -> None:
             b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}, '
             b'{"name": "y", "datatype": "FP32", "shape": [1], "data": [1]}]}'
         ),
+        b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data":' + b" " * 2000 + b"[1]}]}",
+        b" " * 2000 + b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}',
     ],
 )
 def test_frame_that_could_mean_something_else_is_not_kept(text: bytes) -> None:
-    """A name that looks like a key, a key given twice, an escape, an id."""
+    """A name that looks like a key, a key given twice, an escape, an id, a beginning that is too long to be kept."""
     assert plain_inputs(orjson.loads(text), text)
     assert framed_input(text) is None
 

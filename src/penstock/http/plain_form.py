@@ -25,7 +25,6 @@ _FIELDS: Final = 4
 """Of a plain tensor: name, datatype, shape, data."""
 _U: Final = ord("u")
 _S: Final = ord("s")
-_OPENING: Final = ord("[")
 """Letters as numbers: to look for those takes a twentieth of the time."""
 _MOST_FRAMES: Final = 1024
 _LONGEST_FRAME: Final = 1024
@@ -65,8 +64,8 @@ def framed_input(text: bytes) -> Tensor | None:
         return None
     stop = len(text) - len(frame.rest)
     numbers = text[start : stop + 1]
-    # `struct` takes true and false for numbers; only they have these letters. A list in the list would be read for nothing.
-    if text[stop:] != frame.rest or _U in numbers or _S in numbers or _OPENING in numbers[1:]:
+    # `struct` takes true and false for numbers; only they have these letters.
+    if text[stop:] != frame.rest or _U in numbers or _S in numbers:
         return None
     try:
         return _packed(frame.name, frame.packing, orjson.loads(numbers))
@@ -109,8 +108,9 @@ def _packed(name: str, packing: _Packing, values: list[Any]) -> Tensor:
 
 
 def _start_of_numbers(text: bytes) -> int:
-    """Return where the list behind the first `"data"` begins."""
-    front, name, behind = text.partition(b'"data"')  # a third of what `find` takes, which reads its arguments as a format says
+    """Return where the list behind the first `"data"` begins, or any place that is too far for a frame."""
+    # A third of what `find` takes, which reads its arguments as a format says; of an image's megabytes only the beginning is copied.
+    front, name, behind = text[:_LONGEST_FRAME].partition(b'"data"')
     return len(front) + len(name) + len(behind.partition(b"[")[0])
 
 
