@@ -5,7 +5,6 @@ The servicer of grpcio-health-checking has to be told of every change; ours asks
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Final
 
 from grpc_health.v1 import health_pb2 as health
@@ -17,7 +16,7 @@ from penstock.grpc.talk import Write, talked
 
 NAME: Final = health.DESCRIPTOR.services_by_name["Health"].full_name
 _LOOK_S: Final = 0.25
-"""How often a watch looks whether readiness has changed."""
+"""How often it is looked whether readiness has changed, while anybody watches."""
 
 
 class Health:
@@ -29,6 +28,9 @@ class Health:
         self._shutting_down = False
         self._closed = False
         self._news = asyncio.Event()
+        self._watches = 0
+        self._was_ready = False
+        self._next_look: asyncio.TimerHandle | None = None
         unary = {
             "Check": plain(health.HealthCheckRequest, self._check),
             "List": plain(health.HealthListRequest, self._list),
@@ -67,16 +69,33 @@ class Health:
             asked = parse(health.HealthCheckRequest, await anext(requests, b""))
         except PenstockError as error:
             return Ended(error=error)
+        self._watches += 1
+        if self._next_look is None:
+            self._look()
+        try:
+            return await self._tell_each(asked.service, write)
+        finally:
+            self._watches -= 1
+
+    async def _tell_each(self, service: str, write: Write) -> Ended:
+        """Write the status, and again whenever it changes."""
         told = None
         while True:
-            news, status = self._news, self._watched(asked.service)
+            news, status = self._news, self._watched(service)
             if status != told:
                 await write(status.SerializeToString())
                 told = status
             if self._closed:
                 return Ended(error=Unavailable("the server is shutting down"))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), _LOOK_S)
+            await news.wait()
+
+    def _look(self) -> None:
+        """Look once for all watches, and again as long as there are any."""
+        ready = self._ready()
+        if ready != self._was_ready:
+            self._was_ready = ready
+            self._tell()
+        self._next_look = asyncio.get_running_loop().call_later(_LOOK_S, self._look) if self._watches else None
 
     def _watched(self, service: str) -> health.HealthCheckResponse:
         if service not in self._services:

@@ -35,6 +35,44 @@ def whole(data: bytes, max_bytes: int) -> bytes | None:
     return None
 
 
+class Packed:
+    """A message as it came, compressed: it takes little until somebody wants it."""
+
+    __slots__ = ("_data", "_encoding", "_max_bytes")
+
+    def __init__(self, data: bytes, encoding: str, max_bytes: int) -> None:
+        self._data = data
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def unpacked(self) -> bytes:
+        """Return what was compressed, never more than may be: what is beyond that is not even unpacked.
+
+        Raises `TooLarge`, and `InvalidInput` for what is not compressed as the call says.
+        """
+        stream = zlib.decompressobj(WINDOW_BITS[self._encoding])
+        try:
+            plain = stream.decompress(self._data, self._max_bytes + 1)
+        except zlib.error as error:
+            raise InvalidInput(f"a message cannot be unpacked: it is not valid {self._encoding}") from error
+        if len(plain) > self._max_bytes:
+            raise TooLarge(f"a message of more than {self._max_bytes} bytes once unpacked, which is what grpc.max_message_bytes allows")
+        if not stream.eof or stream.unused_data:
+            raise InvalidInput(f"a message cannot be unpacked: its {self._encoding} ends too early or too late")
+        return plain
+
+
+Message = bytes | Packed
+
+
+def unpacked(message: Message) -> bytes:
+    """Return the message as its sender wrote it; see `Packed.unpacked`."""
+    return message if isinstance(message, bytes) else message.unpacked()
+
+
 class MessageReader:
     """Takes the pieces of a body and gives its messages."""
 
@@ -62,11 +100,11 @@ class MessageReader:
         """What is here of a message that is not whole."""
         return len(self._begun) + sum(map(len, self._parts))
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> list[Message]:
         """Return the messages that are whole now; raises `TooLarge` as soon as a message says so, and `InvalidInput`."""
         if self.is_between and (message := whole(data, self._max_bytes)) is not None:
             return [message]
-        messages: list[bytes] = []
+        messages: list[Message] = []
         if self._begun:
             data, self._begun = self._begun + data, b""
         at, end = 0, len(data)
@@ -105,21 +143,8 @@ class MessageReader:
             self._parts.append(bytearray())
         self._parts[-1] += piece
 
-    def _finish(self) -> bytes:
+    def _finish(self) -> Message:
         message = bytes(self._parts[0]) if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._left = [], None
         self.finished += 1
-        return self._inflated(message) if self._compressed else message
-
-    def _inflated(self, message: bytes) -> bytes:
-        """Return what was compressed, never more than may be: what is beyond that is not even unpacked."""
-        stream = zlib.decompressobj(WINDOW_BITS[self._encoding])
-        try:
-            plain = stream.decompress(message, self._max_bytes + 1)
-        except zlib.error as error:
-            raise InvalidInput(f"a message cannot be unpacked: it is not valid {self._encoding}") from error
-        if len(plain) > self._max_bytes:
-            raise TooLarge(f"a message of more than {self._max_bytes} bytes once unpacked, which is what grpc.max_message_bytes allows")
-        if not stream.eof or stream.unused_data:
-            raise InvalidInput(f"a message cannot be unpacked: its {self._encoding} ends too early or too late")
-        return plain
+        return Packed(message, self._encoding, self._max_bytes) if self._compressed else message

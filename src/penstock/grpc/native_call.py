@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from penstock.domain.errors import DeadlineExceeded, InvalidInput, PenstockError, Unimplemented
 from penstock.grpc.answers import OPENING, failure, trailers
 from penstock.grpc.call import CallInfo, Cancellable, Handler, Metadata, unexpected
-from penstock.grpc.messages import COPIED_BYTES, MessageReader, prefix, prefixed, whole
+from penstock.grpc.messages import COPIED_BYTES, Message, MessageReader, prefix, prefixed, unpacked, whole
 from penstock.http2.sending import Sending
 
 _log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Call:
         self._carrier.http2.send_trailers(self._stream_id, OPENING + fields)
         self._carrier.end_call(self._stream_id)
 
-    def _feed(self, data: bytes) -> list[bytes]:
+    def _feed(self, data: bytes) -> list[Message]:
         if self._reader is None:
             self._reader = MessageReader(self._carrier.max_message_bytes, self._encoding)
         return self._reader.feed(data)
@@ -140,7 +140,7 @@ class UnaryCall(Call):
         super().__init__(carrier, stream_id, encoding, info.deadline_ns)
         self._info = info
         self._handler = handler
-        self._message: bytes | None = None
+        self._message: Message | None = None
         self._work: Cancellable | None = None
 
     @property
@@ -148,7 +148,8 @@ class UnaryCall(Call):
         """The only message, from the call's begin to the end of its body."""
         if not self._carrier.http2.receives(self._stream_id):
             return None
-        return 0, 0 if self._reader is None else self._reader.here_bytes
+        here = 0 if self._reader is None else self._reader.here_bytes
+        return 0, here if self._message is None else here + len(self._message)
 
     def received(self, data: bytes, *, ended: bool) -> None:
         """Take a piece of the body; with the last one the handler starts."""
@@ -173,7 +174,7 @@ class UnaryCall(Call):
         self._check_end()
         if self._message is None:
             raise Unimplemented("the method takes one message, and there is none")
-        self._start(self._message)
+        self._start(unpacked(self._message))
 
     def _start(self, message: bytes) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Final
 from penstock.domain.errors import PenstockError
 from penstock.grpc.answers import OPENING, failure, trailers
 from penstock.grpc.call import CallInfo, Ended, StreamHandler, StreamWork, unexpected
-from penstock.grpc.messages import COPIED_BYTES, prefix, prefixed
+from penstock.grpc.messages import COPIED_BYTES, Message, prefix, prefixed, unpacked
 from penstock.grpc.native_call import COURTESY_S, Call, Carrier
 
 _log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ class StreamCall(Call):
     def __init__(self, carrier: Carrier, stream_id: int, encoding: str, deadline_ns: int | None) -> None:
         super().__init__(carrier, stream_id, encoding, deadline_ns)
         self._work: StreamWork | None = None
-        self._messages: Final[deque[bytes]] = deque()
-        """Those that the work does not take yet."""
+        self._messages: Final[deque[Message]] = deque()
+        """Those that the work does not take yet, packed as they came: the windows count what is compressed."""
         self._unread_bytes = 0
         self._takes = True
         """Whether the work takes a message."""
@@ -80,9 +80,11 @@ class StreamCall(Call):
         messages = self._messages
         try:
             while messages and self._takes and self._work is not None:
-                self._takes = self._work.take(messages.popleft())
+                self._takes = self._work.take(unpacked(messages.popleft()))
             if self._ended and not messages and self._work is not None:
                 self._work.finish()
+        except PenstockError as error:
+            self.stop(error)
         except Exception:
             self._fail()
         if self._takes:

@@ -35,6 +35,10 @@ class Watched(Protocol):
     def unsent_bytes(self) -> int:
         """What waits in the socket's buffer."""
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the socket takes more; where it does not, nothing is read either."""
+
     def begin_leaving(self) -> None:
         """Ask the client to go elsewhere."""
 
@@ -97,7 +101,9 @@ class Patience:
             connection.abort()
             return
         if self.lingers:
-            if _passed(self._lingers_ns, now_ns, _LINGER_S):
+            if connection.unsent_bytes and not connection.http2.is_over:
+                self._lingers_ns = now_ns  # what was asked for is still on its way
+            elif _passed(self._lingers_ns, now_ns, _LINGER_S):
                 connection.abort()
             return
         if now_ns - self._second_ns >= NS_PER_S:
@@ -126,7 +132,7 @@ class Patience:
 
     def _is_silent(self, connection: Watched, now_ns: int) -> bool:
         """Tell whether the client is late with its first words, or does not answer when asked whether it is there."""
-        if self._heard:
+        if self._heard or not connection.is_writable:
             self._heard, self._heard_ns, self._asked_ns = False, now_ns, 0
         if not connection.greeted:
             return _passed(self._made_ns, now_ns, self._options.handshake_timeout_s)

@@ -86,8 +86,8 @@ class InferStream:
         self.settle()
 
     def close(self) -> None:
-        """Read no more; what was read is answered."""
-        self._closed = True
+        """Read no more; what was read is answered, and a caller who has said all that it wanted misses nothing."""
+        self._closed = not self._finished
         self.settle()
 
     def cancel(self) -> None:

@@ -79,9 +79,7 @@ class ServerConnection(Controlled[H]):
         if not self._window.take(size):
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the window of the connection allows")
         if stream is None:
-            self._idle.spend()
-            self._check_closed(frame)
-            self._consume(size)
+            self._drop(frame, size)
             return
         if stream.state not in RECEIVING:
             self._consume(size)
@@ -92,6 +90,16 @@ class ServerConnection(Controlled[H]):
         if len(data) != size:
             self.consumed(stream.id, size - len(data))
         self._take_body(stream, data, ended=bool(frame.flags & frames.END_STREAM))
+
+    def _drop(self, frame: Frame, size: int) -> None:
+        """Take DATA that was under way when its stream was closed (section 5.1): no more than the window of the stream had allowed."""
+        if size < _TINY_BYTES:
+            self._idle.spend()
+        self._check_closed(frame)
+        self._ignored[frame.stream_id] -= size
+        if self._ignored[frame.stream_id] < 0:
+            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the window of a stream that is closed allowed")
+        self._consume(size)
 
     def _take_body(self, stream: Stream, data: bytes, *, ended: bool) -> None:
         if len(data) >= SMALL_BYTES:
@@ -123,15 +131,19 @@ class ServerConnection(Controlled[H]):
             raise ConnectionFault(Code.PROTOCOL_ERROR, "CONTINUATION that continues nothing")
         stream_id, ended, gathered = self._gathered
         gathered += frame.payload
-        if len(gathered) > self._blocks.max_block_bytes:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "a field block is far longer than allowed")
+        self._check_length(len(gathered))
         if frame.flags & frames.END_HEADERS:
             self._gathered = None
             self._take_block(stream_id, bytes(gathered), ended=ended)
         elif len(frame.payload) < SMALL_BYTES:
             self._idle.spend()
 
+    def _check_length(self, block_bytes: int) -> None:
+        if block_bytes > self._blocks.max_block_bytes:
+            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "a field block is far longer than allowed")
+
     def _take_block(self, stream_id: int, block: bytes, *, ended: bool) -> None:
+        self._check_length(len(block))
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._take_trailers(stream, block, ended=ended)

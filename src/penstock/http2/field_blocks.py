@@ -7,7 +7,7 @@ as long as that table stays as it is: so what was read is kept until the table c
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from hpack import Decoder, HPACKError, OversizedHeaderListError
+from hpack import Decoder, HPACKDecodingError, HPACKError, OversizedHeaderListError
 from hpack.table import HeaderTable
 
 from penstock.http2.errors import Code, ConnectionFault
@@ -18,6 +18,8 @@ _MOST_KEPT: Final = 32
 _LONGEST_KEPT: Final = 1024
 _PER_FIELD: Final = 32
 """What a field counts beside its bytes (RFC 9113, section 6.5.2)."""
+_MOST_RESIZES: Final = 2
+"""How often a block may change the size of the dynamic table: to the smallest that it had, and to the last (RFC 7541, section 4.2)."""
 _HARD_LIMIT: Final = 4
 """Times the allowed size, up to which fields are still decoded, so that they can be refused on their stream alone."""
 
@@ -55,6 +57,7 @@ class FieldBlocks(Generic[H]):
     def fields(self, block: bytes) -> Fields:
         """Return the fields of a block; raises `ConnectionFault`."""
         changes = self._table.changes
+        self._table.resizes = 0
         try:
             return self._decoder.decode(block, raw=True)  # type: ignore[return-value]
         except OversizedHeaderListError as error:
@@ -78,6 +81,8 @@ class _CountedTable(HeaderTable):
     def __init__(self) -> None:
         super().__init__()
         self.changes = 0
+        self.resizes = 0
+        """Changes of its size in the present block."""
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add a field; hpack's name for it."""
@@ -92,4 +97,7 @@ class _CountedTable(HeaderTable):
     @maxsize.setter
     def maxsize(self, size: int) -> None:
         self.changes += 1
+        self.resizes += 1
+        if self.resizes > _MOST_RESIZES:
+            raise HPACKDecodingError("a block that changes the size of the table again and again")
         HeaderTable.maxsize.fset(self, size)  # type: ignore[attr-defined]

@@ -85,7 +85,7 @@ class Outbox:
         return [stream_id for stream_id, stream in self._waiting.items() if stream.waited_s > seconds]
 
     def go_on(self, only: Stream | None = None) -> list[Stream]:
-        """Write what there is room for now, streams taking turns; returns those of which nothing waits any more."""
+        """Write what there is room for now, streams taking turns from call to call; returns those of which nothing waits any more."""
         turn = asked = list(self._waiting.values()) if only is None else [only]
         while turn:
             turn = [stream for stream in turn if self._write_next(stream)]
@@ -106,6 +106,7 @@ class Outbox:
         else:
             queue[0], first = first[room:], first[:room]
         self._write(stream, first)
+        self._waiting[stream.id] = self._waiting.pop(stream.id)  # behind the others
         return bool(queue)
 
     def _write(self, stream: Stream, data: Buffer) -> None:

@@ -37,8 +37,8 @@ class Sending:
         self._last_id = 0
         self._last_taken = frames.LARGEST_ID
         """The last stream that is answered, as the last GOAWAY says."""
-        self._ignored: dict[int, None] = {}
-        """Streams that we have closed while the peer may still be sending, the youngest of them."""
+        self._ignored: dict[int, int] = {}
+        """What the peer may still send on streams that we have closed before it had, in bytes of DATA; the youngest of them."""
         self._early: set[int] = set()
         self._early_before: set[int] = set()
         """Streams that were answered while the peer was still sending, now and a second ago."""
@@ -193,7 +193,8 @@ class Sending:
             self._consume(unconsumed)
 
     def _ignore(self, stream_id: int) -> None:
-        self._ignored[stream_id] = None
+        stream = self._streams.get(stream_id)
+        self._ignored[stream_id] = self._limits.stream_window_bytes if stream is None else stream.receive_window.left
         if len(self._ignored) > _MOST_IGNORED:
             del self._ignored[next(iter(self._ignored))]
 

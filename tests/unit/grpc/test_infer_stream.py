@@ -226,3 +226,20 @@ def test_closed_streams_take_no_more_and_end_once_they_have_answered(under_way: 
     assert not streams.open
     assert (at_once, took, len(started.replies)) == (1 - under_way, False, under_way)
     assert [type(ended.error).__name__ for ended in caller.ended] == ["Unavailable"]
+
+
+@pytest.mark.parametrize("said_all", ["before", "after"])
+def test_stop_fails_only_streams_that_might_have_asked_more(said_all: str) -> None:
+    """Who had said all before it gets every answer, and need not ask again."""
+    started, caller = Started(), Caller()
+    predictions: Any = started
+    streams = InferStreams(predictions)
+    stream = streams.handle(CallInfo(), caller)
+    assert stream is not None
+    stream.take(b"")
+    for step in (stream.finish, streams.close) if said_all == "before" else (streams.close, stream.finish):
+        step()
+    started.replies[0].answer(b"0")
+
+    assert caller.sent == [b"0"]
+    assert [type(ended.error).__name__ for ended in caller.ended] == ["NoneType" if said_all == "before" else "Unavailable"]

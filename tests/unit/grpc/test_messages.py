@@ -1,5 +1,6 @@
 """Messages come out as they went in, however they were cut, and what waits of them takes little more than its bytes."""
 
+import gzip
 import sys
 from itertools import cycle
 
@@ -7,7 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from penstock.grpc.messages import PREFIX_BYTES, MessageReader, prefixed
+from penstock.domain.errors import InvalidInput, TooLarge
+from penstock.grpc.messages import PREFIX_BYTES, MessageReader, Packed, prefixed, unpacked
 
 
 @given(
@@ -41,3 +43,20 @@ def test_pieces_take_hardly_more_memory_than_their_bytes(size: int) -> None:
     held = sum(map(sys.getsizeof, reader._parts)) + sys.getsizeof(reader._parts)
     assert held < 1.3 * (1 << 17)
     assert reader.here_bytes == (1 << 17) // size * size
+
+
+def test_compressed_messages_stay_packed_until_they_are_wanted() -> None:
+    """The windows bound what came, not what it unpacks to."""
+    bomb = gzip.compress(bytes(1 << 20))
+    reader = MessageReader(1 << 20, "gzip")
+    messages = reader.feed((b"\x01" + len(bomb).to_bytes(4, "big") + bomb) * 3 + prefixed(b"plain"))
+
+    assert [len(message) for message in messages] == [len(bomb)] * 3 + [5]
+    assert [unpacked(message) for message in messages] == [bytes(1 << 20)] * 3 + [b"plain"]
+
+
+@pytest.mark.parametrize("data", [gzip.compress(bytes(1_001)), gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"y", b"no gzip"])
+def test_message_that_unpacks_to_too_much_or_to_nothing_is_refused(data: bytes) -> None:
+    """Its sender is told, once it is looked at."""
+    with pytest.raises((TooLarge, InvalidInput)):
+        Packed(data, "gzip", 1_000).unpacked()

@@ -1,5 +1,6 @@
 """A stream of the native transport between its work and a slow client."""
 
+import gzip
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,6 +98,24 @@ def test_error_that_waits_is_not_replaced(ended: tuple[StreamCall, list[int], li
 
     assert (over, later) == ([1], [])
     assert any(fields in part for part in call._carrier.http2.output())
+
+
+def test_messages_that_wait_for_the_work_wait_packed(ended: tuple[StreamCall, list[int], list[Any]]) -> None:
+    """A watch reads one message; the others must take no more than the windows allow, and the first that cannot be unpacked ends the call."""
+    taken, carrier = list[bytes](), ended[0]._carrier
+    carrier.flush_soon = lambda: None
+    call = StreamCall(carrier, 1, "gzip", None)
+    call.start(_handler(SimpleNamespace(take=lambda message: bool(taken.append(message)), cancel=lambda: None)), CallInfo())
+    bomb = gzip.compress(bytes(900))
+    for data in (bomb, bomb, gzip.compress(bytes(2_000))):
+        call.received(b"\x01" + len(data).to_bytes(4, "big") + data, ended=False)
+    held = sum(map(len, call._messages))
+    call.take_more()
+    call.take_more()
+
+    assert taken == [bytes(900)] * 2
+    assert held < 150
+    assert call.is_over
 
 
 def _handler(work: Any) -> Any:

@@ -20,8 +20,14 @@ class Quiet:
         self.greeted = True
         self.is_busy = False
         self.unsent_bytes = 0
+        self.is_writable = True
         self.http2: Any = SimpleNamespace(
-            leaving=False, second_passed=lambda: None, stalled=lambda _: [], ping=lambda _: self.note("ping"), finish_leaving=lambda: None
+            leaving=False,
+            is_over=False,
+            second_passed=lambda: None,
+            stalled=lambda _: [],
+            ping=lambda _: self.note("ping"),
+            finish_leaving=lambda: None,
         )
         self.patience = Patience(GrpcOptions(**options), 0)
 
@@ -98,3 +104,46 @@ def test_what_goes_on_is_watched(goes_on: str) -> None:
         quiet.go_on(1)
 
     assert quiet.looks == 20
+
+
+def test_last_answer_is_waited_for_while_the_client_reads_it() -> None:
+    """A connection that leaves is over for us as soon as its last answer is in the socket's buffer."""
+    quiet = Quiet(keepalive_s=300)
+    quiet.go_on(1)
+    quiet.patience.linger(NS_PER_S)
+    for left in range(20, -1, -1):
+        quiet.unsent_bytes = left * 1_000_000
+        quiet.go_on(1)
+    reading = list(quiet.done)
+    quiet.go_on(3)
+
+    assert reading == []
+    assert quiet.done[0] == ("abort", 24)
+
+
+def test_who_broke_a_rule_is_not_waited_for() -> None:
+    """Nor is a client that reads none of what it is told."""
+    quiet = Quiet(keepalive_s=300)
+    quiet.http2.is_over = True
+    quiet.unsent_bytes = 1_000
+    quiet.go_on(1)
+    quiet.patience.linger(NS_PER_S)
+    quiet.go_on(3)
+
+    assert quiet.done[0] == ("abort", 4)
+
+
+def test_client_of_which_we_read_nothing_is_not_silent() -> None:
+    """Its pings would wait in the socket, behind the answers that it is reading; only once we read again it is asked."""
+    quiet = Quiet(keepalive_s=10, keepalive_timeout_s=5, write_timeout_s=60)
+    quiet.is_writable, quiet.is_busy = False, True
+    for left in range(100, 0, -1):
+        quiet.unsent_bytes = left * 1_000_000
+        quiet.go_on(1)
+    paused = list(quiet.done)
+    quiet.is_writable = True
+    quiet.unsent_bytes = 0
+    quiet.go_on(18)
+
+    assert paused == []
+    assert [what for what, _ in quiet.done[:2]] == ["ping", "abort"]

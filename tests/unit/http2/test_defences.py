@@ -210,3 +210,51 @@ def test_first_flight_may_hold_everything() -> None:
         peer.answer(2 * number + 1)
 
     assert all(peer.has_ended(2 * number + 1) for number in range(100))
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_endless_block_in_one_frame_ends_the_connection_too(in_pieces: bool) -> None:
+    """Frames are larger than blocks may be."""
+    peer = Peer(max_header_bytes=1_000, max_frame_bytes=1 << 17).greet()
+    block = bytes([0x20]) * 5_000 + BLOCK
+    if in_pieces:
+        peer.frame(frames.HEADERS, 0, 1, block[:2_000])
+        peer.frame(frames.CONTINUATION, frames.END_HEADERS, 1, block[2_000:])
+    else:
+        peer.ask(1, block=block)
+
+    assert peer.goaway is Code.ENHANCE_YOUR_CALM
+    assert not peer.opened
+
+
+@pytest.mark.parametrize(("changes", "goaway"), [(2, None), (3, Code.COMPRESSION_ERROR)])
+def test_block_changes_the_size_of_the_table_twice_at_most(peer: Peer, changes: int, goaway: Code | None) -> None:
+    """RFC 7541, section 4.2; each change takes a microsecond, of a byte that no other limit counts."""
+    peer.ask(1, block=bytes([0x20]) * changes + BLOCK)
+
+    assert peer.goaway is goaway
+
+
+def test_data_under_way_behind_a_reset_of_ours_is_no_flood() -> None:
+    """RFC 9113, section 5.1, closed: thousands of small messages may have been sent before the peer heard of the reset."""
+    peer = Peer(idle_frames=100, stream_window_bytes=20_000).greet()
+    peer.ask(1, end=False)
+    peer.data(1, bytes(5_000))
+    peer.server.reset(1, Code.CANCEL)
+    for _ in range(1_500):
+        peer.data(1, bytes(10))
+    assert peer.goaway is None
+    peer.data(1, b"x")
+
+    assert peer.goaway is Code.FLOW_CONTROL_ERROR
+
+
+def test_empty_data_behind_a_reset_of_ours_are_a_flood() -> None:
+    """No window bounds those."""
+    peer = Peer(idle_frames=100).greet()
+    peer.ask(1, end=False)
+    peer.server.reset(1, Code.CANCEL)
+    for _ in range(101):
+        peer.data(1, b"")
+
+    assert peer.goaway is Code.ENHANCE_YOUR_CALM

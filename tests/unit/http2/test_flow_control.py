@@ -193,3 +193,19 @@ def test_stream_of_which_nothing_is_read_is_known() -> None:
     assert peer.server.stalled(3) == [1]
     peer.server.reset(1, Code.CANCEL)
     assert peer.server.stalled(3) == []
+
+
+def test_streams_take_turns_from_one_update_to_the_next(peer: Peer) -> None:
+    """A client that opens the connection by a frame at a time reads all of its streams, and none of them counts as stalled."""
+    peer.frame(frames.SETTINGS, 0, 0, b"\0\4" + window(1 << 20))
+    for stream_id in (1, 3, 5):
+        peer.ask(stream_id)
+        peer.answer(stream_id, bytes(200_000))
+    before = [len(peer.body(stream_id)) for stream_id in (1, 3, 5)]
+    for _ in range(9):
+        peer.server.second_passed()
+        peer.frame(frames.WINDOW_UPDATE, 0, 0, window(16_384))
+
+    after = [len(peer.body(stream_id)) for stream_id in (1, 3, 5)]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [3 * 16_384] * 3
+    assert peer.server.stalled(3) == []
