@@ -106,3 +106,20 @@ def test_ragged_and_empty_lists_are_refused(data: Any) -> None:
     """Nobody can tell which rows are meant."""
     with pytest.raises(InvalidInput):
         read(TensorSpec("Y", DATATYPES["FP32"], (-1, 3)), {"Y": data})
+
+
+@pytest.mark.parametrize("reward", [10**400, -(10**400), float("inf"), float("nan"), True], ids=["vast", "-vast", "inf", "nan", "true"])
+def test_reward_that_no_double_holds_is_refused(reward: object) -> None:
+    """However it came to be written."""
+    with pytest.raises(InvalidInput, match="the reward is"):
+        said({"id": "a", "reward": reward})
+
+
+def test_long_unknown_key_is_told_as_quickly_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it might have meant is guessed by its beginning: the comparison takes time for each letter."""
+    compared = list[str]()
+    monkeypatch.setattr("penstock.http.feedback_form.get_close_matches", lambda key, *_: compared.append(key) or ["id"])
+
+    with pytest.raises(InvalidInput, match="did you mean 'id'"):
+        said({"id": "a", "reward": 1, "ab" * 100_000: 1})
+    assert len(compared[0]) <= 64

@@ -21,7 +21,7 @@ PARAMETERS: Final = st.dictionaries(NAMES, st.builds(pb.InferParameter, int64_pa
 CONTENTS: Final = st.builds(pb.InferTensorContents, int_contents=st.lists(st.integers(-9, 9), max_size=3))
 DIMENSIONS: Final = st.integers(0, 3) | st.integers(-(1 << 63), (1 << 63) - 1)
 COMMON_INPUTS: Final = st.builds(
-    INPUT, name=NAMES, datatype=st.sampled_from(sorted(DATATYPES)), shape=st.lists(st.integers(0, 1 << 9), max_size=4)
+    INPUT, name=NAMES, datatype=st.sampled_from(sorted(DATATYPES)), shape=st.lists(st.integers(0, 1 << 9), max_size=3)
 )
 ANY_INPUTS: Final = st.builds(
     INPUT,

@@ -137,7 +137,9 @@ class Queues:
     def rest(self) -> None:
         """Keep no job: none waits."""
         self._deadlines.clear()
-        self._turns.rest()
+        if self._turns.had_any:  # which the lines remember too
+            self._lines.clear()
+            self._turns.rest()
 
     def _stand(self, job: Job) -> None:
         line = self._lines.get(job.key)

@@ -179,13 +179,18 @@ class Scheduler:
 
     def _next(self, actions: list[Action], now_ns: int) -> Dispatch | None:
         """Return the next run, None if nothing can or should start now; what is dropped on the way joins the actions."""
-        for _, line, head in self._queues.in_order():
-            kind = self._kind_for(head, now_ns)
-            if kind is None:
-                return None
-            run = self._form(line, head, kind, actions, now_ns)
-            if run is not None:
-                return run
+        before = -1
+        while before < len(actions):  # what was dropped leaves its place to others
+            before = len(actions)
+            for _, line, head in self._queues.in_order():
+                kind = self._kind_for(head, now_ns)
+                if kind is None:
+                    return None
+                run = self._form(line, head, kind, actions, now_ns)
+                if run is not None:
+                    return run
+                if len(actions) > before:
+                    break
         return None
 
     def _kind_for(self, head: Job, now_ns: int) -> LaneKind | None:
@@ -212,7 +217,7 @@ class Scheduler:
         return self.limits.spill and late and now_ns + kind.latency.bound(head.cost) <= head.due_ns
 
     def _form(self, line: Line, head: Job, kind: LaneKind, actions: list[Action], now_ns: int) -> Dispatch | None:
-        """Return a run of the first jobs of a line, None if they had better wait."""
+        """Return a run of the first jobs of a line, None if they had better wait or can only be dropped, which joins the actions."""
         sizing = self._sizing
         rows, reason = sizing.wanted(line, head, kind, now_ns) if kind is self.kinds[0] else sizing.spilled(head, kind, now_ns)
         if rows == 0:
@@ -227,7 +232,7 @@ class Scheduler:
         window = self._selection.take(line, kind, rows, now_ns)
         actions += [Expire(job) for job in window.hopeless]
         if not window.run:
-            return self._next(actions, now_ns)
+            return None
         reason = Reason.DEADLINE if window.later else Reason.BUCKET if rows < most else reason
         return self._start(window.run, kind, reason, now_ns, here=here)
 

@@ -21,6 +21,11 @@ class Turns:
         self._had: dict[Party | None, float] = {}
         self._now = 0.0
 
+    @property
+    def had_any(self) -> bool:
+        """Whether there is anything to forget."""
+        return bool(self._had)
+
     def joined(self, party: Party, credit: float = 0.0) -> None:
         """Let a party begin to wait: it is owed nothing for the time in which it did not, beyond the credit."""
         least = self._now - credit / party.weight

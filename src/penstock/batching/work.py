@@ -9,7 +9,7 @@ import numpy as np
 from penstock.batching.buckets import bucket_length
 from penstock.batching.job import NEVER_NS, Job, Key
 from penstock.domain.batch import Run
-from penstock.domain.errors import ModelFailed, PenstockError
+from penstock.domain.errors import ModelFailed, PenstockError, TooLarge
 from penstock.domain.padding import Padding
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
@@ -18,6 +18,8 @@ from penstock.domain.ticket import Ticket
 _STRETCH: Final = (0.5, 1.0, 3.0)
 """By how much of the target a priority's answer may be late in the order of service. Nothing starves: a sheddable request that has
 waited for twice the target is served like a normal one that comes now."""
+_MOST_PIECES: Final = 32_768
+"""Of a request: each takes some microseconds of the event loop and half a kilobyte, whatever its rows hold."""
 
 
 class Work(Job):
@@ -89,6 +91,11 @@ class LongWork:
     """The pieces of one request. The ticket ends when the last of them is done or the first of them fails."""
 
     def __init__(self, work: Work, max_rows: int, cancel: Callable[[Job], None]) -> None:
+        """Divide the work; raises `TooLarge` where that would be the larger part of it."""
+        if work.rows > max_rows * _MOST_PIECES:
+            raise TooLarge(
+                f"the request has {work.rows} rows, and the model takes {max_rows} in a run; send at most {max_rows * _MOST_PIECES} at once"
+            )
         self.jobs = [self._piece(work, start, min(max_rows, work.rows - start)) for start in range(0, work.rows, max_rows)]
         self._ticket = work.ticket
         self._schema = work._schema  # noqa: SLF001 - the same file

@@ -15,7 +15,7 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, new_request_id, server_timing
+from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, server_timing
 from penstock.wire.raw import Buffer
 
 _log = logging.getLogger(__name__)
@@ -80,16 +80,20 @@ class Exchange:
             _log.exception("a request could not be read for a reason of ours")
             self.refuse(Internal("the server failed to read the request; its log tells more"))
         else:
-            self._ticket = self._predictor.submit(self._request, self)
+            ticket = self._predictor.submit(self._request, self)
+            if self.answer_parts is None:  # else it is over, and would keep its tensors: it knows this exchange
+                self._ticket = ticket
 
     def refuse(self, error: PenstockError) -> None:
         """Book a request that never became a prediction, and answer it."""
         self._schema = None
-        self._request.request_id = self._request.request_id or new_request_id()
+        self._request.request_id = self._request.request_id or self._call.any_id()
         self._predictor.refuse(self._request, self, error)
 
     def leave(self, error: PenstockError = _LEFT) -> None:
         """Stop: nobody waits for the answer any more, or none can be given on this connection."""
+        if self.answer_parts is not None:
+            return  # booked already, though it may not have been written
         if self._ticket is not None:
             self._ticket.cancel()
         elif self._schema is not None:

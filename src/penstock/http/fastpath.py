@@ -41,6 +41,8 @@ class FastPath(Handover):
         """The prediction whose body is arriving."""
         self._body: Body | None = None
         self._owes_continue = False
+        self._is_last = False
+        """Whether the prediction that was begun last said that it is the last one (RFC 9112, section 9.6)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it if there are too many."""
@@ -84,7 +86,7 @@ class FastPath(Handover):
     def _receive(self, data: bytes, now_ns: int) -> None:
         start, end = 0, len(data)
         try:
-            while start < end and self._wait.phase is not END:
+            while start < end and self._wait.phase is not END and not (self._is_last and self._body is None):
                 if self._body is None and (self._pending or self._application_busy or self.flow.write_paused) and self._must_wait():
                     self._hold(data[start:])
                     return
@@ -130,6 +132,7 @@ class FastPath(Handover):
             return self._pass_on(head, data, start, stop)
         exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)
         self._pending.append(exchange)
+        self._is_last = not head.keep_alive
         self._wait.phase = ANSWER
         until = stop + head.content_length
         if until <= len(data) and head.is_plain and head.content_length <= self.gate.options.max_body_bytes:
@@ -243,6 +246,9 @@ class FastPath(Handover):
         if self._is_answered():
             self._end()
             return
+        if self._exchange is not None and self._exchange.answer_parts is not None:
+            self._read_no_more(self._exchange)
+            return
         if self._exchange is not None:
             self._exchange.leave(InvalidInput(refusal.message))
             self._pending.remove(self._exchange)
@@ -263,9 +269,15 @@ class FastPath(Handover):
         if exchange is None or self._is_answered():
             self._refuse(overlong(error), bodiless=bodiless)
             return
+        self._read_no_more(exchange)
+        if exchange.answer_parts is None:
+            exchange.refuse(error)
+
+    def _read_no_more(self, exchange: Exchange) -> None:
+        """Let an exchange be the connection's last, though its answer may have to wait for others."""
+        exchange.keep_alive = False
         self._exchange = self._body = None
-        self._wait.enter(END)  # what follows is read no more, even if the answer has to wait for others
-        exchange.refuse(error)
+        self._wait.enter(END)
 
     def _end(self) -> None:
         """Send no more, and drop what still comes: closing at once would turn unread bytes into a reset that outruns the answer."""

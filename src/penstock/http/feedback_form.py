@@ -1,6 +1,6 @@
 """Feedback as callers write it: one word, a list of words, or lines of words; truths as tensors of the protocol, or short."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,10 @@ from penstock.http.json_text import MAX_DEPTH, kind_of
 from penstock.monitoring.word import Word
 from penstock.wire.raw import MAX_TENSORS, check_shape, datatype_named
 
+_LARGEST: Final = sys.float_info.max
 _KEYS: Final = ("id", "outputs", "reward")
+_LONGEST_GUESS: Final = 64
+"""Letters of an unknown key that are compared with the known ones: that takes time for each of them."""
 _TENSOR: Final = frozenset({"name", "datatype", "shape", "data"})
 
 
@@ -32,7 +35,7 @@ def said(document: object) -> Said:
     if not isinstance(document, dict):
         raise InvalidInput(f'a word of feedback is a JSON {kind_of(document)}; send {{"id": request id, "outputs": …}}, or with "reward"')
     for key in sorted(document.keys() - set(_KEYS)):
-        near = get_close_matches(key, _KEYS, 1, 0)[0]
+        near = get_close_matches(key[:_LONGEST_GUESS], _KEYS, 1, 0)[0]
         raise InvalidInput(f"unknown key {shown(key)} in feedback; did you mean {near!r}?")
     request_id = document.get("id")
     if not isinstance(request_id, str) or not request_id:
@@ -66,8 +69,8 @@ def _reward(document: Mapping[str, Any]) -> float | None:
     if "reward" not in document:
         return None
     reward = document["reward"]
-    if type(reward) not in (int, float) or not math.isfinite(reward):
-        raise InvalidInput(f"the reward is {shown(repr(reward))}; send a number")
+    if type(reward) not in (int, float) or not -_LARGEST <= reward <= _LARGEST:
+        raise InvalidInput(f"the reward is {shown(repr(reward))}; send a number that a double holds")
     return float(reward)
 
 

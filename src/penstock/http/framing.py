@@ -89,6 +89,7 @@ class ChunkedBody:
         stop = min(len(data), start + self._left)
         if self._keep:
             self._whole += memoryview(data)[start:stop]
+        self.received += stop - start
         self._left -= stop - start
         if not self._left:
             self._read = self._end_of_chunk
@@ -114,8 +115,7 @@ class ChunkedBody:
         if not digits or len(digits) > _MOST_HEX or not _HEX.issuperset(digits):
             raise malformed(f"the chunk size {shown(digits.decode('latin-1'))} is not hexadecimal")
         self._left = int(digits, 16)
-        self.received += self._left
-        if self.received > self._limit:
+        if self.received + self._left > self._limit:
             raise too_large(self._limit)
         if not self._left:
             self._read = self._trailer

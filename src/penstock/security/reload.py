@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -46,19 +47,24 @@ class Watched(Generic[T]):
         self._paths = paths
         self._read = read
         self._apply = apply
-        self._seen = self._look()
+        self._seen = self._unread = self._look()
+        """The files whose content is in force or was bad, and those that could not be read lately."""
 
     def fresh(self) -> Apply | None:
         """Return what brings changed files into force; None if they have not changed or cannot be used. May block."""
         seen = self._look()
         if seen == self._seen:
             return None
-        self._seen = seen
         try:
             content = self._read()
         except (OSError, ValueError) as error:
-            _log.error("the %s changed and cannot be used; what was read before stays in force: %s", self._what, error)
+            if seen != self._unread:
+                _log.error("the %s changed and cannot be used; what was read before stays in force: %s", self._what, error)
+            self._unread = seen
+            if not _may_pass(error):
+                self._seen = seen
             return None
+        self._seen = self._unread = seen
         return lambda: self._apply_logged(content)
 
     def _apply_logged(self, content: T) -> Reloaded:
@@ -106,6 +112,11 @@ class Reloader:
 
     def _fresh(self) -> list[Apply]:
         return [apply for watched in self.watched if (apply := watched.fresh()) is not None]
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether reading the same files again may succeed: nothing is wrong with them, as when no file can be opened for a while."""
+    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
 
 
 def _seen(path: Path) -> _Seen | None:

@@ -20,6 +20,8 @@ MAX_TENSORS: Final = 64
 ALIGNMENT: Final = 16
 """ONNX Runtime rounds otherwise on data that starts elsewhere than at a multiple of this, as every array of numpy does."""
 _MAX_ELEMENTS: Final = 1 << 40
+_MOST_EMPTY: Final = 1 << 20
+"""Of a tensor without elements, the product of its other dimensions: a model may make an output of that size, of no byte at all."""
 _SMALL: Final = 16 * 1024
 """Up to here a copy costs less than a view."""
 _LENGTH: Final = struct.Struct("<I")
@@ -48,7 +50,7 @@ def check_shape(shape: object, tensor: str) -> tuple[int, ...]:
                 f"the shape of {shown(tensor)} holds {shown(repr(dim))}; dimensions should be specified as integers of 0 or more"
             )
         count *= dim or 1  # numpy multiplies the others, also of a tensor without elements
-    if count > _MAX_ELEMENTS:
+    if count > (_MOST_EMPTY if 0 in shape else _MAX_ELEMENTS):
         raise InvalidInput(f"the shape {list(shape)} of {shown(tensor)} causes total element count to exceed maximum size")
     return tuple(shape)
 

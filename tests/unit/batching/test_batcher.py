@@ -13,7 +13,7 @@ from penstock.batching.limits import BatchLimits
 from penstock.batching.place import RunPlace
 from penstock.domain.batch import Batch, Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S
-from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError, Unavailable
+from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError, TooLarge, Unavailable
 from penstock.domain.model import ModelVersion
 from penstock.domain.outcome import Outcome
 from penstock.domain.request import InferenceRequest, InferenceResponse
@@ -671,3 +671,13 @@ async def test_long_run_is_left_to_a_thread() -> None:
 
     assert not desk.lanes.here
     assert desk.lanes.sizes == [1]
+
+
+@pytest.mark.asyncio
+async def test_request_of_more_parts_than_anybody_means_is_refused(make_desk: MakeDesk) -> None:
+    """Rows without any elements cost their sender nothing; each part of them would cost the event loop."""
+    desk = make_desk(max_rows=4)
+
+    with pytest.raises(TooLarge, match="1099511627776 rows"):
+        desk.hand_in(np.empty((1 << 40, 0), np.float32))
+    assert desk.idle

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from penstock.batching.actions import Action, Blame, Check, Dispatch, Expire, Lost, Reason
-from penstock.batching.job import Job
+from penstock.batching.job import Job, Key
 from penstock.batching.lane_kind import LaneKind
 from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
@@ -445,3 +445,15 @@ def test_lanes_that_keep_each_other_waiting_let_fewer_in(make_scheduler: MakeSch
         after = crowd(now_ns)
 
     assert after < before / 2
+
+
+def test_any_number_of_the_hopeless_is_dropped_at_once(make_scheduler: MakeScheduler) -> None:
+    """Rows of lengths of their own are looked at one after the other, and each of their callers is told."""
+    scheduler = make_scheduler(BatchLimits(1, 10_000, 1 << 30), times_ns={8: 10 * NS_PER_MS})
+    for _ in range(3_000):
+        scheduler._queues.push(Job({}, 1, Key(("Y",), (), 8), length=5, due_ns=30 * NS_PER_MS, deadline_ns=30 * NS_PER_MS))
+
+    actions = scheduler.tick(25 * NS_PER_MS)
+
+    assert [type(action) for action in actions] == [Expire] * 3_000
+    assert not scheduler.backlog.jobs

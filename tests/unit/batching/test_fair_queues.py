@@ -197,3 +197,31 @@ def test_books_are_empty_once_nobody_waits() -> None:
     assert not subject.backlog.parts
     assert subject.backlog.weight == 0
     assert not subject._queues._turns._had
+
+
+def test_what_parties_had_is_forgotten_once_nobody_waits() -> None:
+    """Also where all who waited left at once, during a run: the first to come back would wait for whoever comes later."""
+    one, other, late = Tenant("one"), Tenant("other"), Tenant("late")
+    subject, served = scheduler(queue_rows=10_000), Counter[str]()
+    waiting = [job(party) for _ in range(400) for party in (one, other)]
+    for each in waiting:
+        subject.arrive((each,), 0)
+    for _ in range(50):
+        (run,) = runs(subject, 0)
+        subject.done(run, 0)
+    runs(subject, 0)
+    for each in waiting:
+        subject.cancel(each)
+    runs(subject, 1)
+    subject.done(subject.kinds[0].running[0], 2)
+    for _ in range(50):
+        for party in (late, one, other):
+            subject.arrive((job(party, 2),), 2)
+    while subject.backlog.jobs:
+        (run,) = runs(subject, 2)
+        served.update(each.party.name for each in run.jobs[:1] if isinstance(each.party, Tenant))
+        if sum(served.values()) == 3:
+            break
+        subject.done(run, 2)
+
+    assert set(served) == {"late", "one", "other"}

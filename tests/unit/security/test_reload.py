@@ -87,3 +87,25 @@ def test_looking_outlives_what_goes_wrong(tmp_path: Path, monkeypatch: pytest.Mo
     asyncio.run(_outlives(path, told))
 
     assert told == ["two", "six"]
+
+
+def test_file_that_cannot_be_read_for_a_moment_is_read_at_the_next_look(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As where all descriptors are taken: a revoked key must not stay valid until its file changes once more."""
+    path, told, failures = tmp_path / "file", list[str](), [OSError(24, "too many open files")] * 3
+    path.write_text("one")
+
+    def read() -> str:
+        if failures:
+            raise failures.pop()
+        return path.read_text()
+
+    watch = Watched("text", [path], read, told.append)
+    replace(path, "two")
+    looks = [watch.fresh() for _ in range(3)]
+    apply = watch.fresh()
+    assert apply is not None
+    apply()
+
+    assert looks == [None] * 3
+    assert told == ["two"]
+    assert [record.levelname for record in caplog.records if record.levelname == "ERROR"] == ["ERROR"]

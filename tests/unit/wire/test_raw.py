@@ -142,3 +142,11 @@ def test_unfit_shape_is_refused(shape: object, words: str) -> None:
 
     assert words in refused.value.message
     assert "'X'" in refused.value.message
+
+
+@pytest.mark.parametrize("shape", [[1 << 20, 0], [0, 1 << 10, 1 << 10]])
+def test_shape_without_elements_is_no_larger_than_its_other_dimensions_may_be(shape: list[int]) -> None:
+    """A model may answer with an output of that size, to a request of no byte."""
+    assert check_shape(shape, "X") == tuple(shape)
+    with pytest.raises(InvalidInput, match="causes total element count to exceed maximum size"):
+        check_shape([2 * dim for dim in shape], "X")
