@@ -19,10 +19,10 @@ setup: $(VENV)/.served
 serve: setup $(if $(wildcard $(NATIVE)/.made),native)
 	$(if $(wildcard $(NATIVE)/.made),PYTHONPATH=$(NATIVE)) $(BIN)/penstock serve --registry examples/registry
 
-# The path of a prediction in machine code: needs a C compiler and a few minutes.
+# The path of a prediction in machine code: needs a C compiler and some minutes.
 native: $(NATIVE)/.made
-$(NATIVE)/.made: $(VENV)/.developed native/build.py $(shell find src -name '*.py')
-	$(BIN)/python native/build.py --into $(NATIVE)
+$(NATIVE)/.made: $(VENV)/.developed native/build.py native/train.py $(shell find src -name '*.py')
+	$(BIN)/python native/build.py --into $(NATIVE) --train
 
 # Two processes, since tests wait a lot, and each file in one of them, since its tests share servers. In the order of the directories:
 # the quick tests, which come last, fill what the slow ones leave.
