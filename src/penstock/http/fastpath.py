@@ -41,7 +41,7 @@ class FastPath(Handover):
         """The prediction whose body is arriving."""
         self._body: Body | None = None
         self._owes_continue = False
-        self._is_last = False
+        self._closes = False
         """Whether the prediction that was begun last said that it is the last one (RFC 9112, section 9.6)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -86,7 +86,7 @@ class FastPath(Handover):
     def _receive(self, data: bytes, now_ns: int) -> None:
         start, end = 0, len(data)
         try:
-            while start < end and self._wait.phase is not END and not (self._is_last and self._body is None):
+            while start < end and self._wait.phase is not END and not (self._closes and self._body is None):
                 if self._body is None and (self._pending or self._application_busy or self.flow.write_paused) and self._must_wait():
                     self._hold(data[start:])
                     return
@@ -132,7 +132,7 @@ class FastPath(Handover):
             return self._pass_on(head, data, start, stop)
         exchange = Exchange(head.call, self, self.gate.predictor, keep_alive=head.keep_alive)
         self._pending.append(exchange)
-        self._is_last = not head.keep_alive
+        self._closes = not head.keep_alive
         self._wait.phase = ANSWER
         until = stop + head.content_length
         if until <= len(data) and head.is_plain and head.content_length <= self.gate.options.max_body_bytes:
