@@ -8,19 +8,17 @@ for would be missing where it is answered.
 
 import statistics
 import sys
-from contextlib import ExitStack
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from adaptive import SLO_MS, goodput, offered, question, serve
+from adaptive import SLO_MS, goodput, offered, question, write_model
 from bound import Bound, judge
-from harness import cores, environment, pinned
+from harness import Server, cores, environment, pinned, serving
 from open_loop import Answer, OpenLoop, poisson, quantile
 
 _TIMES: Final = (1.5, 2.0, 5.0, 10.0)
 _SECONDS, _CALM_S, _WINDOW_S = 6.0, 4.0, 0.25
 _AS_BEFORE: Final = 1.25
 _PEAKS: Final = 3
-Server = Any
 
 
 class Seen(NamedTuple):
@@ -86,10 +84,7 @@ def main() -> int:
     core, other = cores()
     print(f"target {SLO_MS} ms; server on core {core}, generator on {other}\n{environment()}", flush=True)
     bounds: list[Bound] = []
-    with ExitStack() as stack:
-        with pinned(core):
-            server = stack.enter_context(serve())
-        stack.enter_context(pinned(other))
+    with serving(core, write_model, f"models.image.slo_ms={SLO_MS}") as server, pinned(other):
         offered(server, 20, 2.0, 1)
         best = peak(server)
         usual_s = quantile([answer.took_s for answer in offered(server, best / 2, _CALM_S, 2)], 0.5)

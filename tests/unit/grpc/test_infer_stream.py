@@ -232,12 +232,9 @@ def test_closed_streams_take_no_more_and_end_once_they_have_answered(under_way: 
 def test_stop_fails_only_streams_that_might_have_asked_more(said_all: str) -> None:
     """Who had said all before it gets every answer, and need not ask again."""
     started, caller = Started(), Caller()
-    predictions: Any = started
-    streams = InferStreams(predictions)
-    stream = streams.handle(CallInfo(), caller)
-    assert stream is not None
+    stream = open_stream(started, caller)
     stream.take(b"")
-    for step in (stream.finish, streams.close) if said_all == "before" else (streams.close, stream.finish):
+    for step in (stream.finish, stream.close) if said_all == "before" else (stream.close, stream.finish):
         step()
     started.replies[0].answer(b"0")
 
