@@ -28,11 +28,12 @@ def body_of(target: Target, tensors: Sequence[Tensor]) -> bytes:
 
 def http_message(target: Target, content: bytes, *headers: tuple[str, str]) -> bytes:
     """Return a POST of the content to the model's infer route."""
-    fields = [("Host", target.address), ("Content-Length", str(len(content))), *headers, *target.headers]
+    fields = [("Content-Length", str(len(content))), *headers, *target.headers]
     if target.deadline_ms is not None:
         fields.append(("penstock-deadline-ms", str(target.deadline_ms)))
-    if not any(name.lower() == "content-type" for name, _ in fields):
-        fields.append(("Content-Type", "application/json"))
+    given = {name.lower() for name, _ in fields}
+    usual = ("Host", target.address), ("Content-Type", "application/json")
+    fields += [field for field in usual if field[0].lower() not in given]
     lines = [f"POST {model_path(target)}/infer HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode() + content
 

@@ -93,7 +93,7 @@ def _changes(gate: Gate, before: Sequence[Figures], after: Sequence[Figures], *,
 
 def _values(gate: Gate, figures: Sequence[Figures]) -> Floats | None:
     """Return the figure of each round, or None if it was not measured in all of them."""
-    values = [getattr(one, gate.figure) for one in figures]
+    values = [None if one.error_rate == 1 and gate.figure.endswith("_ms") else getattr(one, gate.figure) for one in figures]
     return None if None in values or not values else np.array(values, float)
 
 

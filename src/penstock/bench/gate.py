@@ -20,6 +20,7 @@ from penstock.bench.sweep import sweep
 from penstock.bench.thresholds import Threshold, judged
 from penstock.bench.workers import Watch
 
+_SILENT: Final = "has answered nothing that a run could be compared with"
 KEPT: Final = 0
 BROKEN: Final = 1
 INVALID: Final = 3
@@ -103,7 +104,8 @@ def _beside_server(gate: Gate, target: Target, watching: Watching) -> Result:
         rounds, baseline = interleaved(gate.plan.rounds, measure, measure_baseline)
     comparison = compared(target.url, baseline, rounds, gate.plan, gate.tolerances, paired=True)
     result = _judged(gate, rounds, comparison)
-    doubted = (f"the baseline: {why}" for why in doubts(reduce(added, baseline)))
+    total = reduce(added, baseline)
+    doubted = [f"the baseline: {why}" for why in doubts(total)] + ([] if total.succeeded else [f"the baseline {_SILENT}"])
     return msgspec.structs.replace(result, invalid=(*result.invalid, *doubted))
 
 
@@ -128,6 +130,8 @@ def _incomparable(earlier: Result, plan: Plan) -> str | None:
         return f"was measured on another machine ({earlier.machine}); figures of two machines cannot be compared"
     if earlier.invalid:
         return f"is not valid: {earlier.invalid[0]}"
+    if not earlier.total.succeeded:
+        return _SILENT
     if min(len(earlier.rounds), plan.rounds) < LEAST_ROUNDS:
         return f"has {len(earlier.rounds)} rounds and the run {plan.rounds}; both need {LEAST_ROUNDS} at least: --rounds 5"
     before, now = ((one.load, one.payload, one.target.protocol) for one in (earlier.plan, plan))

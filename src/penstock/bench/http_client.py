@@ -1,7 +1,6 @@
 """Asks over HTTP/1.1, as lean as Python allows: what the generator costs, the server cannot have."""
 
 import asyncio
-import socket
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpResponseParser
@@ -18,18 +17,15 @@ class HttpClient:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._host, _, port = target.address.rpartition(":")
-        self._port: int = int(port)
+        host, _, port = target.address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
 
     async def start(self, connections: int) -> None:
         """Open that many connections; raises `CannotMeasure` if nobody listens."""
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(self._host.strip("[]"), self._port, type=socket.SOCK_STREAM)
-            self._host = str(found[0][4][0])
             for _ in range(connections):
                 self._idle.append(await self._connect())
         except OSError as error:
@@ -60,9 +56,10 @@ class HttpClient:
             connection.ask(body, done)
 
     async def _connect(self) -> "_Connection":
-        _, connection = await asyncio.get_running_loop().create_connection(
+        transport, connection = await asyncio.get_running_loop().create_connection(
             lambda: _Connection(self._idle, self._open), self._host, self._port
         )
+        self._host = str(transport.get_extra_info("peername")[0])  # the one address of a name that answers, and need not be looked up
         return connection
 
 

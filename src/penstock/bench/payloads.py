@@ -29,7 +29,9 @@ def bodies_of(target: Target, payload: Payload) -> tuple[bytes, ...]:
     """
     inputs = inputs_of(target)
     if payload.file is not None:
-        return tuple(_from_file(target, inputs, Path(payload.file)))
+        if bodies := tuple(_from_file(target, inputs, Path(payload.file))):
+            return bodies
+        raise CannotMeasure(f"the payload {payload.file} holds no request")
     return tuple(_random_bodies(target, inputs, payload))
 
 
@@ -94,7 +96,7 @@ def _from_file(target: Target, inputs: Sequence[TensorSpec], path: Path) -> Iter
             yield from _bodies_of_document(target, inputs, document)
     except OSError as error:
         raise CannotMeasure(f"the payload cannot be read: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, InvalidInput) as error:
         raise CannotMeasure(f"the payload {path} does not fit: {type(error).__name__}: {error}") from error
 
 

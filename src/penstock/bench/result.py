@@ -206,7 +206,7 @@ def figures_of(measured: Round) -> Figures:
         rps=measured.finished / measured.window_s,
         # A run in which nothing at all came back has failed, however few requests it made.
         error_rate=measured.failed / requests if requests else 1.0,
-        rate=measured.sent / measured.due if measured.due else 0.0,
+        rate=measured.sent / measured.due if measured.due else 1.0,
         min_ms=latencies.min_ms,
         mean_ms=latencies.mean_ms,
         p50_ms=latencies.percentile_ms(50),

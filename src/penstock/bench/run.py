@@ -85,7 +85,7 @@ def doubts(measured: Round) -> list[str]:
         found.append(
             f"{share:.1%} of the requests that were due were sent; at least {LEAST_SENT:.0%} must be, or the generator is measured"
         )
-    if measured.due == 0:
+    if not (measured.due or measured.succeeded or measured.failed):
         found.append("no request was due in the time that was measured")
     busiest = max((generator.cpu_share for generator in measured.generators), default=0.0)
     if busiest > MOST_BUSY:

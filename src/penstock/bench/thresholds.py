@@ -56,6 +56,8 @@ class Threshold(NamedTuple):
         return Verdict(self.text, value, self.unit, value is not None and _COMPARE[self.compare](value, self.limit))
 
     def _value(self, measured: Round, figures: Figures) -> float | None:
+        if _is_latency(self.figure) and not measured.latencies_us:
+            return None
         if self.figure == "p":
             return Latencies(measured.latencies_us).percentile_ms(self.percent)
         value: float | None = getattr(figures, _LATENCIES.get(self.figure, self.figure))
@@ -64,7 +66,7 @@ class Threshold(NamedTuple):
     @property
     def unit(self) -> str:
         """What the figure is counted in."""
-        return _UNITS.get(self.figure, "ms" if self.figure == "p" or self.figure in _LATENCIES else "")
+        return "ms" if _is_latency(self.figure) else _UNITS.get(self.figure, "")
 
 
 def threshold(text: str) -> Threshold:
@@ -76,7 +78,7 @@ def threshold(text: str) -> Threshold:
     if found is None:
         raise ValueError(f"{text!r} is no threshold; write a figure, a comparison and a number, such as p(99)<20ms or error_rate<0.001")
     figure = "p" if found["percent"] else found[1]
-    if figure not in {"p", *MEANINGS}:
+    if not found["percent"] and figure not in MEANINGS:
         raise ValueError(f"{text!r} is about {figure!r}, which is not measured; there are {', '.join(MEANINGS)}")
     percent, number = _number(text, found["percent"] or "0"), _number(text, found["number"])
     if percent > _ALL:
@@ -96,8 +98,12 @@ def _number(text: str, digits: str) -> float:
         raise ValueError(f"{text!r} holds {digits!r}, which is no number") from error
 
 
+def _is_latency(figure: str) -> bool:
+    return figure == "p" or figure in _LATENCIES
+
+
 def _scale(text: str, figure: str, unit: str) -> float:
-    if figure == "p" or figure in _LATENCIES:
+    if _is_latency(figure):
         if unit not in _MS:
             raise ValueError(f"{text!r} has the unit {unit!r}; a latency is in us, ms or s")
         return _MS[unit]

@@ -105,13 +105,15 @@ def bench(url: str, outputs: tuple[Path, ...], as_json: bool, **options: object)
     for path in outputs:
         if path.suffix not in FORMS:
             raise click.BadParameter(f"{str(path)!r} has no suffix that says what to write; use {_FORMS}", param_hint="--output")
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"{str(path)!r} is in a directory that does not exist", param_hint="--output")
     try:
         result = carry_out(gate_of(url, options), watching)
+        click.echo(json(result) if as_json else text(result), nl=False)
         for path in outputs:
             write(result, path)
     except (CannotMeasure, OSError) as error:
         raise _usage(str(error)) from error
-    click.echo(json(result) if as_json else text(result), nl=False)
     sys.exit(exit_code(result))
 
 

@@ -141,8 +141,8 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable():
-        raise click.BadParameter(f"{text!r} is no header; write NAME:VALUE", param_hint="--header")
+    if not colon or not name.strip() or not text.isprintable() or not text.isascii():
+        raise click.BadParameter(f"{text!r} is no header; write NAME:VALUE in ASCII", param_hint="--header")
     return name.strip(), value.strip()
 
 

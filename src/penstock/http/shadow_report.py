@@ -174,7 +174,7 @@ def _shadow(queue: ShadowQueue, sample: float | None) -> ShadowReport:
         sampled=queue.sampled,
         waiting=len(queue),
         held_bytes=queue.size_bytes,
-        busy_s=round(queue.device_ns / NS_PER_S, 3),
+        busy_s=round(queue.device_ns.total() / NS_PER_S, 3),
         ends=dict(ends),
         failed=_failed(ends),
         last_error=queue.last_error,

@@ -50,6 +50,8 @@ class Ledger:
         """`observe` hears of every end with its status; without `observe_answers`, only of those that are no answers."""
         self.unversioned: Final[Counter[tuple[str, str, str]]] = Counter()
         """Ends that no version had a part in, by (protocol, model, status)."""
+        self.failed: Final[Counter[tuple[str, str]]] = Counter()
+        """Ends other than answers, by (model, status), whichever version had a part in them."""
         self._accounts: dict[tuple[str, str], Account] = {}
         self._open: set[Ticket] = set()
         self._known = known
@@ -131,11 +133,13 @@ class Ledger:
     def _book_failure(self, account: Account, ticket: Ticket) -> None:
         assert ticket.outcome is not None, "booked at its end"  # noqa: S101
         request, status = ticket.request, status_of(ticket)
+        label = self._label(request)
         account.failures[ticket.outcome] += 1
+        self.failed[label, status] += 1
         if isinstance(ticket.lease, ServedVersion):
             ticket.lease.statistics.failed(ticket, status)
         else:
-            self.unversioned[request.protocol, self._label(request), status] += 1
+            self.unversioned[request.protocol, label, status] += 1
         self._tell(account, ticket, status)
 
     def _tell(self, account: Account, ticket: Ticket, status: str, *, observed: bool = True) -> None:

@@ -31,7 +31,8 @@ def server_view(
 ) -> ServerView:
     """Return what is counted for the server as a whole."""
     outcomes = {(protocol, model, str(outcome)): n for (protocol, model, outcome), n in ledger.outcomes.items()}
-    return ServerView(ledger.received, outcomes, ledger.unversioned, registry_age_s, log_lines_dropped, memory, audit, vitals)
+    counts = ledger.received, outcomes, ledger.unversioned
+    return ServerView(*counts, registry_age_s, log_lines_dropped, memory, audit, vitals, failed=ledger.failed)
 
 
 def version_views(catalog: Catalog) -> Iterator[VersionView]:

@@ -139,7 +139,7 @@ class Shadows:
         self._measure(now_ns)
         self._end_turns(now_ns)
         if not self.busy:
-            for queue in sorted(self.books, key=lambda queue: queue.device_ns):
+            for queue in sorted(self.books, key=lambda queue: queue.device_ns.total()):
                 self._begin(queue, now_ns)
         if self.busy or self._turns or any(map(len, self.books)):
             self.look_soon()

@@ -75,8 +75,8 @@ class ShadowQueue:
         self.compared: Final[Counter[tuple[str, Measure]]] = Counter()
         self.mismatched: Final[Counter[tuple[str, Measure]]] = Counter()
         """Requests that were compared, and that differ, by the number of the version and by measure."""
-        self.device_ns = 0
-        """Time that its turns took, comparisons included."""
+        self.device_ns: Final[Counter[str]] = Counter()
+        """Time that its turns took, comparisons included, by the number of the version."""
         self.size_bytes = 0
         self.last_error = ""
         self.hangs_since: float | None = None

@@ -69,7 +69,7 @@ class ShadowTurn:
         queue.number = self.version.identity.version
         for pair, end in self.ends.items():
             queue.settled((pair,), end)
-        queue.device_ns += self.took_ns
+        queue.device_ns[queue.number] += self.took_ns
         for counts in self.counts:
             queue.count(counts)
         queue.last_error = self.last_error or queue.last_error

@@ -116,12 +116,15 @@ class Rollout:
             await self._step(View(order=order, foreign=self._foreign()))
             await self._keep()
 
-    async def begin(self) -> None:
-        """Give the canary the weight of the first step; raises what `Routes.put` raises, and nothing has changed then."""
+    async def begin(self, revision: int) -> None:
+        """Give the canary the weight of the first step; raises what `Routes.put` raises, and nothing has changed then.
+
+        `revision` is that of the route which the plan was made for.
+        """
         async with self._turn:
             self.record = msgspec.structs.replace(self.record, pending=Action.SET_WEIGHT)
             await self._keep()
-            await self._put(self._route())
+            await self._put(self._route(), revision)
             self.record = msgspec.structs.replace(self.record, pending=None)
             self._tell(None)
             await self._keep()
@@ -237,7 +240,7 @@ class Rollout:
         if action is Action.PROMOTE:
             return await self._promote()
         if self._is_ours():
-            await (self._put(self._route()) if action is Action.SET_WEIGHT else self._leave())
+            await (self._put(self._route(), self._revision) if action is Action.SET_WEIGHT else self._leave())
         return ""
 
     async def _leave(self, before: str | None = None) -> None:
@@ -251,7 +254,7 @@ class Rollout:
         elif active is not None:
             others = tuple(canary for canary in active.route.canaries if canary.name != self.record.arm)
             if others != active.route.canaries:
-                await self._put(msgspec.structs.replace(active.route, canaries=others), before)
+                await self._put(msgspec.structs.replace(active.route, canaries=others), self._revision, before)
 
     async def _promote(self) -> str:
         try:
@@ -264,10 +267,13 @@ class Rollout:
             return error.message
         return ""
 
-    async def _put(self, route: Route, before: str | None = None) -> None:
+    @property
+    def _revision(self) -> int:
+        """The route's, as it is now: whoever changes it while a change of ours waits its turn has the last word."""
+        return self._around.routes.revision(self._model.name)
+
+    async def _put(self, route: Route, revision: int, before: str | None = None) -> None:
         why = self.state.why or "the rollout has begun"
-        # Whoever changes the route while this one waits its turn has the last word.
-        revision = self._around.routes.revision(self._model.name)
         await self._around.routes.put(self._model.name, route, who="rollout", why=why, if_match=revision, before=before)
         self.record = msgspec.structs.replace(self.record, put=route)
 

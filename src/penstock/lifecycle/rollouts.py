@@ -10,7 +10,7 @@ import msgspec
 
 from penstock.domain.actor import ROLLOUT, act_as
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
-from penstock.domain.errors import Conflict, NotFound, Unavailable
+from penstock.domain.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from penstock.domain.names import check_model_name, shown
 from penstock.domain.route import RESERVED_ARMS, Route
 from penstock.lifecycle.beside import beside
@@ -88,19 +88,21 @@ class Rollouts:
         """Return a rollout that has begun: its canary gets the weight of the first step.
 
         Raises `InvalidInput` with every problem of the plan, `NotFound` for a canary that there is not, and `Conflict` while another
-        rollout of the model is under way or where the route leaves no room.
+        rollout of the model is under way, where the route leaves no room, and where somebody changes it meanwhile.
         """
         self._require_resumed()
         model = self._catalog.model(check_model_name(name))
         plan = plan_of(document, self._around.readings.names.__contains__)
         if name in self._starting or (name in self._rollouts and not self._rollouts[name].state.over):
             raise Conflict(f"a rollout of {name!r} is under way; let it end, or abort it first")
-        rollout = Rollout(self._planned(model, plan), model, self._around)
+        rollout, revision = Rollout(self._planned(model, plan), model, self._around), self._around.routes.revision(name)
         self._starting.add(name)
         try:
-            await rollout.begin()
-        except BaseException:
+            await rollout.begin(revision)
+        except BaseException as error:
             await beside(lambda: self._around.store.forget(name))
+            if isinstance(error, PreconditionFailed):
+                raise Conflict(f"somebody has changed the route of {name!r} meanwhile; look at it, and begin again") from error
             raise
         finally:
             self._starting.discard(name)

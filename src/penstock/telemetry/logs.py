@@ -66,7 +66,9 @@ class LogSettings:
         """`heard` is told of the settings that a request names, before and after it."""
         self._heard = heard
         self._logger = logging.getLogger(ROOT)
+        self._usual = self._logger.level
         self._verbose = 0
+        self._flags = {name: level >= self._usual for name, level in _LEVELS.items()}
         self._format = "default"
 
     def as_dict(self) -> dict[str, str | bool | int]:
@@ -85,11 +87,14 @@ class LogSettings:
         before = self.as_dict()
         self._format = str(given.get("log_format", self._format))
         self._verbose = int(str(given.get("log_verbose_level", self._verbose)))
-        flags = {name: bool(given.get(name, self._logger.isEnabledFor(level))) for name, level in _LEVELS.items()}
-        wanted = [level for name, level in _LEVELS.items() if flags[name]]
-        self._logger.setLevel(logging.DEBUG if self._verbose else min(wanted, default=logging.CRITICAL))
+        self._flags |= {name: bool(given[name]) for name in _LEVELS if name in given}
+        self._logger.setLevel(logging.DEBUG if self._verbose else self._level())
         after = self.as_dict()
         self._heard(*(", ".join(f"{name} = {told[name]}" for name in given) for told in (before, after)))
+
+    def _level(self) -> int:
+        wanted = min([level for name, level in _LEVELS.items() if self._flags[name]], default=logging.CRITICAL)
+        return min(wanted, self._usual) if wanted == logging.INFO else wanted  # a server that was started with debug goes on with it
 
 
 def _check(name: str, value: object) -> None:

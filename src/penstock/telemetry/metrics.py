@@ -127,6 +127,8 @@ class ServerView:
     vitals: VitalsView = NO_VITALS
     refused: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     """Calls turned away, by listener, protocol, status and reason."""
+    failed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Ends other than answers, by model and status."""
 
 
 class Metrics(Collector):
@@ -200,7 +202,7 @@ def _server_samples(server: ServerView, versions: list[VersionView]) -> dict[str
         "penstock_received_total": [(list(key), count) for key, count in server.received.items()],
         "penstock_outcomes_total": [(list(key), count) for key, count in server.outcomes.items()],
         "penstock_requests_total": by_status + without,
-        "penstock_rejected_total": _rejected(by_status + without),
+        "penstock_rejected_total": _rejected(server.failed),
         "penstock_registry_stale_seconds": [([], server.registry_age_s)],
         "penstock_log_lines_dropped_total": [([], server.log_lines_dropped)],
     }
@@ -213,13 +215,8 @@ def _by_branch(requests: Mapping[tuple[str, str, str], int]) -> Counter[tuple[st
     return sums
 
 
-def _rejected(requests: list[tuple[list[str], int]]) -> Samples:
-    sums: dict[tuple[str, str], int] = {}
-    for (model, *_, status), count in requests:
-        if status in _REASONS:
-            key = (model, _REASONS[status])
-            sums[key] = sums.get(key, 0) + count
-    return [(list(key), count) for key, count in sums.items()]
+def _rejected(failed: Mapping[tuple[str, str], int]) -> Samples:
+    return [([model, _REASONS[status]], count) for (model, status), count in failed.items() if status in _REASONS]
 
 
 def _version_samples(versions: list[VersionView]) -> dict[str, Samples]:

@@ -44,14 +44,16 @@ class Readings:
         return self._families.keys()
 
     def read(self, names: Collection[str], model: str, arms: Collection[tuple[str, str]]) -> dict[tuple[str, str, str], Reading]:
-        """Return the readings by (name, version, arm); arms are (version, arm)."""
+        """Return the readings by (name, version, arm), without gauges that say nothing of an arm; arms are (version, arm)."""
         sums: dict[tuple[str, str, str], float] = {}
         for name, labels, value in self._collect():
             for version, arm in arms:
                 there = labels.get("model"), labels.get("version"), labels.get("route", branch_of(arm))
                 if there == (model, version, branch_of(arm)):
                     sums[name, version, arm] = sums.get((name, version, arm), 0.0) + value
-        return {(name, *arm): self._reading(name, arm, sums) for name in names for arm in arms if name in self._families}
+        read = {(name, *arm): self._reading(name, arm, sums) for name in names for arm in arms if name in self._families}
+        # A sum begins at nothing; a gauge that has no line has not been measured.
+        return {key: reading for key, reading in read.items() if reading.kind != "gauge" or key in sums}
 
     def _reading(self, name: str, arm: tuple[str, str], sums: Mapping[tuple[str, str, str], float]) -> Reading:
         def sum_of(line: str) -> float:

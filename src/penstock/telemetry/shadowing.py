@@ -31,7 +31,8 @@ class ShadowView:
     compared: Mapping[tuple[str, str], int] = field(default_factory=dict)
     mismatched: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By version and measure."""
-    busy_ns: int = 0
+    busy_ns: Mapping[str, int] = field(default_factory=dict)
+    """By version."""
     held_bytes: int = 0
 
 
@@ -45,7 +46,9 @@ def shadow_samples(views: Iterable[ShadowView]) -> dict[str, Samples]:
         "penstock_shadow_mismatch_total": _sums((view.model, *key, count) for view in shadows for key, count in view.mismatched.items()),
         "penstock_shadow_again_total": _sums((view.model, *key, count) for view in again for key, count in view.ends.items()),
         "penstock_shadow_noise_total": _sums((view.model, *key, count) for view in again for key, count in view.mismatched.items()),
-        "penstock_shadow_busy_seconds_total": _sums((view.model, view.version, view.busy_ns / NS_PER_S) for view in views),
+        "penstock_shadow_busy_seconds_total": _sums(
+            (view.model, version, ns / NS_PER_S) for view in views for version, ns in view.busy_ns.items()
+        ),
         "penstock_shadow_held_bytes": _sums((view.model, view.version, view.held_bytes) for view in views),
     }
 

@@ -1,5 +1,6 @@
 """Spans over OTLP/HTTP: the only door to OpenTelemetry, which comes with the extra `otel` and is imported where traces are on."""
 
+import logging
 import os
 import socket
 from collections import defaultdict
@@ -35,6 +36,8 @@ class OtlpExporter:
     """Sends the spans of predictions; see `Exporter`. Headers and certificates come from OTEL_EXPORTER_OTLP_*, which the SDK reads."""
 
     def __init__(self, options: TelemetryOptions) -> None:
+        # It quotes what callers send, on a line of its own; what cannot be sent is counted and told of by `Tracer`.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         address = options.otlp_endpoint.rstrip("/")
         self._resource = Resource.create(
             {

@@ -29,9 +29,9 @@ class Judge:
         self._shares = [ShareJudge(name, gate.ratio, gate.difference, alarm, sticky=sticky) for name, gate in shares]
         self._latency = [] if gates.latency is None else [LatencyJudge(gates.latency, alarm, edges_ns, sticky=sticky)]
         self._disagreement = [] if gates.disagreement is None else [ShareJudge("disagreement", 0.0, gates.disagreement.max, alarm)]
-        self._numbers = {gate.name: NumberJudge(gate.name, gate) for gate in gates.metrics}
+        self._numbers = [NumberJudge(gate.name, gate) for gate in gates.metrics]
         if gates.drift is not None:
-            self._numbers["drift"] = NumberJudge("drift", gates.drift)
+            self._numbers.append(NumberJudge("drift", gates.drift))
         self._waiting = _NOTHING
         self._ends = 0
 
@@ -43,8 +43,8 @@ class Judge:
 
     def take(self, span: Span) -> None:
         """Hear of one more span; it is weighed once both arms have ended requests, together with those before it that were not."""
-        for name, number in self._numbers.items():
-            number.take(span.numbers.get(name))
+        for number in self._numbers:
+            number.take(span.numbers.get(number.name))
         for share in self._disagreement:
             share.take(Share(), span.disagreement)
         stable, canary = self._waiting[0].plus(span.stable), self._waiting[1].plus(span.canary)
@@ -63,7 +63,7 @@ class Judge:
 
     def broken(self, weight: float) -> str:
         """Return why the canary must go back at once, "" if it need not."""
-        if not any(judge.broken for judge in (*self._judges_of_shares(), *self._numbers.values())):
+        if not any(judge.broken for judge in (*self._judges_of_shares(), *self._numbers)):
             return ""
         return "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in self.verdicts(weight) if verdict.finding is Finding.BROKEN)
 
@@ -82,7 +82,7 @@ class Judge:
         """Return each gate's word on going on to a weight, in percent."""
         bound = self._gates.max_bad_share
         shares = [judge.verdict(weight, bound) for judge in self._judges_of_shares()]
-        return *shares, *(judge.verdict() for judge in self._numbers.values())
+        return *shares, *(judge.verdict() for judge in self._numbers)
 
     def _judges_of_shares(self) -> Sequence[ShareJudge | LatencyJudge]:
         return *self._shares, *self._latency, *self._disagreement

@@ -193,3 +193,47 @@ def test_nothing_of_a_user_is_imported(stand_in: Any, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_refusals_alone_keep_no_latency_and_are_no_baseline(stand_in: Any, tmp_path: Path) -> None:
+    """Nothing was answered, so nothing was quick; the report is printed although its file cannot be written."""
+    silent, fine, written = f"http://{stand_in(1, status=400)}", f"http://{stand_in(1)}", tmp_path / "before.json"
+    options = ("--model", "m", "--concurrency", "2", "--duration", "200ms", "--rounds", "3")
+
+    kept = bench(silent, *options, "--threshold", "p(99)<20ms", "--output", str(written))
+    beside = bench(fine, *options, "--baseline", silent)
+    later = bench(fine, *options, "--baseline", str(written))
+
+    assert (kept.returncode, beside.returncode, later.returncode) == (1, 3, 2)
+    assert re.search(r"p\(99\)<20ms +.*BROKEN", kept.stdout)
+    assert "the baseline has answered nothing" in beside.stdout
+    assert "has answered nothing" in later.stderr
+
+
+def test_server_that_never_answers_breaks_thresholds(stand_in: Any) -> None:
+    """The run is valid: it is the server that hangs, not the generator."""
+    done = bench(f"http://{stand_in(60_000)}", "--model", "m", "--concurrency", "2", *SHORT, "--threshold", "error_rate<0.001")
+
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"error_rate<0.001 +1 +BROKEN", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--output", "nowhere/x.json"), "'nowhere/x.json' is in a directory that does not exist"),
+        (("--header", "x-user: \u0141ukasz"), "is no header"),
+        (("--payload", "empty.json"), "holds no request"),
+        (("--payload", "beyond.json", "--protocol", "http-binary"), "does not fit"),
+    ],
+)
+def test_mistake_is_told_before_anything_is_measured(stand_in: Any, tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    """With exit code 2: 1 would say that a threshold is broken."""
+    (tmp_path / "empty.json").write_text('{"data": []}')
+    (tmp_path / "beyond.json").write_text('{"inputs": [{"name": "X", "shape": [1, 1], "datatype": "INT8", "data": [300]}]}')
+
+    done = bench(f"http://{stand_in()}", "--model", "m", *SHORT, *arguments, cwd=tmp_path)
+
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

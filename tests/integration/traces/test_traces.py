@@ -100,6 +100,18 @@ def test_a_callers_trace_goes_on_through_each_step(serving: Serving, collector: 
     assert {row["request_id"]: row["trace_id"] for row in rows}["mine"] == trace
 
 
+def test_malformed_state_of_a_callers_trace_is_left_out_without_a_word(serving: Serving, collector: Collector) -> None:
+    """What a caller sends stands in no line of the log, least of all in one that is no JSON."""
+    start(serving, collector, "telemetry.trace_ratio=0.0")
+    headers = {"traceparent": f"00-{'a' * 32}-{SPAN}-01", "tracestate": 'secret token {"level":"error"'}
+    serving.transports["http"].infer("id_fp32", ASKED, headers=headers)
+    serving.stop()
+
+    (whole,) = collector.named("predict id_fp32")
+    assert whole.trace_state == ""
+    assert "secret" not in serving.log
+
+
 def test_predictions_of_one_run_are_linked_to_it(serving: Serving, collector: Collector) -> None:
     """The run is a span of its own that names each of them; what begins here tells its trace in its row."""
     start(serving, collector, "telemetry.trace_ratio=1.0")

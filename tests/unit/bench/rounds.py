@@ -19,6 +19,6 @@ def round_with(**given: Any) -> Round:
         "finished": count,
         "answered": count,
         "latencies_us": {bucket_us(us): n for us, n in latencies.items()},
-        "lags_us": {1: count},
+        "lags_us": {1: count} if count else {},
     }
     return Round(**{**usual, **given})

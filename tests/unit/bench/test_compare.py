@@ -104,3 +104,13 @@ def test_rounds_are_taken_in_the_order_abba() -> None:
     interleaved(4, lambda: side("A"), lambda: side("B"))
 
     assert "".join(order) == "ABBAABBA"
+
+
+def test_latencies_are_compared_where_there_are_any() -> None:
+    """A server that has answered nothing is neither quick nor slow."""
+    silent, fine = ([round_with(latencies=latencies, failed=failed)] * 5 for latencies, failed in (({}, 100), ({5000: 100}, 0)))
+
+    assert change(OPEN, "p50_ms", silent, fine) is None
+    assert change(OPEN, "p50_ms", fine, silent) is None
+    assert (errors := change(OPEN, "error_rate", fine, silent)) is not None
+    assert errors.worse

@@ -83,3 +83,13 @@ def test_json_cannot_carry_bf16() -> None:
     """The message names a protocol that can."""
     with pytest.raises(CannotMeasure, match="http-binary"):
         body_of(target(Protocol.HTTP_JSON), [Tensor("X", DATATYPES["BF16"], np.zeros((1,), "<u2"))])
+
+
+def test_header_that_is_given_stands_alone() -> None:
+    """Behind an ingress the host is the model's, and two of them are one too many."""
+    asked = Target("host:1", "m", headers=(("HOST", "m.example.com"), ("content-type", "text/plain")))
+
+    head, _, _ = body_of(asked, [ROWS]).partition(b"\r\n\r\n")
+
+    lines = [line.split(": ") for line in head.decode().splitlines()[1:]]
+    assert sorted(lines) == [["Content-Length", "82"], ["HOST", "m.example.com"], ["content-type", "text/plain"]]

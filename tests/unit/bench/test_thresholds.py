@@ -37,7 +37,19 @@ def test_threshold_is_judged(text: str, kept: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "p99<20ms", "p(99)~20ms", "p(101)<1ms", "p(1.2.3)<1", "latency<1ms", "rps>100ms", "p(99)<20min", "error_rate<1%", "p(99)<"],
+    [
+        "",
+        "p99<20ms",
+        "p<20ms",
+        "p(99)~20ms",
+        "p(101)<1ms",
+        "p(1.2.3)<1",
+        "latency<1ms",
+        "rps>100ms",
+        "p(99)<20min",
+        "error_rate<1%",
+        "p(99)<",
+    ],
 )
 def test_bad_threshold_is_named(text: str) -> None:
     """What makes no sense is refused, in its own words."""
@@ -50,5 +62,13 @@ def test_bad_threshold_is_named(text: str) -> None:
 def test_figure_that_was_not_measured_is_not_kept() -> None:
     """CPU time that nobody counted is no proof of thrift."""
     verdict = threshold("cpu_us<1000").judge(round_with())
+
+    assert (verdict.measured, verdict.kept) == (None, False)
+
+
+@pytest.mark.parametrize("text", ["p(99)<20ms", "avg<20ms", "max<1s", "min<1"])
+def test_latency_of_no_answer_is_not_kept(text: str) -> None:
+    """A server that refuses everything, for a wrong payload or a missing key, does so quickly."""
+    verdict = threshold(text).judge(round_with(latencies={}, failed=100))
 
     assert (verdict.measured, verdict.kept) == (None, False)

@@ -1,5 +1,7 @@
 """Which rollouts may begin, what they begin with, and which are resumed."""
 
+import asyncio
+
 import pytest
 from rollout_house import PLAN
 
@@ -117,3 +119,18 @@ async def test_record_that_cannot_be_read_is_left_out(house, caplog):
 
     assert [record.model for record in house.store.all()] == ["m"]
     assert "the rollout other.json is not resumed" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_route_that_somebody_puts_while_a_rollout_begins_stays(house):
+    """The rollout was planned for another one; it is refused, and nothing of it is left."""
+    theirs = Route(stable="3", override=True)
+    beginning = asyncio.create_task(house.rollouts.begin("m", PLAN))
+    await asyncio.sleep(0)
+    await house.put(theirs)
+
+    with pytest.raises(Conflict, match="changed the route of 'm' meanwhile"):
+        await beginning
+
+    assert house.route == theirs
+    assert house.store.all() == []

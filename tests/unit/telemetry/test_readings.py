@@ -3,6 +3,7 @@
 from penstock.domain.request import InferenceRequest
 from penstock.domain.ticket import Ticket
 from penstock.lifecycle.metric_pairs import MetricPairs
+from penstock.telemetry.family import Family
 from penstock.telemetry.metrics import Metrics, ServerView, VersionView
 from penstock.telemetry.readings import Reading, Readings
 from penstock.telemetry.statistics import VersionStatistics
@@ -89,3 +90,17 @@ def test_reading_that_has_not_moved_says_nothing() -> None:
     """No division by nothing."""
     assert Reading("counter", 5, 3).since(Reading("counter", 5, 3)) is None
     assert Reading("counter", 5, 3).since(None) is None
+
+
+def test_gauge_without_a_line_has_not_been_measured() -> None:
+    """It is not 0: a canary without feedback would pass a gate on its loss, and a stable arm without would fail every canary."""
+    family = Family("loss", "gauge", ("model", "version"), "")
+    lines = {"1": [("loss", {"model": "m", "version": "1"}, 0.3)], "2": [("loss", {"model": "m", "version": "2"}, 0.4)]}
+
+    def since(*versions: str) -> dict[str, Pair]:
+        read = Readings([family], lambda: [line for version in versions for line in lines[version]])
+        return MetricPairs(read, ("loss",)).since("m", CANARY, STABLE)
+
+    assert since("1") == {}
+    assert since("2") == {"loss": Pair(0.4, None)}
+    assert since("1", "2") == {"loss": Pair(0.4, 0.3)}

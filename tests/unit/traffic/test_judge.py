@@ -180,3 +180,12 @@ def test_every_status_is_known_to_the_gates():
     assert GATE_OF_STATUS["OVERLOADED"] == GATE_OF_STATUS["DEADLINE_EXCEEDED"] == "refusals"
     assert GATE_OF_STATUS["INVALID_ARGUMENT"] == "rejections"
     assert GATE_OF_STATUS["CANCELLED"] == ""
+
+
+def test_every_gate_of_a_metric_counts():
+    """An absolute limit beside one that is relative to the stable arm."""
+    gates = Gates(metrics=(NumberGate(name="x", max=0.5, looks=1), NumberGate(name="x", ratio=10, looks=1)))
+    judge = judged(Span(arm(9), arm(1), numbers={"x": Pair(0.9, 0.3)}), gates, looks=1)
+
+    assert [verdict.finding for verdict in judge.verdicts(50) if verdict.gate == "x"] == [Finding.BROKEN, Finding.PASSED]
+    assert judge.broken(50) == "x: 0.9 where 0.5 is tolerated, over it in 1 of 1 looks in a row"
