@@ -28,7 +28,7 @@ PATHS: Final = (
         f"grpc/{name}.py"
         for name in ("answers", "call_head", "codec", "connection", "messages", "native_call", "native_stream", "predictions", "stream")
     ),
-    *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "exchange", "fastpath", "framing", "head")),
+    *(f"http/{name}.py" for name in ("binary_form", "body", "call", "codec", "errors", "exchange", "fastpath", "framing", "gate", "head")),
     *(f"http/{name}.py" for name in ("json_data", "json_text", "json_weight", "output_forms", "plain_form", "raw_body", "wait")),
     *(
         f"http2/{name}.py"
@@ -38,7 +38,7 @@ PATHS: Final = (
     *(f"inference/{name}.py" for name in ("admission", "ledger", "predictor")),
     *(f"lifecycle/{name}.py" for name in ("catalog", "version")),
     *(f"payloads/{name}.py" for name in ("intake", "json_cells", "json_rows", "offer", "recording")),
-    "telemetry/statistics.py",
+    *(f"telemetry/{name}.py" for name in ("access_log", "statistics")),
     *(f"traffic/{name}.py" for name in ("marks", "split", "sticky_key")),
     *(f"wire/{name}.py" for name in ("call", "raw", "raw_request", "raw_response", "varint")),
 )

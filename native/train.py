@@ -24,6 +24,8 @@ from penstock.wire import inference  # noqa: E402 - where nothing is installed y
 REGISTRY: Final = ROOT / "examples" / "registry"
 _MODEL: Final = "iris"
 _CALLERS, _TIMES = 16, 400
+_REFUSED_TIMES: Final = 40
+"""Who is overloaded refuses a lot, but most servers are not."""
 _START_S: Final = 120
 """Code that counts what it does is slow."""
 _STOP_S: Final = 60
@@ -61,7 +63,9 @@ def _addresses(server: "subprocess.Popen[bytes]", ready: Path) -> dict[str, str]
 async def _ask(addresses: dict[str, str], spec: dict[str, Any]) -> None:
     row = np.full([max(1, dim) for dim in spec["shape"]], 0.5, np.float32)
     for request in (_json(spec, row), _binary(spec, row)):
-        await asyncio.gather(*[_over_http(addresses["http"], request) for _ in range(_CALLERS)])
+        await asyncio.gather(*[_over_http(addresses["http"], request, _TIMES) for _ in range(_CALLERS)])
+    refused = _json(spec, np.hstack([row, row]))
+    await asyncio.gather(*[_over_http(addresses["http"], refused, _REFUSED_TIMES, b"400") for _ in range(_CALLERS)])
     message = inference.ModelInferRequest(model_name=_MODEL, raw_input_contents=[row.tobytes()])
     message.inputs.add(name=spec["name"], datatype=spec["datatype"], shape=row.shape)
     await _over_grpc(addresses["grpc"], message.SerializeToString())
@@ -82,13 +86,13 @@ def _posted(body: bytes, headers: str = "") -> bytes:
     return f"POST /v2/models/{_MODEL}/infer HTTP/1.1\r\nHost: here\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _over_http(address: str, request: bytes) -> None:
+async def _over_http(address: str, request: bytes, times: int, status: bytes = b"200") -> None:
     host, port = address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
-    for _ in range(_TIMES):
+    for _ in range(times):
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 " + status):
             raise RuntimeError(f"the server that was asked said {head.decode()}")
         await reader.readexactly(int(head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]))
     writer.close()
