@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ class Reloaded(NamedTuple):
 
 
 Apply = Callable[[], Reloaded]
+_Job = Callable[[], Awaitable[None]]
 
 
 class _Seen(NamedTuple):
@@ -77,7 +79,7 @@ class Watched(Generic[T]):
 
 
 class Reloader:
-    """Looks at files four times a second. Lives on the event loop."""
+    """Looks at files four times a second, at each by itself: none keeps others waiting, or what has an end. Lives on the event loop."""
 
     def __init__(self) -> None:
         self.watched: Final[list[Watched[Any]]] = []
@@ -85,33 +87,37 @@ class Reloader:
         self.heard: Callable[[Reloaded], None] = lambda _: None
         """Is told of what has come into force."""
         self.each_time: Final[list[Callable[[], None]]] = []
-        """What else is done at each look."""
-        self._task: asyncio.Task[None] | None = None
+        """What else is done as often, whatever becomes of the files."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to look, if there is anything to look at."""
         if self.watched:
-            self._task = asyncio.create_task(self._run())
+            jobs: list[_Job] = [self._act, *(partial(self._look, watched) for watched in self.watched)]
+            self._tasks = [asyncio.create_task(_repeated(job)) for job in jobs]
 
     async def aclose(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_PAUSE_S)
-            try:
-                for apply in await asyncio.to_thread(self._fresh):
-                    self.heard(apply())
-                for action in self.each_time:
-                    action()
-            except Exception:
-                _log.exception("keys and certificates could not be looked at")
+    async def _look(self, watched: Watched[Any]) -> None:
+        if (apply := await asyncio.to_thread(watched.fresh)) is not None:
+            self.heard(apply())
 
-    def _fresh(self) -> list[Apply]:
-        return [apply for watched in self.watched if (apply := watched.fresh()) is not None]
+    async def _act(self) -> None:
+        for action in self.each_time:
+            action()
+
+
+async def _repeated(job: _Job) -> None:
+    while True:
+        await asyncio.sleep(_PAUSE_S)
+        try:
+            await job()
+        except Exception:
+            _log.exception("keys and certificates could not be looked at")
 
 
 def _may_pass(error: Exception) -> bool:

@@ -82,7 +82,7 @@ def read_keys(path: Path) -> dict[str, jwt.PyJWK]:
         if any(key.get("kty") == "oct" or "d" in key for key in listed):
             raise ValueError("it holds secret keys; a JWKS file for a server holds public ones alone")
         keys = {str(key.get("kid", "")): jwt.PyJWK(key) for key in listed if key.get("use", "sig") == "sig"}
-    except (KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
         raise ValueError(f"it is no set of JSON web keys: {error}") from error
     if not keys or ("" in keys and len(listed) > 1):
         raise ValueError("it holds no key for signatures" if not keys else "a key has no kid, which each of several needs")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,31 @@ def test_file_that_cannot_be_read_for_a_moment_is_read_at_the_next_look(tmp_path
     assert looks == [None] * 3
     assert told == ["two"]
     assert [record.levelname for record in caplog.records if record.levelname == "ERROR"] == ["ERROR"]
+
+
+async def _acts(reloader: Reloader, told: list[str], answers: threading.Event) -> None:
+    acted = asyncio.Event()
+    reloader.each_time.append(acted.set)
+    reloader.start()
+    try:
+        async with asyncio.timeout(20):
+            await acted.wait()
+            while not told:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.001)
+    finally:
+        answers.set()
+        await reloader.aclose()
+
+
+def test_what_befalls_one_file_keeps_nothing_else_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that nobody thought of, and a disk that does not answer: keys still expire, and those that are revoked are gone."""
+    monkeypatch.setattr(reload, "_PAUSE_S", 0.001)
+    path, told, answers = tmp_path / "file", list[str](), threading.Event()
+    path.write_text("one")
+    reloader = Reloader()
+    reloader.watched += [Watched("odd", [path], lambda: 1 / 0, print), Watched("slow", [path], answers.wait, print), watched(path, told)]
+    replace(path, "two")
+
+    asyncio.run(_acts(reloader, told, answers))
+
+    assert told == ["two"]

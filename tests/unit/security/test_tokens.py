@@ -141,6 +141,15 @@ def test_file_that_holds_no_public_keys_is_refused(tmp_path: Path, keys: list[An
         read_keys(path)
 
 
+def test_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    """In the way of all that cannot be used, so that the keys before it stay in force."""
+    path = tmp_path / "jwks.json"
+    path.write_text("[" * 100_000)
+
+    with pytest.raises(ValueError, match="no set of JSON web keys"):
+        read_keys(path)
+
+
 def test_tokens_and_keys_open_the_same_server(read: Read) -> None:
     """Each is remembered; when the keys change, the tokens stay."""
     access = Access([Key(name="ops", sha256=digest_of("k"), scopes=[Action.MANAGE])], tokens=read())
