@@ -45,7 +45,11 @@ def keys_in(path: Path) -> KeysFile:
 
 @contextmanager
 def changing(path: Path) -> Iterator[tuple[KeysFile, Callable[[KeysFile], None]]]:
-    """Yield what the file holds, none if it is not there, and what replaces it at once; nobody else changes it meanwhile."""
+    """Yield what the file holds, none if it is not there, and what replaces it at once; nobody else changes it meanwhile.
+
+    A link stays one: the file that it leads to is what servers read.
+    """
+    path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -53,15 +57,19 @@ def changing(path: Path) -> Iterator[tuple[KeysFile, Callable[[KeysFile], None]]
         raise _unusable(f"{path.parent} cannot be used: {error.strerror}") from error
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        rights = path.stat().st_mode if path.exists() else _RIGHTS
-        yield keys_in(path) if path.exists() else KeysFile(), lambda file: _put(folder, path, file, rights)
+        yield keys_in(path) if path.exists() else KeysFile(), lambda file: _put(folder, path, file)
     finally:
         os.close(folder)
 
 
-def _put(folder: int, path: Path, file: KeysFile, rights: int) -> None:
+def _put(folder: int, path: Path, file: KeysFile) -> None:
+    """Replace the file, and leave it to its owner: a server of another user could not read it any more, and would go by the old keys."""
+    before = path.stat() if path.exists() else None
+    kept = (_RIGHTS, None) if before is None else (before.st_mode, (before.st_uid, before.st_gid))
     try:
-        put_in_place(folder, path.name, file.written(), rights)
+        put_in_place(folder, path.name, file.written(), *kept)
+    except PermissionError as error:
+        raise _unusable(f"{path} cannot be written: {error.strerror}; run this as its owner, or as root") from error
     except OSError as error:
         raise _unusable(f"{path} cannot be written: {error.strerror}") from error
 

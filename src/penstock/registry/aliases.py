@@ -99,12 +99,21 @@ def locked(folder: int, model: str) -> Iterator[None]:
 
     The lock ends with its process, however that ends. Raises `OSError`, `RegistryUnreachable` after 10 s.
     """
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+    descriptor = _opened_lock(folder)
     try:
         _take(descriptor, model)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened_lock(folder: int) -> int:
+    """Open the lock: to write, as NFS asks of whoever takes it, or only to read where another user has made it."""
+    flags = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(LOCK, os.O_RDWR | flags, 0o666, dir_fd=folder)
+    except PermissionError:
+        return os.open(LOCK, os.O_RDONLY | flags, 0o666, dir_fd=folder)
 
 
 def _take(descriptor: int, model: str) -> None:

@@ -13,11 +13,11 @@ _RIGHTS: Final = 0o666
 
 
 @contextmanager
-def drafted(folder: int, content: bytes, rights: int | None = None) -> Iterator[str]:
+def drafted(folder: int, content: bytes, rights: int | None = None, owner: tuple[int, int] | None = None) -> Iterator[str]:
     """Yield the name of a new hidden file in the folder of that descriptor, whole and durable; it is gone at the end.
 
     A name that nobody can guess, and created by this process or not at all: nothing that is planted is ever written to.
-    `rights` are those of a file that it is to replace. Raises OSError.
+    `rights` are those of a file that it is to replace, `owner` its user and group. Raises OSError, also where it cannot be given away.
     """
     name = f"{DRAFT}{uuid4().hex}"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _RIGHTS, dir_fd=folder)
@@ -25,6 +25,8 @@ def drafted(folder: int, content: bytes, rights: int | None = None) -> Iterator[
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
+            if owner is not None:
+                os.fchown(descriptor, *owner)
             if rights is not None:
                 os.fchmod(descriptor, rights & _RIGHTS)
             os.fsync(descriptor)
@@ -34,9 +36,9 @@ def drafted(folder: int, content: bytes, rights: int | None = None) -> Iterator[
             os.unlink(name, dir_fd=folder)
 
 
-def put_in_place(folder: int, name: str, content: bytes, rights: int | None = None) -> None:
-    """Replace a file in the folder of that descriptor at once and durably; raises OSError."""
-    with drafted(folder, content, rights) as draft:
+def put_in_place(folder: int, name: str, content: bytes, rights: int | None = None, owner: tuple[int, int] | None = None) -> None:
+    """Replace a file in the folder of that descriptor at once and durably, see `drafted`; raises OSError."""
+    with drafted(folder, content, rights, owner) as draft:
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     os.fsync(folder)
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from penstock.security.keys import KeysFile, digest_of
@@ -58,6 +59,48 @@ def test_keys_are_revoked_by_id_or_all_of_a_name(penstock: Penstock, tmp_path: P
     assert [file.name for file in tmp_path.iterdir()] == ["keys.json"]
     before.close()
     assert penstock("keys", "revoke", "a", *FILE).exit_code == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_file_stays_its_owners(penstock: Penstock, tmp_path: Path) -> None:
+    """A server of that user would not see that a key is revoked."""
+    path = tmp_path / "keys.json"
+    penstock("keys", "create", "a", *FILE)
+    os.chown(path, 65534, 65533)
+
+    assert penstock("keys", "revoke", "a", *FILE).exit_code == 0
+
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (65534, 65533, 0o600)
+
+
+def test_file_that_its_owner_would_lose_is_not_replaced(penstock: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of its group, who cannot give it back; nothing says that the key is revoked."""
+    path = tmp_path / "keys.json"
+    penstock("keys", "create", "a", *FILE)
+    before = path.read_bytes()
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    result = penstock("keys", "revoke", "a", *FILE)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "run this as its owner, or as root" in result.stderr
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_link_stays_one(penstock: Penstock, tmp_path: Path) -> None:
+    """The file that it leads to is changed, there and then."""
+    (tmp_path / "keys.json").symlink_to("sub/real.json")
+
+    assert penstock("keys", "create", "a", *FILE).exit_code == 0
+    assert penstock("keys", "create", "b", *FILE).exit_code == 0
+    assert penstock("keys", "revoke", "a", *FILE).exit_code == 0
+
+    assert (tmp_path / "keys.json").is_symlink()
+    assert [key.name for key in KeysFile.read(tmp_path / "sub" / "real.json").keys] == ["b"]
 
 
 def test_settings_name_the_file(penstock: Penstock, tmp_path: Path) -> None:
