@@ -5,6 +5,7 @@ token says of itself (RFC 8725).
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,12 @@ from penstock.security.access import Access, Claims
 from penstock.security.options import JwtOptions
 from penstock.security.reload import Watched
 
+_log = logging.getLogger(__name__)
 _ACTIONS: Final = {action.value: action for action in Action}
 _LONGEST_NAME: Final = 128
 _REQUIRED: Final = ("exp", "iss", "aud")
+_RSA: Final = ("RS", "PS")
+"""How the names of the algorithms begin that any RSA key is good for."""
 
 
 class JwtTokens:
@@ -45,24 +49,32 @@ class JwtTokens:
     def claims(self, token: str) -> Claims:
         """Return what a token that can be trusted says; raises `Unauthenticated`."""
         try:
-            key_id = self._key_id(token)
-            return _read(self._verified(token, key_id), self._options, key_id)
+            head = jwt.get_unverified_header(token)
+            key_id = self._key_id(head.get("kid"))
+            return _read(self._verified(token, self._key(key_id, head.get("alg"))), self._options, key_id)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}; get a new one", Bar.BAD_TOKEN) from error
 
-    def _key_id(self, token: str) -> str:
-        named = jwt.get_unverified_header(token).get("kid")
+    def _key_id(self, named: object) -> str:
         if named is None and len(self._keys) == 1:
             return next(iter(self._keys))
         if named not in self._keys:
             raise jwt.InvalidKeyError("its key (kid) is not known here")
         return str(named)
 
-    def _verified(self, token: str, key_id: str) -> Mapping[str, Any]:
+    def _key(self, key_id: str, algorithm: object) -> jwt.PyJWK:
+        """Return the key, which is for one algorithm; an RSA key that says none is for each of its family that the settings allow."""
+        key = self._keys[key_id]
+        for allowed in self._options.algorithms:
+            if allowed == algorithm and allowed.startswith(_RSA) and key.key_type == "RSA" and not _jwk(key).get("alg"):
+                return jwt.PyJWK(_jwk(key), allowed)
+        return key
+
+    def _verified(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
         options = self._options
         return jwt.decode(
             token,
-            self._keys[key_id],
+            key,
             algorithms=options.algorithms,
             audience=options.audience,
             issuer=options.issuer,
@@ -74,19 +86,32 @@ class JwtTokens:
 def read_keys(path: Path) -> dict[str, jwt.PyJWK]:
     """Return the public keys of a JWKS file (RFC 7517) by their ids; a single key may be without one.
 
-    Raises `OSError`, and `ValueError` for a file that holds no such keys, or secret ones: those would let the server make tokens.
+    Keys for something else, and such as nothing here can use, are passed over (section 5). Raises `OSError`, and `ValueError` for a
+    file that holds no key for signatures, or secret ones: those would let the server make tokens.
     """
     try:
         document = json.loads(path.read_bytes())
         listed = document["keys"]
         if any(key.get("kty") == "oct" or "d" in key for key in listed):
             raise ValueError("it holds secret keys; a JWKS file for a server holds public ones alone")
-        keys = {str(key.get("kid", "")): jwt.PyJWK(key) for key in listed if key.get("use", "sig") == "sig"}
-    except (KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
+        usable = [key for jwk in listed if jwk.get("use", "sig") == "sig" and (key := _usable(jwk)) is not None]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no set of JSON web keys: {error}") from error
-    if not keys or ("" in keys and len(listed) > 1):
+    keys = {str(_jwk(key).get("kid", "")): key for key in usable}
+    if not keys or ("" in keys and len(usable) > 1):
         raise ValueError("it holds no key for signatures" if not keys else "a key has no kid, which each of several needs")
     return keys
+
+
+def _usable(jwk: dict[str, Any]) -> jwt.PyJWK | None:
+    """Return a key; None, and a word in the log, for one that cannot be used, whatever those who read it raise then."""
+    try:
+        return jwt.PyJWK(jwk)
+    except Exception as error:
+        # Their own words hold the whole key.
+        kind = ", ".join(f"{field} {jwk.get(field)!r}" for field in ("kid", "kty", "alg", "crv") if field in jwk)
+        _log.warning("a token key (%s) cannot be used and is passed over: %s", kind, type(error).__name__)
+        return None
 
 
 def changed_keys(before: Mapping[str, jwt.PyJWK], after: Mapping[str, jwt.PyJWK]) -> set[str]:
@@ -95,7 +120,12 @@ def changed_keys(before: Mapping[str, jwt.PyJWK], after: Mapping[str, jwt.PyJWK]
 
 
 def _same(one: jwt.PyJWK, other: jwt.PyJWK) -> bool:
-    return bool(one._jwk_data == other._jwk_data)  # noqa: SLF001 - the key as it stood in the file has no other name
+    return _jwk(one) == _jwk(other)
+
+
+def _jwk(key: jwt.PyJWK) -> dict[str, Any]:
+    """Return the key as it stood in the file."""
+    return key._jwk_data  # noqa: SLF001 - it has no other name
 
 
 def _read(claims: Mapping[str, Any], options: JwtOptions, key_id: str) -> Claims:

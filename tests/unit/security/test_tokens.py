@@ -1,17 +1,20 @@
 """JSON Web Tokens: which are taken, whose they are, and when they end."""
 
-import base64
 import gc
+import hmac
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
 
 from penstock.domain.caller import Action
 from penstock.domain.errors import Unauthenticated
@@ -31,6 +34,8 @@ JWKS = [
     {**json.loads(OKPAlgorithm.to_jwk(ED.public_key())), "kid": "ed"},
     {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "for-encryption", "use": "enc"},
 ]
+ANY_RSA = {key: value for key, value in JWKS[1].items() if key != "alg"}
+RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 CLAIMS = {"iss": "https://issuer", "aud": "penstock", "sub": "shop", "exp": NOW + timedelta(hours=1), "scope": "openid predict read"}
 MINE = {"issuer": "https://issuer", "audience": "penstock", "leeway_s": 0.0}
 
@@ -75,13 +80,19 @@ def test_claims_are_found_where_the_settings_say(read: Read) -> None:
 
 def public_as_secret() -> str:
     """Return a token that is signed with the public key as if that were a shared secret (RFC 8725, section 2.1)."""
-    head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": "rsa"}).encode()).rstrip(b"=")
-    _, body, mac = jwt.encode(CLAIMS, "x" * 64, "HS256").split(".")
-    return f"{head.decode()}.{body}.{mac}"
+    parts = ({"alg": "HS256", "kid": "rsa"}, CLAIMS | {"exp": NOW.timestamp() + 3600})
+    said = b".".join(base64url_encode(json.dumps(part).encode()) for part in parts)
+    public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return b".".join((said, base64url_encode(hmac.digest(public, said, "sha256")))).decode()
+
+
+def unsigned(kid: str) -> str:
+    """Return a token that asks to be believed."""
+    return jwt.encode(CLAIMS, "", "none", headers={"kid": kid})
 
 
 REFUSED: dict[str, Callable[[], str]] = {
-    "unsigned": lambda: jwt.encode(CLAIMS, "", "none", headers={"kid": "ec"}),
+    "unsigned": lambda: unsigned("ec"),
     "shared secret": public_as_secret,
     "another's key": lambda: signed(OTHER),
     "unknown key": lambda: signed(kid="nobody's"),
@@ -129,8 +140,10 @@ def test_token_is_refused(read: Read, case: str) -> None:
         [{"kty": "EC"}],
         ["text"],
         [JWKS[3]],
+        [{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "new"}],
+        [JWKS[0], {"kty": "oct", "k": "c2VjcmV0", "kid": "a"}],
     ],
-    ids=["none", "shared", "private", "nameless", "broken", "text", "for encryption"],
+    ids=["none", "shared", "private", "nameless", "broken", "text", "for encryption", "unknown", "shared beside a good one"],
 )
 def test_file_that_holds_no_public_keys_is_refused(tmp_path: Path, keys: list[Any]) -> None:
     """A file with private keys lies where it should not."""
@@ -139,6 +152,59 @@ def test_file_that_holds_no_public_keys_is_refused(tmp_path: Path, keys: list[An
 
     with pytest.raises(ValueError, match="key"):
         read_keys(path)
+
+
+@pytest.mark.parametrize("algorithm", RSA_ALGORITHMS)
+def test_rsa_key_that_says_no_algorithm_is_for_each_that_the_settings_allow(read: Read, algorithm: str) -> None:
+    """RFC 7517, section 4.4: to say one is optional. A key that says one is for that alone."""
+    token, others = signed(RSA, algorithm, "rsa"), [other for other in RSA_ALGORITHMS if other != algorithm]
+
+    assert read([ANY_RSA], algorithms=["EdDSA", algorithm]).claims(token).name == "shop"
+    for keys, algorithms in (([ANY_RSA], others), ([{**ANY_RSA, "alg": others[0]}], RSA_ALGORITHMS)):
+        with pytest.raises(Unauthenticated):
+            read(keys, algorithms=algorithms).claims(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [public_as_secret, partial(signed, EC, "ES256", "rsa"), partial(signed, ED, "EdDSA", "rsa"), partial(unsigned, "rsa")],
+    ids=["HS256", "ES256", "EdDSA", "none"],
+)
+def test_rsa_key_that_says_no_algorithm_is_for_no_other_family(read: Read, token: Callable[[], str]) -> None:
+    """Least of all for one of shared secrets, to which everybody has the public key."""
+    with pytest.raises(Unauthenticated):
+        read([ANY_RSA, JWKS[0]], algorithms=[*RSA_ALGORITHMS, "ES256", "EdDSA"]).claims(token())
+
+
+def test_other_keys_that_say_no_algorithm_are_for_their_curves(read: Read) -> None:
+    """An RSA algorithm that a token names makes no RSA key of one."""
+    with pytest.raises(Unauthenticated):
+        read(algorithms=[*RSA_ALGORITHMS, "ES256"]).claims(signed(RSA, "RS512", "ec"))
+
+
+UNUSABLE = [
+    {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "priv": "hidden", "kid": "new"},
+    {**ANY_RSA, "kid": "wrapping", "alg": "RSA-OAEP"},
+    {**ANY_RSA, "kid": "none", "alg": "none"},
+    {**ANY_RSA, "kid": "shared", "alg": "HS256"},
+    {**ANY_RSA, "kid": "odd", "alg": ["RS256"]},
+    {**JWKS[0], "kid": "curve", "alg": "RS256"},
+    {**JWKS[0], "kid": "broken", "x": 7},
+    {"kty": "EC"},
+]
+
+
+@pytest.mark.parametrize("key", UNUSABLE, ids=lambda key: key.get("kid", "nameless"))
+def test_key_that_cannot_be_used_is_passed_over(read: Read, caplog: pytest.LogCaptureFixture, key: dict[str, Any]) -> None:
+    """RFC 7517, section 5: the others are as good as without it, and the log tells of it, though not all that it holds."""
+    tokens = read([key, JWKS[0]])
+
+    assert tokens.claims(signed()).name == "shop"
+    with pytest.raises(Unauthenticated, match=r"\(kid\) is not known"):
+        tokens.claims(signed(RSA, "RS256", key.get("kid", "")))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert repr(key["kty"]) in caplog.text
+    assert "hidden" not in caplog.text
 
 
 def test_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
