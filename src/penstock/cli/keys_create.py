@@ -3,15 +3,19 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 
 from penstock.cli.keys_file import changing, with_keys_file
+from penstock.cli.options import Number
 from penstock.domain.caller import Action
 from penstock.domain.names import is_model_name
 from penstock.security.keys import Key, digest_of, new_secret
+
+_MOST_DAYS: Final = 1_000_000
+"""Before calendars end."""
 
 
 def _models(_ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]) -> list[str] | None:
@@ -33,7 +37,7 @@ def _models(_ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]
     help="May be repeated.",
 )
 @click.option("--model", "models", metavar="NAME", callback=_models, multiple=True, help="For this model only. May be repeated.")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="Expires after so many days. [default: never]")
+@click.option("--days", type=Number(0, _MOST_DAYS, min_open=True), help="Expires after so many days. [default: never]")
 @click.option("--rate", type=float, help="Predictions per second. [default: by security.rate]")
 @click.option("--burst", type=float, help="Predictions that may come at once. [default: as many as a second allows]")
 @click.option("--max-in-flight", type=int, help="Predictions that may be under way. [default: by security.max_in_flight]")
@@ -49,7 +53,7 @@ def create(path: Path, name: str, scopes: tuple[str, ...], days: float | None, a
     \b
     Examples:
       penstock keys create shop --model digits --keys-file keys.json
-      penstock keys create ops --scope manage --scope read > .penstock/admin.token
+      (umask 077; penstock keys create ops --scope manage --scope read > .penstock/admin.token)
     """
     secret, now = new_secret(), datetime.now(UTC).replace(microsecond=0)
     fields = {"name": name, "sha256": digest_of(secret), "scopes": list(dict.fromkeys(scopes)), "created": now}

@@ -13,7 +13,7 @@ import click
 from penstock.cli.models_reference import SAMPLE
 from penstock.cli.models_registry import Opened, alias_of, as_json, leave, name_of, say, with_registry
 from penstock.cli.models_sign import private_key
-from penstock.cli.options import USAGE
+from penstock.cli.options import DAY_S, USAGE, Number
 from penstock.domain.errors import BadArtifact
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _pair(text: str) -> tuple[str, str]:
 @click.option("--key", type=private_key, metavar="PEM", help="Sign the version with this private key.")
 @click.option("--reference", "sample", type=SAMPLE, metavar="FILE", help="A sample to compare with, see penstock models reference.")
 @click.option("--again", is_flag=True, help="Make a new version even of files that one holds already.")
-@click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, help="Seconds in which the model must load and run.")
+@click.option("--timeout", type=Number(1, DAY_S), default=300, show_default=True, help="Seconds in which the model must load and run.")
 @as_json
 @with_registry
 def publish(

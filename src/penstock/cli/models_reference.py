@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.models_registry import Opened, as_json, reference_of, say, with_registry
+from penstock.cli.options import DAY_S, Number
 from penstock.config.settings import WantedModel
 from penstock.domain.errors import LoadRefused
 
@@ -24,7 +25,7 @@ SAMPLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("wanted", metavar="MODEL[@REF|:N]", callback=reference_of)
 @click.option("--from", "sample", type=SAMPLE, required=True, help="A sample from when all was well: .jsonl, .parquet or .csv.")
-@click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, help="Seconds in which the version must answer it.")
+@click.option("--timeout", type=Number(1, DAY_S), default=300, show_default=True, help="Seconds in which the version must answer it.")
 @as_json
 @with_registry
 def reference(opened: Opened, wanted: WantedModel, sample: Path, timeout: float, as_json: bool) -> None:

@@ -1,9 +1,10 @@
 """Options that commands share, and how they become settings."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -15,9 +16,22 @@ from penstock.domain.names import is_alias, is_model_name, is_version_number
 
 USAGE: Final = 2
 """The exit code for a mistake in usage, settings, a port or a directory."""
+DAY_S: Final = 86_400
+"""The longest that a command is told to wait; far more is beyond clocks."""
 
 _USUAL_FILE: Final = Path("penstock.toml")
 _SERVER: Final = ServerOptions()
+
+
+class Number(click.FloatRange):
+    """A number in a range; `nan` is in none, which click lets pass: it is neither below nor above."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - as it comes
+        """Return the number, or end in a mistake in usage."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class Start(NamedTuple):

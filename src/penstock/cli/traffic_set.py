@@ -8,6 +8,7 @@ import click
 
 from penstock.cli.admin import Admin, with_admin
 from penstock.cli.models_registry import as_json, name_of, say
+from penstock.cli.options import Number
 from penstock.cli.route_view import route_lines
 from penstock.domain.names import shown
 
@@ -85,7 +86,7 @@ def set_route(admin: Admin, model: str, document: dict[str, object] | None, remo
 @click.command()
 @click.argument("model", callback=name_of)
 @click.argument("version")
-@click.option("--sample", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="The share of requests that it is asked too.")
+@click.option("--sample", type=Number(0, 1), default=1.0, show_default=True, help="The share of requests that it is asked too.")
 @click.option("--remove", is_flag=True, help="Ask it no more.")
 @as_json
 @with_admin

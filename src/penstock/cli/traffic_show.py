@@ -10,7 +10,7 @@ import click
 
 from penstock.cli.admin import Admin, with_admin
 from penstock.cli.models_registry import as_json, leave, name_of, say
-from penstock.cli.options import USAGE
+from penstock.cli.options import DAY_S, USAGE, Number
 from penstock.cli.rollout_view import rollout_lines
 from penstock.cli.route_view import route_lines, since
 
@@ -23,7 +23,7 @@ _NO_ROLLOUT: Final = (404, 503)
 @click.command()
 @click.argument("model", callback=name_of)
 @click.option("--watch", is_flag=True, help="Look again and again, and tell what has happened in between, until Ctrl-C.")
-@click.option("--every", "every_s", type=click.FloatRange(min=_LEAST_S), default=2.0, show_default=True, help="Seconds between two looks.")
+@click.option("--every", "every_s", type=Number(_LEAST_S, DAY_S), default=2.0, show_default=True, help="Seconds between two looks.")
 @click.option("--count", type=click.IntRange(min=1), help="With --watch: end after so many looks.")
 @as_json
 @with_admin

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
-from penstock.cli.options import USAGE, wanted_model, with_settings
+from penstock.cli.options import USAGE, Number, wanted_model, with_settings
 from penstock.cli.tables import aligned
 from penstock.config.load import Loaded
 from penstock.config.settings import WantedModel
@@ -54,7 +54,7 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
 @click.argument("model", metavar="MODEL", callback=_model)
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.5, 55),
+    type=Number(0.5, 55),
     default=30,
     show_default=True,
     help="How long is measured; less tells small differences from noise less well.",

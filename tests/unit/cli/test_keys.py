@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,28 @@ def test_settings_name_the_file(penstock: Penstock, tmp_path: Path) -> None:
     assert penstock("keys", "create", "a").exit_code == 2
     assert penstock("keys", "create", "a", "--set", "security.keys_file=sub/k.json").exit_code == 0
     assert len(KeysFile.read(tmp_path / "sub" / "k.json").keys) == 1
+
+
+def test_key_may_last_as_long_as_calendars(penstock: Penstock, tmp_path: Path) -> None:
+    """And no longer: more days than that are a mistake in usage."""
+    assert penstock("keys", "create", "a", "--days", "1000000", *FILE).exit_code == 0
+
+    result = penstock("keys", "create", "b", "--days", "4000000", *FILE)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "not in the range" in result.stderr
+    assert [key.name for key in KeysFile.read(tmp_path / "keys.json").keys] == ["a"]
+
+
+def test_example_keeps_the_key_from_others(penstock: Penstock, tmp_path: Path) -> None:
+    """What a shell redirects would be for everybody."""
+    (line,) = (line.strip() for line in penstock("keys", "create", "--help").stdout.splitlines() if ".penstock/admin.token" in line)
+    (tmp_path / ".penstock").mkdir()
+
+    command = line.replace("penstock keys", "echo keys", 1)
+    subprocess.run(["sh", "-c", f"umask 022; {command}"], cwd=tmp_path, check=True)
+
+    assert (tmp_path / ".penstock" / "admin.token").stat().st_mode & 0o777 == 0o600
 
 
 def test_mistakes_change_nothing(penstock: Penstock, tmp_path: Path) -> None:
