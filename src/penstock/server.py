@@ -43,6 +43,7 @@ def serve(settings: Settings, wanted: tuple[WantedModel, ...], ready_file: Path 
     """Serve until SIGTERM or SIGINT, then drain; returns the exit code. Raises `StartError`."""
     set_up_logs(settings.telemetry)
     _refuse_exposure(settings)
+    _check_place(ready_file)
     settle_heap()
     raise_limit()
     return _ended(uvloop.run(_serve(settings, wanted, ready_file)))
@@ -170,6 +171,12 @@ def _refuse_exposure(settings: Settings) -> None:
     hosts = {"http": server.host, "grpc": server.host, "admin": server.admin_host}
     reachable = {name: host for name, host in hosts.items() if not is_loopback(host)}
     refuse_exposure(reachable, settings.security, allowed=server.allow_unauthenticated)
+
+
+def _check_place(ready_file: Path | None) -> None:
+    """Raise `StartError` for a file that could not be written once everything is loaded."""
+    if ready_file is not None and not os.access(ready_file.parent, os.W_OK | os.X_OK):
+        raise StartError(f"the ready file {ready_file} cannot be written there; make its directory, or name another with --ready-file")
 
 
 def _token(settings: Settings) -> AdminToken:

@@ -46,6 +46,16 @@ def test_port_that_is_taken_is_named(start: Start, taken: int, name: str) -> Non
     assert "Traceback" not in result.stderr
 
 
+def test_ready_file_that_has_no_place_is_named(start: Start) -> None:
+    """Before anything is loaded for it."""
+    result = start("--ready-file", "nowhere/ready.json")
+
+    assert result.returncode == 2
+    assert "nowhere/ready.json cannot be written" in result.stderr
+    assert "is ready" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["[http\n", "[http]\nmax_bodies = 1\n", None], ids=["no-toml", "unknown-key", "missing"])
 def test_settings_that_cannot_be_used_are_named(start: Start, tmp_path: Path, text: str | None) -> None:
