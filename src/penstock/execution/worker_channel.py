@@ -145,17 +145,23 @@ class Channel:
         self._slab.close_descriptor()
 
     def _answer(self, call: Call) -> Ran | Crowded | Failed:
-        """Wait for the worker's word until the run's limit; it is told to end the run then, and has until `hang_s`."""
+        """Wait for the worker's word until the run's limit; it is told to end the run then, and has until `hang_s`.
+
+        What it has done by then is handed out: a word that nobody took up, such as that it waits for room, would be in the way of the next.
+        """
         began_s = monotonic()
         wait_s = self._limits.hang_s if call.limit_s is None else min(call.limit_s, self._limits.hang_s)
         answer: Ran | Crowded | Failed | None = self._wire.receive(_ANSWERS, wait_s)
         if answer is not None:
             return answer
         self._halt(self._number)
-        if self._wire.receive(_ANSWERS, self._limits.hang_s + _GRACE_S - (monotonic() - began_s)) is None:
+        late: Ran | Crowded | Failed | None = self._wire.receive(_ANSWERS, self._limits.hang_s + _GRACE_S - (monotonic() - began_s))
+        if late is None:
             self._kill(Death.HUNG)
             raise EOFError
-        raise DeadlineExceeded(f"the run was stopped after its limit of {wait_s:g} s")
+        if isinstance(late, Failed):
+            raise DeadlineExceeded(f"the run was stopped after its limit of {wait_s:g} s")
+        return late
 
     def _read(self, answer: Ran | Crowded | Failed, call: Call) -> list[Array]:
         if answer.number != self._number:

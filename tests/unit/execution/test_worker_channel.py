@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.domain.errors import ModelFailed
+from penstock.domain.errors import DeadlineExceeded, ModelFailed
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, TensorSpec
 from penstock.execution.shared_slab import SharedSlab
@@ -153,6 +153,37 @@ def test_silent_worker_is_told_to_end_its_run_and_then_ended(captive: Captive, m
         captive.run()
 
     assert (captive.halted, captive.killed) == ([1], [Death.HUNG])
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_answer_after_the_limit_is_handed_out(captive: Captive, *, crowded: bool) -> None:
+    """The word came too late, and the answer is there all the same; a worker that waits for room gets it, and the channel stays in step."""
+
+    def answer_late(number: int) -> None:
+        captive.halted.append(number)
+        if crowded:
+            captive.theirs.send(_encode(Crowded(number, 100_000)))
+        captive.theirs.send(ran(Placed(0, (1, 2), 0, 8)))
+
+    captive.channel._halt = answer_late
+
+    assert captive.run()[0].shape == (1, 2)
+    assert (captive.halted, captive.killed) == ([1], [])
+    assert captive.run(ran(Placed(0, (1, 2), 0, 8), number=2))[0].shape == (1, 2)
+
+
+def test_failure_after_the_limit_is_that_of_the_limit(captive: Captive) -> None:
+    """An engine that was told to end fails, in words of its own."""
+
+    def fail(number: int) -> None:
+        captive.theirs.send(_encode(Failed(number, False, "terminated")))
+
+    captive.channel._halt = fail
+
+    with pytest.raises(DeadlineExceeded, match=r"limit of 0\.05 s"):
+        captive.run()
+
+    assert not captive.killed
 
 
 def test_slab_cannot_be_made_shorter_or_longer() -> None:
