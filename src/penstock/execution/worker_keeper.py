@@ -61,6 +61,8 @@ class WorkerKeeper:
         self._order = order
         self._breaker = breaker or Breaker()
         self._worker: WorkerProcess | None = None
+        self._latest: WorkerProcess | None = None
+        """The one that was started last, perhaps not of use yet."""
         self._failure: Exception | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._keep, name="penstock-keeper", daemon=True)
@@ -117,13 +119,13 @@ class WorkerKeeper:
                 self._worker = None
 
     def close(self) -> None:
-        """End the worker; blocks until it is gone."""
+        """End the worker, also one that is still loading; blocks until it is gone."""
         with self._changed:
-            worker, self._worker = self._worker, None
+            self._worker = None
             self.state = WorkerState.CLOSED
             self._changed.notify_all()
-        if worker is not None:
-            worker.kill(Death.KILLED)
+            if self._latest is not None:
+                self._latest.kill(Death.KILLED)
         self._thread.join()
 
     def _keep(self) -> None:
@@ -135,7 +137,7 @@ class WorkerKeeper:
 
     def _first(self) -> WorkerProcess | None:
         try:
-            worker = WorkerProcess(self._order)
+            worker = self._started()
         except Exception as error:  # raised where it is waited for
             with self._changed:
                 self._failure = error
@@ -144,10 +146,19 @@ class WorkerKeeper:
         self._install(worker)
         return worker
 
+    def _started(self) -> WorkerProcess:
+        """Start a worker and have it load the graph; `close` ends it meanwhile, and one that was started a moment after it."""
+        worker = WorkerProcess(self._order)
+        with self._changed:
+            self._latest = worker
+            if self.state is WorkerState.CLOSED:
+                worker.kill(Death.KILLED)
+        worker.load()
+        return worker
+
     def _install(self, worker: WorkerProcess) -> None:
         with self._changed:
             if self.state is WorkerState.CLOSED:
-                worker.kill(Death.KILLED)
                 return
             self._worker = worker
             self._changed.notify_all()
@@ -166,11 +177,12 @@ class WorkerKeeper:
 
     def _bury(self, worker: WorkerProcess, death: Death, words: str) -> None:
         self.lost(worker)
-        if self.state is not WorkerState.CLOSED:
-            self._died(death, words, counts=not worker.suspected)
+        self._died(death, words, counts=not worker.suspected)
         worker.close()
 
     def _died(self, death: Death, words: str, *, counts: bool) -> None:
+        if self.state is WorkerState.CLOSED:
+            return
         self.tally.deaths[death] += 1
         self._breaker.died(monotonic(), counts=counts)
         resting = self._breaker.state is BreakerState.OPEN
@@ -181,7 +193,7 @@ class WorkerKeeper:
         """Return the next worker, however long that takes; None if the session is closed."""
         while self._paused():
             try:
-                worker = WorkerProcess(self._order)
+                worker = self._started()
             except (PenstockError, WorkerLost, OSError) as error:
                 self._died(Death.EXITED, f"could not be started again: {error}", counts=True)
                 continue

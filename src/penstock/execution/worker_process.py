@@ -85,7 +85,7 @@ class WorkerProcess:
     """Thread-safe. The thread that starts it has to live as long as it: the kernel kills the worker when that thread ends."""
 
     def __init__(self, order: WorkerOrder) -> None:
-        """Start it and have it load the graph; blocks. Raises `BadArtifact` or `LoadRefused`, `WorkerLost` if it died of it."""
+        """Start it; it is of use once `load` has returned."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._order = order
         self._wire = Wire(ours)
@@ -100,9 +100,15 @@ class WorkerProcess:
         """Whether all that it runs is a batch that a worker has died of before: its death then tells nothing new of the model."""
         self.heard_s = monotonic()
         """When it last said something."""
+        self.schema: ModelSchema
+        self._opened: Opened
+
+    def load(self) -> None:
+        """Have it load the graph; blocks. Raises `BadArtifact` or `LoadRefused`, `WorkerLost` if it died of it."""
         try:
             self._opened = self._open()
-            self.schema: Final = _schema(self._opened)
+            self.heard_s = monotonic()
+            self.schema = _schema(self._opened)
         except BaseException:
             self.close()
             raise

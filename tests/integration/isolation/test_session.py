@@ -3,9 +3,11 @@
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,7 @@ from processes import Isolate, is_gone, is_stopped, until, until_busy
 
 from penstock.domain.errors import BadArtifact, DeadlineExceeded, LoadRefused, ModelFailed, OutOfMemory, Unavailable
 from penstock.domain.halt import Halt
+from penstock.execution import worker_process
 from penstock.execution.breaker import Breaker, BreakerState
 from penstock.execution.devices import Device
 from penstock.execution.isolated_session import IsolatedSession
@@ -62,6 +65,24 @@ class Background:
         self._thread.join(30)
         assert not self._thread.is_alive()
         return self
+
+
+class Closing:
+    """A close on a thread of its own."""
+
+    def __init__(self, session: IsolatedSession) -> None:
+        self._thread = threading.Thread(target=session.close, daemon=True)
+        self._thread.start()
+
+    def end(self, pid: int) -> None:
+        """Wait until the session is closed and the process of that number gone."""
+        self._thread.join(10)
+        ended = is_gone(pid)
+        if not ended:  # the test has stopped it, and would wait for it at its end
+            os.kill(pid, signal.SIGKILL)
+        assert ended
+        self._thread.join(10)
+        assert not self._thread.is_alive()
 
 
 def test_answers_are_those_of_a_session_on_threads(isolate: Isolate, models: ModuleType, tmp_path: Path) -> None:
@@ -196,6 +217,56 @@ def test_run_beyond_its_limit_is_ended_without_a_death(isolate: Isolate, models:
 
     assert isinstance(left.end().error, ModelFailed)
     assert not session.keeper.tally.deaths
+
+
+def test_close_ends_a_worker_that_loads(isolate: Isolate, models: ModuleType) -> None:
+    """One that is stopped stands for a load without an end: nobody waits for it, whether it was there at the close or came a moment after."""
+    session = isolate(models.identity(*SAME))
+    first = session.keeper._latest
+    os.kill(pid_of(session), signal.SIGKILL)
+    loading = until(lambda: session.keeper._latest is not first and session.keeper._latest)
+    os.kill(loading.pid, signal.SIGSTOP)
+
+    Closing(session).end(loading.pid)
+
+
+def test_worker_that_is_started_while_its_session_closes_is_ended(
+    isolate: Isolate, models: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close comes just before there is a process that it could end."""
+    session, started, gate = isolate(models.identity(*SAME)), list[int](), threading.Event()
+    start = worker_process._started
+
+    def late(end: socket.socket) -> "subprocess.Popen[bytes]":
+        gate.wait(20)
+        process = start(end)
+        os.kill(process.pid, signal.SIGSTOP)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(worker_process, "_started", late)
+    os.kill(pid_of(session), signal.SIGKILL)
+    until(lambda: session.keeper.tally.deaths.total() == 1)
+    closing = Closing(session)
+    until(lambda: session.keeper.state is WorkerState.CLOSED)
+    gate.set()
+
+    closing.end(until(lambda: started)[0])
+
+
+def test_worker_is_heard_of_when_it_has_loaded(isolate: Isolate, models: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that took long to load is not silent for that."""
+    opened_s: list[float] = []
+    load = WorkerProcess._open
+
+    def timed(worker: WorkerProcess) -> Any:
+        opened = load(worker)
+        opened_s.append(time.monotonic())
+        return opened
+
+    monkeypatch.setattr(WorkerProcess, "_open", timed)
+
+    assert until(lambda: isolate(models.identity(*SAME)).keeper.current).heard_s >= opened_s[0]
 
 
 def test_hog_fails_alone(isolate: Isolate, models: ModuleType) -> None:
