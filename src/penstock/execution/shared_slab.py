@@ -10,7 +10,7 @@ import numpy as np
 
 from penstock.domain.tensor import DATATYPES, Array, Tensor, TensorSpec, element_count
 from penstock.execution.worker_frames import Placed
-from penstock.wire.raw import array_of, check_shape, raw_of
+from penstock.wire.raw import array_of, raw_of
 
 _SMALLEST: Final = 64 * 1024
 _ALIGNMENT: Final = 64
@@ -75,7 +75,7 @@ class SharedSlab:
         """
         datatype = spec.datatype
         if datatype in _LOOKED_AT:
-            return array_of(spec.name, datatype, check_shape(placed.shape, spec.name), self._part(placed))
+            return array_of(spec.name, datatype, placed.shape, self._part(placed))
         self._check(placed, element_count(placed.shape) * datatype.itemsize)
         return np.ndarray(placed.shape, datatype.dtype, self._map, placed.offset)
 
@@ -83,7 +83,7 @@ class SharedSlab:
         """Return a copy of a tensor, which nobody else can change; raises as `view` does, by what was copied."""
         datatype = spec.datatype
         if datatype in _LOOKED_AT:
-            return array_of(spec.name, datatype, check_shape(placed.shape, spec.name), bytes(self._part(placed)))
+            return array_of(spec.name, datatype, placed.shape, bytes(self._part(placed)))
         return self.view(placed, spec).copy()
 
     def _write_texts(self, array: Array, offset: int) -> int:
@@ -109,7 +109,7 @@ def span(tensors: Sequence[tuple[int, Tensor]]) -> int:
 def _raw_size(tensor: Tensor) -> int:
     if tensor.datatype.itemsize:
         return int(tensor.array.nbytes)
-    return sum(len(str(item).encode()) + 4 for item in tensor.array.flat)
+    return sum(len(str(item).encode()) + 4 for item in tensor.array.reshape(-1))
 
 
 def _padded(size: int) -> int:

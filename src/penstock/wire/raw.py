@@ -86,7 +86,7 @@ def raw_of(tensor: Tensor) -> Buffer:
     """Return the tensor's bytes; of a large array that is contiguous without a copy."""
     array = tensor.array
     if tensor.datatype is _BYTES:
-        return b"".join(_framed(item) for item in array.flat)
+        return b"".join(_framed(item) for item in array.reshape(-1))
     if array.nbytes <= _SMALL:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

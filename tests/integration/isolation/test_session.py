@@ -113,6 +113,20 @@ def test_values_pass_as_they_are(isolate: Isolate, models: ModuleType, element: 
     assert answer.flags.owndata or answer.base is not None
 
 
+@pytest.mark.parametrize("shape", [(0, 3_000_000), (3_000_000, 0), (1,) * 40])
+def test_outputs_may_have_any_shape(isolate: Isolate, shape: tuple[int, ...]) -> None:
+    """What callers may not ask for a model may answer, as it may on threads: no element beside a large dimension, or many dimensions."""
+    session = isolate(
+        "any (int64[n] shape) => (bool[a] B, string[b] T, float[c] F) {"
+        " B = ConstantOfShape <value = bool[1] {1}> (shape) T = Cast <to = 8> (B) F = ConstantOfShape (shape) }"
+    )
+
+    answers = session.run({"shape": np.array(shape)}, ["B", "T", "F"])
+
+    assert [answer.shape for answer in answers] == [shape] * 3
+    assert not session.keeper.tally.deaths
+
+
 def test_outputs_outgrow_the_slab(isolate: Isolate) -> None:
     """An answer of megabytes to a question of bytes asks for room, and answers before it stay what they were."""
     session = isolate("wide (int64[n] shape) => (float[m] Y) { Y = ConstantOfShape <value = float[1] {7.0}> (shape) }")
