@@ -29,6 +29,7 @@ from penstock.execution.shared_slab import SharedSlab, span
 from penstock.execution.worker_frames import (
     DEVICE_FAILED,
     Crowded,
+    Drop,
     Failed,
     Frame,
     Halt,
@@ -55,7 +56,7 @@ _STICKY: Final = re.compile(
 """Failures after which every later run of the process fails, too (CUDA Runtime API, "cudaError_t")."""
 _OPENING: Final = msgspec.msgpack.Decoder(Open)
 _ORDERS: Final = msgspec.msgpack.Decoder(Lend | Halt | Ping)
-_CALLS: Final = msgspec.msgpack.Decoder(Run | Room)
+_CALLS: Final = msgspec.msgpack.Decoder(Run | Room | Drop)
 _Tensors = list[tuple[int, Tensor]]
 
 
@@ -78,6 +79,8 @@ class Runner:
                 self._take(fd)
                 if isinstance(call, Run):
                     self._serve(call)
+                elif isinstance(call, Drop):
+                    del self._slab
         except (EOFError, OSError):
             os._exit(0)
         finally:  # a run that nobody answers would be waited for

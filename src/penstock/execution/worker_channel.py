@@ -1,5 +1,6 @@
 """The server's end of one channel to a worker process: one run at a time goes out and comes back."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +15,7 @@ from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Array, Tensor
 from penstock.execution.shared_slab import SharedSlab, span
-from penstock.execution.worker_frames import DEVICE_FAILED, Crowded, Failed, Ran, Room, Run, Wire
+from penstock.execution.worker_frames import DEVICE_FAILED, Crowded, Drop, Failed, Ran, Room, Run, Wire
 
 _ANSWERS: Final = msgspec.msgpack.Decoder(Ran | Crowded | Failed)
 _GRACE_S: Final = 1.0
@@ -110,8 +111,11 @@ class Channel:
             raise WorkerLost from error
 
     def drop_slab(self) -> None:
-        """Keep no memory between runs; the next one gets new."""
-        self._slab = None
+        """Keep no memory between runs, nor have the worker keep it; the next one gets new."""
+        if self._slab is not None:
+            self._slab = None
+            with contextlib.suppress(OSError):  # the worker is gone, and all that it has mapped
+                self._wire.send(Drop())
 
     def close(self) -> None:
         """Let go of the socket and the slab."""

@@ -116,6 +116,10 @@ class Room(Frame):
     number: int
 
 
+class Drop(Frame):
+    """To the worker, on a channel between two runs: let go of the slab; the next run brings another."""
+
+
 class Ran(Frame):
     """From the worker: the outputs, in the order asked for."""
 

@@ -181,7 +181,7 @@ class WorkerProcess:
         with self._lock:
             self._closed = True
             self._wire.close()
-        self._close_free()
+            self._close_free()
 
     def _open(self) -> Opened:
         try:
@@ -199,17 +199,23 @@ class WorkerProcess:
         if channel.broken:
             channel.close()
             return
-        if self.slab_bytes > self._order.settings.slab_bytes:
+        with self._lock:
+            self._free.append(channel)
+            self._drop_slabs()
+            if self._closed:
+                self._close_free()
+
+    def _drop_slabs(self) -> None:
+        """Keep what `slab_bytes` allows: the channels that nobody uses, the one that was used last at the end, give up theirs in order."""
+        for channel in self._free:
+            if self.slab_bytes <= self._order.settings.slab_bytes:
+                return
             channel.drop_slab()
-        self._free.append(channel)
-        if self._closed:
-            self._close_free()
 
     def _close_free(self) -> None:
         """Close the channels that nobody uses. Who uses one closes it: a thread that reads a closed socket might read another."""
-        with contextlib.suppress(IndexError):
-            while True:
-                self._free.pop().close()
+        while self._free:
+            self._free.pop().close()
 
     def _check_memory(self) -> None:
         most = self._order.memory_bytes
@@ -217,10 +223,12 @@ class WorkerProcess:
             self.kill(Death.MEMORY)
 
     def _lent(self) -> Channel:
-        with contextlib.suppress(IndexError):
-            return self._free.pop()
+        with self._lock:
+            return self._free.pop() if self._free else self._one_more()
+
+    def _one_more(self) -> Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with self._lock, theirs:
+        with theirs:
             number = len(self._channels)
             channel = Channel(Wire(ours), self.schema, self._order.limits, partial(self._halt, number), self.kill)
             self._channels.append(channel)

@@ -24,9 +24,12 @@ def isolate(tmp_path: Path, models: ModuleType) -> Iterator[Isolate]:
     """Return a function that opens a graph, given in ONNX's text syntax, in a worker process of its own."""
     opened: list[IsolatedSession] = []
 
-    def isolated(graph: str, *, hang_s: float = 60.0, memory_bytes: int | None = None, breaker: Breaker | None = None) -> IsolatedSession:
+    def isolated(
+        graph: str, *, hang_s: float = 60.0, memory_bytes: int | None = None, slab_bytes: int = 2**28, breaker: Breaker | None = None
+    ) -> IsolatedSession:
         models.save(models.parse(graph), tmp_path)
-        order = WorkerOrder(tmp_path / "model.onnx", SessionSettings(Device("cpu")), None, hang_s, memory_bytes)
+        settings = SessionSettings(Device("cpu"), slab_bytes=slab_bytes)
+        order = WorkerOrder(tmp_path / "model.onnx", settings, None, hang_s, memory_bytes)
         opened.append(IsolatedSession(order, breaker))
         return opened[-1]
 

@@ -24,7 +24,7 @@ from penstock.execution.devices import Device
 from penstock.execution.isolated_session import IsolatedSession
 from penstock.execution.session import OrtSession, SessionSettings
 from penstock.execution.synthetic import synthetic_inputs
-from penstock.execution.worker_channel import Death, RunLimits
+from penstock.execution.worker_channel import Call, Death, RunLimits
 from penstock.execution.worker_keeper import WorkerNews, WorkerState
 from penstock.execution.worker_process import WorkerOrder, WorkerProcess
 
@@ -32,6 +32,7 @@ MIB = 2**20
 ENDLESS = 10**9
 SAME = ("same", "float", "batch,4")
 ROW = {"X": np.ones((1, 1), np.float32)}
+WIDE = "wide (int64[n] shape) => (float[m] Y) { Y = ConstantOfShape <value = float[1] {7.0}> (shape) }"
 HOG_OF = {"N": np.array([[300_000_000]], np.int64)}
 
 
@@ -129,13 +130,37 @@ def test_outputs_may_have_any_shape(isolate: Isolate, shape: tuple[int, ...]) ->
 
 def test_outputs_outgrow_the_slab(isolate: Isolate) -> None:
     """An answer of megabytes to a question of bytes asks for room, and answers before it stay what they were."""
-    session = isolate("wide (int64[n] shape) => (float[m] Y) { Y = ConstantOfShape <value = float[1] {7.0}> (shape) }")
+    session = isolate(WIDE)
     small = session.run({"shape": np.array([3])}, ["Y"])[0]
 
     large = session.run({"shape": np.array([1_000_000])}, ["Y"])[0]
 
     assert (small.tolist(), large.shape, large.min()) == ([7.0] * 3, (1_000_000,), 7.0)
     assert until(lambda: session.keeper.current).slab_bytes == 4 * MIB
+
+
+def test_memory_beyond_what_is_kept_is_freed_on_both_sides(isolate: Isolate) -> None:
+    """The worker lets go of it, too, and the next run gets new."""
+    session = isolate(WIDE, slab_bytes=MIB)
+    worker = until(lambda: session.keeper.current)
+
+    session.run({"shape": np.array([1_000_000])}, ["Y"])
+
+    assert worker.slab_bytes == 0
+    until(lambda: not any("penstock-slab" in Path(f"/proc/{pid}/maps").read_text() for pid in (worker.pid, "self")))
+    assert session.run({"shape": np.array([3])}, ["Y"])[0].tolist() == [7.0] * 3
+
+
+def test_memory_that_has_not_been_used_for_longest_is_freed_first(isolate: Isolate) -> None:
+    """Of three lanes each with a buffer, where two may keep theirs."""
+    session = isolate(WIDE, slab_bytes=8 * MIB)
+    worker = until(lambda: session.keeper.current)
+    lanes = [worker._lent() for _ in range(3)]
+    for lane in (lanes[1], lanes[0], lanes[2]):
+        lane.run(Call({"shape": np.array([1_000_000])}, ["Y"], None, None))
+        worker._take_back(lane)
+
+    assert [lane.slab_bytes for lane in lanes] == [4 * MIB, 0, 4 * MIB]
 
 
 def test_crash_during_a_run_is_tried_again(isolate: Isolate, models: ModuleType) -> None:
