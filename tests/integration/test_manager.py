@@ -89,6 +89,32 @@ async def test_model_without_a_good_version_makes_the_start_unready(house: Open,
         assert await served.version_of() == 1
 
 
+async def test_broken_model_that_is_withdrawn_makes_nothing_unready(house: Open, root: Path) -> None:
+    """What the registry does not hold any more is not wanted, until it is there again."""
+    (root / "bad" / "1").mkdir(parents=True)
+    (root / "bad" / "1" / "model.onnx").write_bytes(b"")
+
+    async with house() as served:
+        seen = [served.manager.ready]
+        for elsewhere in ((root / "bad", root.with_name("bad")), (root.with_name("bad"), root / "bad")):
+            elsewhere[0].rename(elsewhere[1])
+            await served.look()
+            seen.append(served.manager.ready)
+
+    assert seen == [False, True, False]
+
+
+async def test_broken_model_that_the_command_line_names_stays_wanted(house: Open, root: Path) -> None:
+    """Also when somebody has removed it."""
+    (root / "tagged" / "1" / "model.onnx").write_bytes(b"")
+
+    async with house((Wanted("tagged", "1"),)) as served:
+        shutil.rmtree(root / "tagged")
+        await served.look()
+
+        assert not served.manager.ready
+
+
 async def test_new_version_without_manifest_is_loaded_after_two_equal_looks(house: Open, root: Path, models: ModuleType) -> None:
     """A file that is still being copied is left alone: each change starts the wait anew."""
     models.write_tagged(root, 3)

@@ -40,6 +40,8 @@ class Looks:
         self._settled = Settled()
         self._notices = Notices()
         self._reachable = True
+        self.withdrawn: set[str] = set()
+        """Models that the last look at everything has not found any more, but for those that are named to be served."""
 
     @property
     def age_s(self) -> float:
@@ -88,8 +90,10 @@ class Looks:
         """Keep that models which should be there are not: what is loaded of them stays loaded."""
         for name in sorted(self._only.keys() - snapshot.models.keys()):
             self._catalog.served(name)
-        for name in self._catalog.models.keys() - snapshot.models.keys():
+        gone = self._catalog.models.keys() - snapshot.models.keys()
+        for name in gone:
             self._catalog.served(name).note_problem(_GONE)
+        self.withdrawn = gone - self._only.keys()
 
     def _note_reachable(self, *, reachable: bool, why: str) -> None:
         """Say once that the registry is out of reach, however the reason is worded at each look, and once that it is back."""

@@ -94,10 +94,10 @@ class Manager:
 
     @property
     def ready(self) -> bool:
-        """True once the start is over, but for a model wanted then whose versions are FAILED, with none ready."""
+        """True once the start is over, but for a model wanted then, and not withdrawn since, whose versions are FAILED, with none ready."""
         if self._at_start is None:
             return False
-        models = (self.catalog.models[name] for name in self._at_start)
+        models = (self.catalog.models[name] for name in self._at_start - self._looks.withdrawn)
         return all(model.ready_versions or model.unloaded for model in models)
 
     @property
