@@ -67,9 +67,16 @@ class Runner:
         self._session = session
         self._wire = wire
         self._slab: SharedSlab
-        self.number = 0
+        self._number = 0
         """The run under way, or the last one."""
-        self.halt = RunHalt()
+        self._halt = RunHalt()
+        self._halted = 0
+
+    def end(self, number: int) -> None:
+        """End a run, under way or still to come: the word comes by another socket, and may overtake the run."""
+        self._halted = max(self._halted, number)
+        if self._number == number:
+            self._halt.ask()
 
     def work(self) -> None:
         """Serve the channel for as long as the server does."""
@@ -92,7 +99,9 @@ class Runner:
             self._slab.close_descriptor()
 
     def _serve(self, call: Run) -> None:
-        self.halt, self.number = RunHalt(), call.number
+        self._halt, self._number = RunHalt(), call.number
+        if self._halted == call.number:
+            self._halt.ask()
         try:
             outputs = self._outputs(call)
         except PenstockError as error:
@@ -110,9 +119,9 @@ class Runner:
         names = [schema.output_names[index] for index in call.outputs]
         if call.shrink:
             with thrifty():
-                arrays = self._session.shrink(inputs, names, self.halt)
+                arrays = self._session.shrink(inputs, names, self._halt)
         else:
-            arrays = self._session.run(inputs, names, halt=self.halt)
+            arrays = self._session.run(inputs, names, halt=self._halt)
         specs = [schema.outputs[index] for index in call.outputs]
         return [(index, Tensor(spec.name, spec.datatype, array)) for index, spec, array in zip(call.outputs, specs, arrays, strict=True)]
 
@@ -143,8 +152,8 @@ def main(fd: int) -> None:
             if isinstance(said, Lend) and channel is not None:
                 runners.append(Runner(session, Wire(socket.socket(fileno=channel))))
                 threading.Thread(target=runners[-1].work, daemon=True).start()
-            elif isinstance(said, Halt) and runners[said.channel].number == said.number:
-                runners[said.channel].halt.ask()
+            elif isinstance(said, Halt):
+                runners[said.channel].end(said.number)
             elif isinstance(said, Ping):
                 wire.send(Pong())
     os._exit(0)  # the engine's own end may hang, and the kernel frees everything anyway

@@ -123,6 +123,8 @@ class Channel:
         self._slab = None
 
     def _send(self, call: Call) -> None:
+        if call.halt is not None and call.halt.asked:
+            raise _unwanted()
         tensors = [(self._index[name], Tensor(name, self._datatypes[name], array)) for name, array in call.inputs.items()]
         room = span(tensors)
         fresh = self._fit(room)
@@ -203,6 +205,10 @@ def words_of(death: Death, code: int) -> str:
 
 def _failure(answer: Failed, call: Call) -> ModelFailed:
     if call.halt is not None and call.halt.asked:
-        return ModelFailed("the run was ended, for nobody waited for it any more")
+        return _unwanted()
     failure = OutOfMemory if answer.out_of_memory else ModelFailed
     return failure(answer.message[:_LONGEST_MESSAGE])
+
+
+def _unwanted() -> ModelFailed:
+    return ModelFailed("the run was ended, for nobody waited for it any more")

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.domain.errors import DeadlineExceeded, ModelFailed
+from penstock.domain.halt import Halt
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, TensorSpec
 from penstock.execution.shared_slab import SharedSlab
@@ -188,6 +189,20 @@ def test_failure_after_the_limit_is_that_of_the_limit(captive: Captive) -> None:
         captive.run()
 
     assert not captive.killed
+
+
+def test_run_that_nobody_waits_for_is_not_sent(captive: Captive) -> None:
+    """Its caller has left before it began: the worker hears nothing of it."""
+    halt = Halt()
+    halt.ask()
+
+    with pytest.raises(ModelFailed, match="nobody waited"):
+        captive.channel.run(CALL._replace(halt=halt))
+
+    with pytest.raises(BlockingIOError):
+        captive.theirs.recv(1, socket.MSG_DONTWAIT)
+    assert not captive.halted
+    assert captive.run(ran(Placed(0, (1, 2), 0, 8), number=2))[0].shape == (1, 2)
 
 
 def test_slab_cannot_be_made_shorter_or_longer() -> None:
