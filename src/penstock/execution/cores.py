@@ -4,36 +4,25 @@ import math
 import os
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+from penstock.execution.control_groups import OWN, ROOT, control_groups, text_of
 
 
-def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """Return the smaller of the CPU affinity and the cgroup's quota, at least 1.
+def usable_cores(root: Path = ROOT, own: Path = OWN) -> int:
+    """Return the smallest of the CPU affinity and the quotas of the process's control groups, at least 1.
 
-    A container's quota is invisible to `os.cpu_count`; thread pools sized by that thrash.
+    A quota is invisible to `os.cpu_count`; thread pools sized by that thrash.
     """
-    affinity = len(os.sched_getaffinity(0))
-    quota = _quota_v2(cgroup) or _quota_v1(cgroup)
-    return max(1, min(affinity, math.ceil(quota)) if quota else affinity)
+    quotas = [math.ceil(_quota(version, folder)) for version, folder in control_groups("cpu", root, own)]
+    return min([len(os.sched_getaffinity(0)), *filter(None, quotas)])
 
 
-def _quota_v2(cgroup: Path) -> float | None:
-    """Read `cpu.max`: "<quota> <period>" in microseconds, or "max <period>" (Linux, cgroup v2)."""
-    fields = _words(cgroup / "cpu.max")
-    if len(fields) != 2 or fields[0] == "max":  # noqa: PLR2004 - the two fields of the file
-        return None
+def _quota(version: int, folder: Path) -> float:
+    """Return the cores that a group allows, 0 where it limits nothing.
+
+    Version 2 writes "<quota> <period>" in microseconds, or "max <period>"; version 1 a file for each, and -1 for no quota.
+    """
+    names = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")  # noqa: PLR2004
+    fields = " ".join([text_of(folder / name) for name in names]).split()
+    if len(fields) != 2 or not fields[0].isdecimal():  # noqa: PLR2004 - quota and period
+        return 0.0
     return int(fields[0]) / int(fields[1])
-
-
-def _quota_v1(cgroup: Path) -> float | None:
-    quota, period = _words(cgroup / "cpu/cpu.cfs_quota_us"), _words(cgroup / "cpu/cpu.cfs_period_us")
-    if not quota or not period or int(quota[0]) <= 0:
-        return None
-    return int(quota[0]) / int(period[0])
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []

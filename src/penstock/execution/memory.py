@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_CGROUP: Final = Path("/sys/fs/cgroup")
+from penstock.execution.control_groups import OWN, ROOT
+from penstock.execution.memory_limit import MemoryLimit
+
 _MIB: Final = 1024**2
 _LARGEST_MIB: Final = 32
 """Blocks from this size on are mapped one by one; glibc takes no more."""
@@ -20,11 +22,10 @@ _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 
 
-def machine_bytes(cgroup: Path = _CGROUP) -> int:
-    """Return the memory that the process may use at most: the machine's, or the limit of its control group if that is less."""
+def machine_bytes(root: Path = ROOT, own: Path = OWN) -> int:
+    """Return the memory that the process may use at most: the machine's, or the limit of one of its control groups if that is less."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = [_number(cgroup / name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
-    return min([machine, *[limit for limit in limits if limit]])
+    return min(machine, MemoryLimit(root, own).least_bytes or machine)
 
 
 def own_bytes(pid: int | str) -> int:
@@ -34,14 +35,6 @@ def own_bytes(pid: int | str) -> int:
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _number(path: Path) -> int | None:
-    """Return what a file says; None where it is not there or says no number, such as "max"."""
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 class _Heap:

@@ -106,7 +106,8 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """With `isolation = "process"`: the most seconds of one run. It is told to end then, and a second later its process is."""
 
     memory_bytes: int | Literal["auto"] = "auto"
-    """With `isolation = "process"`: the most memory that the model's process may take, weights included. "auto": what the machine has."""
+    """With `isolation = "process"`: the most memory that the model's process may take, weights included. "auto": what the machine has,
+    or what the server's control groups allow."""
 
     session_options: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
     """Options of ONNX Runtime's session, by the names of its Python class or its configuration keys. `enable_mem_pattern` is false unless

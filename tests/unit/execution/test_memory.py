@@ -111,18 +111,23 @@ def test_what_a_thread_has_freed_comes_back() -> None:
     ("name", "text", "limited"),
     [
         ("memory.max", "1048576\n", True),
+        ("unit/memory.max", "1048576\n", True),
         ("memory.max", "max\n", False),
         ("memory/memory.limit_in_bytes", "1048576", True),
+        ("memory/unit/memory.limit_in_bytes", "1048576", True),
         ("other", "", False),
     ],
 )
-def test_memory_of_the_machine_is_that_of_the_control_group_if_less(tmp_path: Path, name: str, text: str, *, limited: bool) -> None:
-    """Both generations of control groups are read; without a limit it is the machine's."""
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+def test_memory_of_the_machine_is_that_of_a_control_group_if_less(tmp_path: Path, name: str, text: str, *, limited: bool) -> None:
+    """Both generations of control groups are read, its own and those above; without a limit it is the machine's."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)
+    (tmp_path / "own").write_text("4:memory:/unit\n0::/unit\n")
 
-    assert (machine_bytes(tmp_path) == 1048576) is limited
-    assert machine_bytes(tmp_path) >= 1048576
+    memory = machine_bytes(tmp_path, tmp_path / "own")
+
+    assert (memory == 1048576) is limited
+    assert memory >= 1048576
 
 
 _THREADS = """
