@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from penstock.domain.errors import BadArtifact, OutOfMemory, PenstockError
+from penstock.domain.errors import BadArtifact, LoadRefused, OutOfMemory, PenstockError
 from penstock.domain.halt import Halt as RunHalt
 from penstock.domain.tensor import Tensor, TensorSpec
 from penstock.execution.devices import parse_device
@@ -31,7 +31,6 @@ from penstock.execution.worker_frames import (
     Crowded,
     Drop,
     Failed,
-    Frame,
     Halt,
     Lend,
     Open,
@@ -175,7 +174,7 @@ def _be_a_child() -> None:
 def _opened(order: Open, wire: Wire) -> OrtSession | None:
     try:
         session = _load(order)
-        wire.send(_description(session))
+        _describe(session, wire)
     except Exception as error:  # whatever it is, the server is to know
         message = error.message if isinstance(error, PenstockError) else f"{type(error).__name__} in the worker process"
         wire.send(Refused(isinstance(error, BadArtifact), message))
@@ -194,10 +193,14 @@ def _load(order: Open) -> OrtSession:
         return OrtSession(Path(order.path), settings, order.max_batch_size)
 
 
-def _description(session: OrtSession) -> Frame:
+def _describe(session: OrtSession, wire: Wire) -> None:
     schema = session.schema
     inputs, outputs = tuple(map(_spec, schema.inputs)), tuple(map(_spec, schema.outputs))
-    return Opened(inputs, outputs, schema.batched, schema.max_batch_rows, schema.notes, dict(session.placement))
+    try:
+        wire.send(Opened(inputs, outputs, schema.batched, schema.max_batch_rows, schema.notes, dict(session.placement)))
+    except ValueError as error:
+        count = len(inputs) + len(outputs)
+        raise LoadRefused(f"names and shapes of {count} inputs and outputs are more than a worker process can tell: {error}") from error
 
 
 def _spec(spec: TensorSpec) -> Spec:

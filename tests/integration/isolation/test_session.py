@@ -386,6 +386,15 @@ def test_model_that_cannot_be_loaded_is_refused_with_the_engines_words(isolate: 
         isolate(models.identity(*SAME), memory_bytes=MIB)
 
 
+def test_graph_with_more_names_than_a_worker_can_tell_is_refused_by_its_size(isolate: Isolate) -> None:
+    """What is too long, and by how much."""
+    outputs = [f"Y{number}_{'y' * 2000}" for number in range(70)]
+    graph = f"many (float[n] X) => ({', '.join(f'float[n] {name}' for name in outputs)}) {{ {' '.join(f'{n} = Identity(X)' for n in outputs)} }}"
+
+    with pytest.raises(LoadRefused, match=r"71 inputs and outputs .* a frame of 14\d{4} bytes is longer than 131072"):
+        isolate(graph)
+
+
 def test_worker_has_no_descriptor_and_no_secret_of_the_server(
     isolate: Isolate, models: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
