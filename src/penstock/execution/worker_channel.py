@@ -161,7 +161,8 @@ class Channel:
         if answer is not None:
             return answer
         self._halt(self._number)
-        late: Ran | Crowded | Failed | None = self._wire.receive(_ANSWERS, self._limits.hang_s + _GRACE_S - (monotonic() - began_s))
+        left_s = self._limits.hang_s - (monotonic() - began_s)
+        late: Ran | Crowded | Failed | None = self._wire.receive(_ANSWERS, max(0.0, left_s) + _GRACE_S)
         if late is None:
             self._kill(Death.HUNG)
             raise EOFError

@@ -177,6 +177,19 @@ def test_answer_after_the_limit_is_handed_out(captive: Captive, *, crowded: bool
     assert captive.run(ran(Placed(0, (1, 2), 0, 8), number=2))[0].shape == (1, 2)
 
 
+def test_server_that_was_stopped_meanwhile_leaves_the_worker_its_grace(captive: Captive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes long after the limit, and blames nobody for that."""
+    monkeypatch.setattr("penstock.execution.worker_channel.monotonic", iter([0.0, 3600.0]).__next__)
+
+    def answer(_: int) -> None:
+        captive.theirs.send(ran(Placed(0, (1, 2), 0, 8)))
+
+    captive.channel._halt = answer
+
+    assert captive.run()[0].shape == (1, 2)
+    assert not captive.killed
+
+
 def test_failure_after_the_limit_is_that_of_the_limit(captive: Captive) -> None:
     """An engine that was told to end fails, in words of its own."""
 
