@@ -113,7 +113,7 @@ async def predicting(directory: Path) -> AsyncIterator[NativeServer]:
     load_file("build", ROOT / "tests" / "models" / "build.py").write_mlp(directory / "models")
     catalog, admission = Catalog(), Admission(30.0, 600.0)
     source = VerifiedRegistry(DirectorySource(directory / "models"), Cache(directory / "cache"))
-    manager = Manager(source, Loader(source, ModelOptions(slo_ms=60_000.0), {}), catalog, poll_s=0)
+    manager = Manager(source, Loader(source, ModelOptions(slo_ms=5_000.0), {}), catalog, poll_s=0)
     await manager.start()
     nothing: Any = None
     service = InferenceService(Predictor(Ledger(catalog), admission, catalog), manager, lambda: True, nothing, nothing)

@@ -30,7 +30,7 @@ STREAM_BUDGET_US: Final = 16
 TIMES: Final = 6.0
 CONNECTIONS, STREAMS, MANY, CALLS_OF_EACH = 8, 8, 1_000, 20
 H2LOAD: Final = shutil.which("h2load") or ""
-_PATIENT: Final = "defaults.slo_ms=60000"
+_PATIENT: Final = "defaults.slo_ms=5000"
 """No call is refused, however slow the machine is just now."""
 _CALL: Final = ("-H", "te: trailers", "-H", "content-type: application/grpc")
 _DONE: Final = re.compile(r"finished in .*?, ([\d.]+) req/s.*?(\d+) succeeded.*?(\d+) 2xx", re.DOTALL)

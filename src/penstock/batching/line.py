@@ -2,7 +2,6 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable
 
 from penstock.batching.job import WAITING, Job
 
@@ -13,15 +12,15 @@ class Line:
     Jobs that no longer wait are skipped when they reach the head, and swept out before they outnumber the others.
     """
 
-    __slots__ = ("_early", "_instant", "_last_ns", "_line", "held", "rows")
+    __slots__ = ("_by_deadline", "_early", "_last_ns", "_line", "held", "rows")
 
-    def __init__(self, instant: Callable[[Job], int]) -> None:
-        """`instant` tells what orders the jobs; it must not change while they wait."""
+    def __init__(self, *, by_deadline: bool = False) -> None:
+        """Jobs are in the order in which they are due, or of their deadlines; neither changes while they wait."""
         self.rows = 0
         """Rows that wait, as far as the owner of the line counts them."""
         self.held = False
         """Whether it had a free lane and was made to wait for company."""
-        self._instant = instant
+        self._by_deadline = by_deadline
         self._line: deque[Job] = deque()
         self._last_ns = 0
         """The instant of the last job in the deque."""
@@ -34,6 +33,9 @@ class Line:
 
     def __len__(self) -> int:
         return len(self._line) + len(self._early)
+
+    def _instant(self, job: Job) -> int:
+        return job.deadline_ns if self._by_deadline else job.due_ns
 
     def push(self, job: Job) -> None:
         """Take a job in."""

@@ -1,7 +1,6 @@
 """The jobs that wait: a line for each key, and one over all of them by deadline."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Final
 
 from penstock.batching.backlog import Backlog
@@ -10,8 +9,6 @@ from penstock.batching.line import Line
 from penstock.batching.turns import FairLine, Turns
 from penstock.domain.clock import NS_PER_S
 
-_DUE: Final = attrgetter("due_ns")
-_DEADLINE: Final = attrgetter("deadline_ns")
 _LATELY_NS: Final = NS_PER_S
 _SLACK: Final = 64
 """Jobs that have left may outnumber those that wait by so many before they are swept out."""
@@ -28,7 +25,7 @@ class Queues:
         """By how much of its part a party may be ahead that did not wait before."""
         self._lines: dict[Key, Line] = {}
         self._turns = Turns()
-        self._deadlines = Line(_DEADLINE)
+        self._deadlines = Line(by_deadline=True)
         self._arrivals = 0
         self._gone = 0
 
@@ -144,7 +141,7 @@ class Queues:
     def _stand(self, job: Job) -> None:
         line = self._lines.get(job.key)
         if line is None:
-            line = self._lines[job.key] = Line(_DUE) if job.party is None else FairLine(_DUE, self._turns)
+            line = self._lines[job.key] = Line() if job.party is None else FairLine(self._turns)
         line.push(job)
         line.rows += job.rows
         job.line = line

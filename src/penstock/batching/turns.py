@@ -5,7 +5,6 @@ more than a request of each over their weights, however much one of them asks fo
 """
 
 import heapq
-from collections.abc import Callable
 from typing import Final
 
 from penstock.batching.job import Job, Party
@@ -60,8 +59,8 @@ class FairLine(Line):
 
     __slots__ = ("_heads", "_lines", "_turns")
 
-    def __init__(self, instant: Callable[[Job], int], turns: Turns) -> None:
-        super().__init__(instant)
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
         self._turns: Final = turns
         self._lines: dict[Party | None, Line] = {}
         self._heads: list[tuple[float, int, Party | None]] = []
@@ -74,7 +73,7 @@ class FairLine(Line):
         """Take a job in."""
         line = self._lines.get(job.party)
         if line is None:
-            line = self._lines[job.party] = Line(self._instant)
+            line = self._lines[job.party] = Line()
             heapq.heappush(self._heads, (self._turns.had(job.party), job.number, job.party))
         line.push(job)
 

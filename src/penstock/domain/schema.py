@@ -82,7 +82,8 @@ class ModelSchema:
 
     def rows(self, request: InferenceRequest) -> int:
         """Return how many rows a checked request holds; 1 for a model without a batch dimension."""
-        return int(request.inputs[0].array.shape[0]) if self.batched else 1
+        rows: int = request.inputs[0].array.shape[0] if self.batched else 1
+        return rows
 
     def _check_names(self, inputs: Sequence[Tensor]) -> None:
         given: set[str] = set()

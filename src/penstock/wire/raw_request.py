@@ -57,6 +57,28 @@ class RawRequest:
         """One for each input, of any length: views of the message where they lie as ONNX Runtime likes it, else copies."""
 
 
+class _Head:
+    """What stands before the tensors' data, which a caller repeats from message to message."""
+
+    __slots__ = ("fields", "id", "inputs", "model_name", "model_version", "outputs", "size")
+
+    def __init__(self, request: RawRequest, size: int, fields: int) -> None:
+        self.model_name = request.model_name
+        self.model_version = request.model_version
+        self.id = request.id
+        self.inputs = request.inputs
+        self.outputs = request.outputs
+        self.size = size
+        """Its bytes."""
+        self.fields = fields
+
+
+_heads: Final[dict[bytes, _Head]] = {}
+"""By their bytes."""
+_sizes: Final[dict[bytes, int]] = {}
+"""How long the last head was that began with a field, which names the model."""
+
+
 def read_raw_request(data: bytes) -> RawRequest | None:
     """Return what the message holds, or None where protobuf has to look at it."""
     request = RawRequest()
@@ -70,24 +92,56 @@ def read_raw_request(data: bytes) -> RawRequest | None:
 
 def _read(data: bytes, request: RawRequest) -> None:
     """Fill the request; raises `LookupError` for what is not ours to read, and where the message ends too early."""
-    at, end, left = 0, len(data), MOST_FIELDS
-    while at < end:
+    head = _heads.get(data[: _sizes.get(_name(data), 0)]) or _read_head(data)
+    request.model_name, request.model_version, request.id = head.model_name, head.model_version, head.id
+    request.inputs, request.outputs = head.inputs.copy(), head.outputs.copy()
+    at, end, left = head.size, len(data), MOST_FIELDS - head.fields
+    while at < end and left > 0:
         left -= 1
-        if left < 0:
-            raise LookupError(left)
-        tag, size, at = data[at], data[at + 1], at + 2
-        if size >= MORE:
-            size, at = varint(data, at - 1, _LONGEST_LENGTH)
-        start, at = at, at + size
+        tag, start, at = _field(data, at)
         if tag == _RAW_INPUT:
             # A bytes object's own data starts at a multiple of the alignment, so the offset tells.
             request.raw_input_contents.append(data[start:at] if start % ALIGNMENT else memoryview(data)[start:at])
-        elif size > _LONGEST_REMEMBERED:
-            raise LookupError(tag)
         else:
-            _FIELDS[tag](request, data[start:at])
-    if at > end:
+            _take(request, tag, data, start, at)
+    if at != end:
         raise IndexError(at)
+
+
+def _read_head(data: bytes) -> _Head:
+    """Return what stands before the tensors' data, and keep it unless it is long, or has an id: that stands in one message only."""
+    request, at, fields = RawRequest(), 0, 0
+    while at < len(data) and data[at] != _RAW_INPUT and fields < MOST_FIELDS:
+        fields += 1
+        tag, start, at = _field(data, at)
+        _take(request, tag, data, start, at)
+    head = _Head(request, at, fields)
+    if 0 < at <= _LONGEST_REMEMBERED and at < len(data) and not request.id:
+        if len(_heads) >= _REMEMBERED or len(_sizes) >= _REMEMBERED:
+            _heads.clear()
+            _sizes.clear()
+        _heads[data[:at]] = head
+        _sizes[_name(data)] = at
+    return head
+
+
+def _name(data: bytes) -> bytes:
+    """Return the field that most messages begin with."""
+    return data[: data[1] + 2] if len(data) > 1 else data
+
+
+def _field(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return a field's tag, and where its contents begin and end."""
+    tag, size, start = data[at], data[at + 1], at + 2
+    if size >= MORE:
+        size, start = varint(data, at + 1, _LONGEST_LENGTH)
+    return tag, start, start + size
+
+
+def _take(request: RawRequest, tag: int, data: bytes, start: int, end: int) -> None:
+    if end - start > _LONGEST_REMEMBERED:
+        raise LookupError(tag)
+    _FIELDS[tag](request, data[start:end])
 
 
 def _model_name(request: RawRequest, data: bytes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from penstock.domain.tensor import Tensor
+from penstock.domain.tensor import DATATYPES, Tensor, element_count
 from penstock.wire import inference as pb
 from penstock.wire.raw import Buffer, raw_of
 
@@ -25,11 +25,17 @@ _MORE: Final = 0x80
 
 def raw_response(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> bytes:
     """Return the answer of a version: one raw entry for each output, in their order."""
-    return b"".join(_pieces(model, version, client_id, outputs))
+    if not _is_usual(client_id, outputs):
+        return b"".join(_pieces(model, version, client_id, outputs))
+    tensor, data = outputs[0], raw_of(outputs[0])
+    return b"".join([_front(model, version, tensor.name, tensor.datatype.wire, tensor.array.shape), data])
 
 
 def raw_stream_response(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> bytes:
     """Return the same as a stream's only answer to its request."""
+    if _is_usual(client_id, outputs):
+        tensor, data = outputs[0], raw_of(outputs[0])
+        return b"".join([_stream_front(model, version, tensor.name, tensor.datatype.wire, tensor.array.shape), data, _FINAL])
     pieces = [*_pieces(model, version, client_id, outputs), _FINAL]
     size = 0
     for piece in pieces:
@@ -37,11 +43,12 @@ def raw_stream_response(model: str, version: str, client_id: str, outputs: Seque
     return b"".join([_head(_INFER_RESPONSE, size), *pieces])
 
 
+def _is_usual(client_id: str, outputs: Sequence[Tensor]) -> bool:
+    """Tell whether everything before an answer's data is remembered as one. Texts differ in their length from answer to answer."""
+    return len(outputs) == 1 and not client_id and outputs[0].datatype.itemsize > 0
+
+
 def _pieces(model: str, version: str, client_id: str, outputs: Sequence[Tensor]) -> list[Buffer]:
-    if len(outputs) == 1 and not client_id:  # as most answers: what they begin with is remembered as one
-        tensor, data = outputs[0], raw_of(outputs[0])
-        front = _front(model, version, tensor.name, tensor.datatype.wire, tensor.array.shape)
-        return [front, _head(_RAW_OUTPUT, len(data)), data]
     pieces: list[Buffer] = [_of_version(model, version)]
     if client_id:
         identifier = client_id.encode()
@@ -54,8 +61,18 @@ def _pieces(model: str, version: str, client_id: str, outputs: Sequence[Tensor])
 
 
 @lru_cache(_REMEMBERED)
+def _stream_front(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    front = _front(model, version, name, datatype, shape)
+    return _head(_INFER_RESPONSE, len(front) + _size(datatype, shape) + len(_FINAL)) + front
+
+
+@lru_cache(_REMEMBERED)
 def _front(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    return _of_version(model, version) + _declaration(name, datatype, shape)
+    return _of_version(model, version) + _declaration(name, datatype, shape) + _head(_RAW_OUTPUT, _size(datatype, shape))
+
+
+def _size(datatype: str, shape: tuple[int, ...]) -> int:
+    return element_count(shape) * DATATYPES[datatype].itemsize
 
 
 @lru_cache(_REMEMBERED)

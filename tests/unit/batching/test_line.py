@@ -1,7 +1,6 @@
 """Jobs in order: a deque for those that come in order, a heap for the others."""
 
 from collections.abc import Callable
-from operator import attrgetter
 
 import hypothesis.strategies as st
 from hypothesis import given
@@ -14,7 +13,7 @@ MakeJob = Callable[..., Job]
 
 def filled(dues: list[int], gone: list[bool]) -> tuple[Line, list[Job]]:
     """Return a line of jobs with those due times, some of which have left, and those that still wait."""
-    line, jobs = Line(attrgetter("due_ns")), []
+    line, jobs = Line(), []
     for number, due_ns in enumerate(dues):
         job = Job({}, 1, Key(("Y",)), due_ns=due_ns)
         job.number = number
