@@ -135,7 +135,7 @@ def _announce(house: House, addresses: dict[str, str], ready_file: Path | None) 
     for model in house.catalog:
         ready = ", ".join(map(str, model.ready_versions)) or "none ready"
         aliases = "".join(f", {alias} -> {number}" for alias, number in sorted(model.aliases.items()))
-        _log.info("model %s: version %s%s", model.name, ready, aliases)
+        _log.info("model %s: version %s%s%s", model.name, ready, aliases, model.problem and f"; {model.problem}")
     _log.info("Penstock %s (%s) serves HTTP on %s (try it at /docs)", penstock.__version__, made_of(), house.url("http", addresses))
     _log.info("gRPC on %s, admin and /metrics on %s", addresses["grpc"], house.url("admin", addresses))
     if example := first_request(house.url("http", addresses), house.catalog, keyed=house.access is not None):

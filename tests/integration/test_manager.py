@@ -10,6 +10,7 @@ from manager_house import House, Open, request_for
 
 from penstock.domain.errors import NotFound, PenstockError, Unavailable
 from penstock.inference.predictor import FutureReply
+from penstock.lifecycle.check_report import CheckReport
 from penstock.lifecycle.manager import Wanted
 from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.states import VersionState
@@ -41,6 +42,40 @@ async def test_command_line_names_the_model_and_its_version(house: Open, models:
     async with house((Wanted("tagged", "1"),)) as served:
         assert served.states() == {1: READY}
         assert "mlp" not in served.catalog
+
+
+async def test_command_line_names_several_versions_of_a_model(house: Open) -> None:
+    """None stands in another's way."""
+    async with house((Wanted("tagged", "1"), Wanted("tagged", "2"))) as served:
+        assert served.states() == {1: READY, 2: READY}
+
+
+@pytest.mark.parametrize("reference", ["9", "champion", "gone"])
+@pytest.mark.parametrize("told", ["command line", "settings"])
+async def test_reference_that_names_nothing_is_told(house: Open, root: Path, reference: str, told: str) -> None:
+    """The server is not ready, and says what there is; an alias may name a version that is not there."""
+    (root / "tagged" / "aliases.json").write_text('{"gone": 7}')
+    only, versions = ((Wanted("tagged", reference),), "latest:1") if told == "command line" else ((), [reference])
+
+    async with house(only, versions=versions) as served:
+        said = f"the registry has no version {reference} of it; it has: 1, 2, gone -> 7"
+        assert not served.manager.ready
+        assert CheckReport.of(served.catalog).problems == (f"tagged: {said}",)
+        with pytest.raises(Unavailable, match=said):
+            await served.ask()
+
+
+async def test_reference_that_comes_to_name_something_is_served(house: Open, root: Path, models: ModuleType) -> None:
+    """The others are served meanwhile."""
+    async with house(versions=[1, 3]) as served:
+        before = served.manager.ready, served.catalog.models["tagged"].problem
+        models.write_tagged(root, 3)
+        await served.look()
+        await served.look()
+
+        assert before == (True, "the registry has no version 3 of it; it has: 1, 2")
+        assert served.states() == {1: READY, 3: READY}
+        assert served.catalog.models["tagged"].problem == ""
 
 
 async def test_model_that_is_asked_for_and_not_there_is_told(house: Open) -> None:

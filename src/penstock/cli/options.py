@@ -42,7 +42,12 @@ class Start(NamedTuple):
 
 
 def _wanted(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[WantedModel, ...]:
-    return tuple(map(wanted_model, texts))
+    wanted = tuple(map(wanted_model, texts))
+    whole = {model.name for model in wanted if model.reference is None}
+    for model in wanted:
+        if model.reference is not None and model.name in whole:
+            raise click.BadParameter(f"{model.name} is asked for both with @ and without; give the one or the others")
+    return wanted
 
 
 def wanted_model(text: str) -> WantedModel:
@@ -87,7 +92,7 @@ _OPTIONS: Final = (
         metavar="NAME[@REF]",
         callback=_wanted,
         multiple=True,
-        help="Serve this model only, or this version or alias of it. May be repeated.",
+        help="Serve this model only, or this version or alias of it. May be repeated, for one model too.",
     ),
     click.option("--host", metavar="ADDRESS", help=f"Where HTTP and gRPC listen. [default: {_SERVER.host}]"),
     click.option("--http-port", metavar="PORT", help=f"Port for HTTP; 0 picks a free one. [default: {_SERVER.http_port}]"),

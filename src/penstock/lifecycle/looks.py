@@ -1,7 +1,7 @@
 """Looks at the registry, off the event loop."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from penstock.domain.errors import NotFound, Unavailable
@@ -31,12 +31,12 @@ class Look(NamedTuple):
 class Looks:
     """Lives on the event loop; the registry is read on a thread."""
 
-    def __init__(self, registry: Registry, catalog: Catalog, listings: Listings, only: Mapping[str, str | None]) -> None:
+    def __init__(self, registry: Registry, catalog: Catalog, listings: Listings, only: Collection[str]) -> None:
         """`only` are the models to serve; all, if there are none."""
         self._registry = registry
         self._catalog = catalog
         self._listings = listings
-        self._only = only
+        self._only = frozenset(only)
         self._settled = Settled()
         self._notices = Notices()
         self._reachable = True
@@ -77,7 +77,7 @@ class Looks:
         except RegistryUnreachable as error:
             self._note_reachable(reachable=False, why=str(error))
             raise
-        self._notices.of(snapshot, self._only.keys() - snapshot.models.keys())
+        self._notices.of(snapshot, self._only - snapshot.models.keys())
         self._note_reachable(
             reachable=not snapshot.stale, why=""
         )  # of a snapshot that an earlier run has seen the registry tells by itself
@@ -88,7 +88,7 @@ class Looks:
 
     def _note_missing(self, snapshot: Snapshot) -> None:
         """Keep that models which should be there are not: what is loaded of them stays loaded."""
-        for name in sorted(self._only.keys() - snapshot.models.keys()):
+        for name in sorted(self._only - snapshot.models.keys()):
             self._catalog.served(name)
         gone = self._catalog.models.keys() - snapshot.models.keys()
         for name in gone:

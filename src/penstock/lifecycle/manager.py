@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -56,7 +55,9 @@ class Manager:
         each version that becomes ready.
         """
         self.catalog: Final = catalog
-        named: Mapping[str, str | None] = dict(only)
+        named: dict[str, list[str]] = {}
+        for name, reference in only:
+            named.setdefault(name, []).extend([reference] if reference else [])
         self._loader = loader
         self._poll_s = poll_s
         store = None if state_dir is None else RouteStore(state_dir)

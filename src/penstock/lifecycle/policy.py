@@ -40,7 +40,12 @@ def wanted(
         return set(good)
     if isinstance(rule, str):
         return set(good[: int(rule.removeprefix(_LATEST))]) | (named(aliases, routed) & set(good))
-    return {aliases.get(str(item), _number(item)) for item in rule} & set(good)
+    return {_meant(item, aliases) for item in rule} & set(good)
+
+
+def unfound(rule: Rule, there: Collection[int], aliases: Mapping[str, int]) -> list[str]:
+    """Return the items of an explicit list that name no version which is there."""
+    return [] if isinstance(rule, str) else [str(item) for item in rule if _meant(item, aliases) not in there]
 
 
 def named(aliases: Mapping[str, int], routed: Collection[str]) -> set[int]:
@@ -67,6 +72,10 @@ def steps(want: Collection[int], actual: Mapping[int, VersionState], stale: Coll
     if not want:
         return []
     return [Unload(number) for number, state in sorted(actual.items()) if number not in want and state is VersionState.READY]
+
+
+def _meant(item: str | int, aliases: Mapping[str, int]) -> int:
+    return aliases.get(str(item), _number(item))
 
 
 def _number(item: str | int) -> int:

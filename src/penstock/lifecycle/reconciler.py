@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from penstock.domain.errors import BadArtifact, LoadRefused, PenstockError, Unavailable
@@ -21,6 +21,7 @@ from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.policy import Load, Step
 from penstock.lifecycle.route_store import RouteStore
 from penstock.lifecycle.routes import Routes, Shadowed
+from penstock.lifecycle.shortfall import lost, unfound
 from penstock.lifecycle.states import VersionState
 from penstock.lifecycle.tasks import Tasks
 from penstock.lifecycle.timers import Timers
@@ -46,7 +47,7 @@ class Reconciler:
         self,
         loader: Loader,
         catalog: Catalog,
-        only: Mapping[str, str | None],
+        only: Mapping[str, Sequence[str]],
         clock: Callable[[], float] = time.monotonic,
         *,
         store: RouteStore | None = None,
@@ -54,7 +55,7 @@ class Reconciler:
         recorded: Recorded = lambda _, __: None,
         watched: Watched = lambda _: None,
     ) -> None:
-        """`only` are the models to serve, with the version or alias where one is asked for; all, if there are none."""
+        """`only` are the models to serve, with the versions and aliases where such are asked for; all, if there are none."""
         self.listings = Listings()
         self.tasks = Tasks()
         self._loader = loader
@@ -113,7 +114,7 @@ class Reconciler:
 
     async def _reconciled(self, model: ServedModel, eligible: Collection[int], retried: Collection[int]) -> list[PenstockError]:
         listing, failures = self.listings[model.name], list[PenstockError]()
-        model.note_problem(listing.problem or self._rule_problem(listing) or self._loss(model))
+        model.note_problem(listing.problem or self._rule_problem(listing) or self._shortfall(model))
         if listing.problem and model.ready_versions:
             # Half-written settings or aliases say nothing about what is wanted: what serves goes on serving.
             return [BadArtifact(listing.problem)]
@@ -191,10 +192,9 @@ class Reconciler:
         """Return the versions that aliases and routes name."""
         return policy.named(self.listings[model.name].aliases, self.routes.wanted(model.name))
 
-    def _loss(self, model: ServedModel) -> str:
-        lost = sorted(number for number in self._named(model) - self.listings[model.name].versions.keys() if model.is_ready(number))
-        gone = ", ".join(map(str, lost))
-        return f"version {gone} is gone from the registry; it serves on as long as an alias or a route names it" if lost else ""
+    def _shortfall(self, model: ServedModel) -> str:
+        listing, ready = self.listings[model.name], model.ready_versions
+        return lost(self._named(model), listing, ready) or unfound(self.rule(listing), listing, ready)
 
     def _rule_problem(self, listing: ModelListing) -> str:
         try:
@@ -208,8 +208,7 @@ class Reconciler:
 
     def rule(self, listing: ModelListing) -> policy.Rule:
         """Return which versions of the model are to be served; raises `LoadRefused` for settings that make no sense."""
-        reference = self._only.get(listing.name)
-        return [reference] if reference else self._loader.options(listing).versions
+        return self._only.get(listing.name) or self._loader.options(listing).versions
 
     async def _take(self, step: Step, model: ServedModel) -> list[PenstockError]:
         if not isinstance(step, Load):

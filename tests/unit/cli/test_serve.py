@@ -61,6 +61,15 @@ def test_wanted_models_are_parsed(penstock: Penstock, server: SimpleNamespace) -
     assert server.asked[0][1] == (WantedModel("a", None), WantedModel("b", "3"), WantedModel("b", "champion"))
 
 
+def test_model_is_asked_for_as_a_whole_or_by_version(penstock: Penstock, server: SimpleNamespace) -> None:
+    """Neither is dropped without a word."""
+    result = penstock("serve", "--model", "a", "--model", "b", "--model", "a@3")
+
+    assert result.exit_code == 2
+    assert "a is asked for both with @ and without" in result.stderr
+    assert server.asked == []
+
+
 @pytest.mark.parametrize("model", ["", "@3", "a@", "a@b@c", "../a", "a@01", "a@latest"])
 def test_malformed_model_is_a_usage_error(penstock: Penstock, server: SimpleNamespace, model: str) -> None:
     """What names no model or no version is refused before anything starts."""

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from penstock.lifecycle.policy import Load, Rule, Step, Unload, held, steps, wanted
+from penstock.lifecycle.policy import Load, Rule, Step, Unload, held, steps, unfound, wanted
 from penstock.lifecycle.states import VersionState
 
 LOADING, READY, DRAINING = VersionState.LOADING, VersionState.READY, VersionState.DRAINING
@@ -41,6 +41,20 @@ def test_rule_says_which_versions_are_wanted(
 ) -> None:
     """Of those that can be served."""
     assert wanted(rule, available, aliases, failed) == want
+
+
+@pytest.mark.parametrize(
+    ("rule", "missing"),
+    [
+        pytest.param("latest:1", [], id="latest"),
+        pytest.param("all", [], id="all"),
+        pytest.param([1, "2", "champion"], [], id="all-there"),
+        pytest.param([1, 9, "gone", "lost"], ["9", "gone", "lost"], id="number-alias-and-alias-of-nothing"),
+    ],
+)
+def test_items_of_a_list_that_name_nothing(rule: Rule, missing: list[str]) -> None:
+    """A number that is not there, an unknown alias, and an alias of what is not there."""
+    assert unfound(rule, {1, 2}, {"champion": 1, "lost": 7}) == missing
 
 
 @pytest.mark.parametrize(
