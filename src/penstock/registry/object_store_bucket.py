@@ -2,7 +2,8 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
@@ -83,11 +84,13 @@ class Bucket:
             self._store = store.from_url(uri, client_options=_CLIENT, retry_config=_RETRY)
 
     def list(self, folder: str = "") -> list[StoredObject]:
-        """Return every object below a folder, however deep, sorted by name."""
+        """Return every object below a folder, however deep, sorted by name; what consoles and tools leave to mark a folder is none."""
         with self._told():
             listed = [meta for page in self._store.list(folder or None, chunk_size=1000) for meta in page]
         found = [StoredObject(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or meta["version"] or "") for meta in listed]
-        return sorted(found, key=lambda found: found.name)
+        found.sort(key=lambda found: found.name)
+        names = [each.name for each in found]
+        return [each for each in found if each.size or not _is_folder(each.name, names)]
 
     def find(self, name: str) -> StoredObject | None:
         """Return what the store knows of one object, None if there is none."""
@@ -168,6 +171,12 @@ class Bucket:
         if _NO_ANSWER.search(text):
             return f"its endpoint does not answer; check {_ENDPOINTS[self._kind]} and the network"
         return " ".join(text.split())[:_REASON]
+
+
+def _is_folder(name: str, names: Sequence[str]) -> bool:
+    """Tell whether an empty object marks a folder: the client takes the slash from the end of its name. `names` are sorted."""
+    at = bisect_left(names, f"{name}/")
+    return not name or any(below.startswith(f"{name}/") for below in names[at : at + 1])
 
 
 def _mark(meta: "ObjectMeta") -> "UpdateVersion":

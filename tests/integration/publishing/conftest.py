@@ -49,6 +49,10 @@ class S3Server:
         """Write an object by other means than a publisher's."""
         store.from_url(uri, client_options={"allow_http": True}).put(name, content)
 
+    def mark_folder(self, uri: str, folder: str) -> None:
+        """Write the empty object by which a console makes a folder ("" or a path with a slash at its end)."""
+        assert httpx2.put(f"{self.address}/{uri.removeprefix('s3://')}/{folder}").status_code == 200
+
     def stop(self) -> None:
         """End the server, and with it every object."""
         self.process.kill()

@@ -15,6 +15,7 @@ from penstock.domain.errors import BadArtifact, LoadRefused, NotFound
 from penstock.registry.cache import Cache
 from penstock.registry.candidate import Candidate
 from penstock.registry.manifest import FileDigest
+from penstock.registry.mlflow_artifacts import BucketArtifacts
 from penstock.registry.object_store import CLAIM, ObjectStoreSource
 from penstock.registry.object_store_bucket import Bucket, StoredObject
 from penstock.registry.publish_object_store import ObjectStorePublisher
@@ -64,6 +65,32 @@ def _counting(seen: Counter[str], name: str, real: Callable[..., object]) -> Cal
         return real(*arguments)
 
     return counted
+
+
+def test_marks_of_folders_are_no_files(s3: Any, root: str, source: ObjectStoreSource, published: Published, tmp_path: Path) -> None:
+    """Consoles and tools leave them, at any depth; a version loads, and what changes in it is seen."""
+    published()
+    before = source.snapshot().models["m"]
+    for folder in ("", "m/", "m/1/"):
+        s3.mark_folder(root, folder)
+
+    model = source.snapshot().models["m"]
+    VerifiedRegistry(source, Cache(tmp_path / "cache")).open(model, model.versions[1]).close()
+    s3.put(root, "m/1/weights.bin", b"other")
+
+    assert model == before
+    assert source.snapshot().models["m"].versions[1].fingerprint != model.versions[1].fingerprint
+
+
+def test_mark_of_a_folder_is_no_artifact(s3: Any, root: str) -> None:
+    """Also one whose files all lie deeper; a file may be empty."""
+    s3.put(root, "MLmodel", b"x")
+    s3.put(root, "code/deep/empty.py", b"")
+    s3.put(root, "code-2", b"x")
+    for folder in ("", "code/"):
+        s3.mark_folder(root, folder)
+
+    assert [file.name for file in BucketArtifacts(root).files()] == ["MLmodel", "code-2", "code/deep/empty.py"]
 
 
 def test_version_is_whole_and_loads(source: ObjectStoreSource, published: Published, tmp_path: Path) -> None:
