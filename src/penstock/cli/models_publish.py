@@ -83,8 +83,8 @@ def publish(
 
     With --reference the version brings along what its inputs and outputs should look like, and servers watch it for drift.
 
-    Where a version holds the very same files already, none is made: that one is named, and the alias moved to it. Its tags
-    and lineage stay as they are; --again makes a version all the same.
+    Where a version holds the very same files already, none is made: that one is named, signed with --key, and the alias
+    moved to it. Its tags and lineage stay as they are; --again makes a version all the same.
 
     \b
     Exit codes: 0 done; 1 the model is refused, or the registry takes no versions; 2 a mistake in usage or settings, or no
@@ -116,7 +116,7 @@ def publish(
     if as_json:
         say({**answer, "batched": trial.batched, "run_ms": trial.run_ns / _NS_PER_MS if trial.run_ns else None})
         return
-    for line in [*_lines(name, published, alias, trial), *(f"note: {note}" for note in notes)]:
+    for line in [*_lines(name, published, alias, trial, signed=key is not None), *(f"note: {note}" for note in notes)]:
         click.echo(line)
 
 
@@ -192,14 +192,17 @@ def _referenced(
 
 def _published(opened: Opened, model: "ModelListing", candidate: "Candidate", labels: "Labels", again: bool) -> _Published:
     from penstock.registry.publisher import publish as write  # noqa: PLC0415 - as above
-    from penstock.registry.publisher import same_version  # noqa: PLC0415 - as above
+    from penstock.registry.publisher import same_version, sign_version  # noqa: PLC0415 - as above
     from penstock.registry.publishers import publisher_of  # noqa: PLC0415 - as above
 
+    publisher = publisher_of(opened.source)
     same = None if again else same_version(opened.source, model, candidate)
     if same is not None:
+        if labels.key:
+            sign_version(publisher, opened.source, model, model.versions[same], labels.key)
         return _Published(same, new=False)
     with _bar("publishing")(candidate.size_bytes) as progress:
-        return _Published(write(publisher_of(opened.source), model.name, candidate, labels, progress), new=True)
+        return _Published(write(publisher, model.name, candidate, labels, progress), new=True)
 
 
 def _move(opened: Opened, name: str, alias: str, published: _Published) -> None:
@@ -222,9 +225,11 @@ def _bar(label: str) -> Callable[[int], AbstractContextManager[Callable[[int], N
     return shown if sys.stderr.isatty() else lambda _total: nullcontext(lambda _bytes: None)
 
 
-def _lines(name: str, published: _Published, alias: str | None, trial: "Trial") -> Iterator[str]:
+def _lines(name: str, published: _Published, alias: str | None, trial: "Trial", *, signed: bool) -> Iterator[str]:
     which = f"{name}/{published.version}"
     yield f"{which} is published" if published.new else f"{which} holds these very files already; no new version was made"
+    if signed:
+        yield f"{which} is signed"
     if alias:
         yield f"{alias} -> {published.version}"
     if trial.run_ns:

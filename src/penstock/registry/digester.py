@@ -6,6 +6,14 @@ from collections.abc import Iterable, Iterator
 from penstock.registry.manifest import FileDigest
 
 
+def digest_of(pieces: Iterable[bytes]) -> FileDigest:
+    """Return size and digest of all the pieces."""
+    digester = Digester()
+    for _ in digester.through(pieces):
+        pass
+    return digester.found
+
+
 class Digester:
     """What has passed through so far. For one thread."""
 

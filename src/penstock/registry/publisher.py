@@ -11,6 +11,7 @@ from penstock.domain.names import shown
 from penstock.domain.tensor import TensorSpec
 from penstock.registry.aliases import known_aliases
 from penstock.registry.candidate import Candidate, Progress
+from penstock.registry.digester import digest_of
 from penstock.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from penstock.registry.model_folder import TRITON
 from penstock.registry.signing import sign
@@ -102,9 +103,18 @@ def same_version(source: Source, model: ModelListing, candidate: Candidate) -> i
     alike = [version for version in model.versions.values() if sizes <= {(name, size) for name, size, _ in version.fingerprint}]
     for version in sorted(alike, key=lambda version: version.number, reverse=True):
         manifest = manifest_of(source, model, version)
-        if manifest is not None and manifest.files == candidate.digests:
+        if manifest is not None and manifest.files == candidate.digests and _is_intact(source, model, version, manifest):
             return version.number
     return None
+
+
+def _is_intact(source: Source, model: ModelListing, version: VersionListing, manifest: Manifest) -> bool:
+    """Tell whether the files are still what the manifest says; reads every byte."""
+    files = {file.name: file for file in source.files(model, version)}
+    try:
+        return all(name in files and digest_of(files[name].chunks()) == digest for name, digest in manifest.files.items())
+    except BadArtifact:
+        return False
 
 
 def manifest_of(source: Source, model: ModelListing, version: VersionListing) -> Manifest | None:

@@ -180,6 +180,22 @@ def test_signed_version_is_verified(fraud: Models, build: Path) -> None:
     assert fraud("verify", "fraud", "--key", "build/model.toml").exit_code == 2
 
 
+def test_files_that_are_there_already_are_signed(fraud: Models) -> None:
+    """As new ones are; it is said of both."""
+    private, public = key_pair("release")
+
+    published = fraud("publish", "build", "--name", "fraud", "--again", "--key", private)
+    again = fraud("publish", "build", "--name", "fraud", "--key", private)
+    earlier = fraud("publish", "build", "--name", "plain")
+    signed = fraud("publish", "build", "--name", "plain", "--key", private)
+
+    assert (published.exit_code, again.exit_code, earlier.exit_code, signed.exit_code) == (0, 0, 0, 0)
+    assert "fraud/3 is published\nfraud/3 is signed\n" in published.stdout
+    assert "fraud/3 holds these very files already; no new version was made\nfraud/3 is signed\n" in again.stdout
+    assert "plain/1 is signed" in signed.stdout
+    assert fraud("verify", "plain:1", "--key", public).exit_code == 0
+
+
 def key_pair(name: str) -> tuple[Path, Path]:
     """Write a private key and its public half, and return where."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -57,6 +57,18 @@ def test_version_is_published_once_and_again_if_asked(build: Path, publish: Publ
     assert json.loads(Path("registry/fraud/aliases.json").read_text()) == {"challenger": "1", "champion": "1"}
 
 
+def test_files_that_were_altered_in_the_registry_are_published_anew(build: Path, publish: Publish, penstock: Callable[..., Result]) -> None:
+    """The manifest alone does not tell what lies there."""
+    publish(build, "--name", "fraud")
+    file = Path("registry/fraud/1/model.onnx")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+
+    published = json.loads(publish(build, "--name", "fraud", "--json").stdout)
+
+    assert (published["version"], published["new"]) == (2, True)
+    assert penstock("models", "verify", "fraud:2", "--registry", "registry").exit_code == 0
+
+
 def test_model_that_does_not_load_is_refused(build: Path, publish: Publish, models: ModuleType) -> None:
     """With the engine's reason; nothing appears in the registry."""
     content = (build / "model.onnx").read_bytes()
