@@ -3,11 +3,11 @@
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from penstock.domain.errors import BadArtifact
-from penstock.domain.names import is_version_number
+from penstock.domain.names import is_version_number, shown
 from penstock.registry.aliases import ALIASES, parse_aliases
 from penstock.registry.durable import DRAFT
 from penstock.registry.manifest import MANIFEST
@@ -139,13 +139,24 @@ def _triton(folder: ModelFolder) -> TritonSettings | None:
     if config.name and config.name != folder.name:
         raise ValueError(f"{TRITON}: the name {config.name!r} differs from the directory's, {folder.name!r}")
     triton = translate(config)
-    triton = replace(triton, outputs=tuple(_labelled(output, folder) for output in triton.outputs))
-    unknown = unknown_field(text)
-    return replace(triton, warnings=(*triton.warnings, f"unknown field {unknown!r} is ignored")) if unknown else triton
+    if not triton.refusals:  # a label file outside the folder is one
+        triton = replace(triton, outputs=tuple(_labelled(output, folder) for output in triton.outputs))
+    return replace(triton, warnings=(*triton.warnings, *_unlabelled(triton), *_unknown(text)))
 
 
 def _labelled(output: DeclaredTensor, folder: ModelFolder) -> DeclaredTensor:
     """Read the label file that an output names."""
     if not output.label_filename:
         return output
-    return replace(output, labels=tuple(folder.text(PurePath(output.label_filename).name).splitlines()))
+    return replace(output, labels=tuple(folder.text(str(PurePosixPath(output.label_filename))).splitlines()))
+
+
+def _unlabelled(triton: TritonSettings) -> Iterator[str]:
+    for output in triton.outputs:
+        if output.label_filename and not output.labels:
+            yield f"the label file {shown(output.label_filename)} of the output {shown(output.name)} is missing or empty"
+
+
+def _unknown(text: str) -> Iterator[str]:
+    if unknown := unknown_field(text):
+        yield f"unknown field {unknown!r} is ignored"

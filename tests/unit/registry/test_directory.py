@@ -223,15 +223,31 @@ def test_model_toml_wins_over_config_pbtxt_key_by_key(listed: Callable[[], Model
     assert listing.versions[1].settings == {"threads": 2}
 
 
-def test_label_file_is_read(listed: Callable[[], ModelListing], write: Write) -> None:
-    """One label per line, by index."""
+@pytest.mark.parametrize("name", ["labels.txt", "./labels.txt", "labels/names.txt"])
+def test_label_file_is_read(listed: Callable[[], ModelListing], write: Write, name: str) -> None:
+    """One label per line, by index; it may lie in a folder, and is no other of that name."""
+    write("m/config.pbtxt", f'output [ {{ name: "Y" data_type: TYPE_FP32 dims: [3] label_filename: "{name}" }} ]')
+    write("m/names.txt", "others\n")
+    write(f"m/{name}", "cat\ndog\n")
+
+    listing = listed()
+
+    assert listing.triton is not None
+    assert listing.triton.outputs[0].labels == ("cat", "dog")
+    assert listing.warnings == ()
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_label_file_that_says_nothing_is_told(listed: Callable[[], ModelListing], write: Write, text: str | None) -> None:
+    """The model is served all the same."""
     write("m/config.pbtxt", 'output [ { name: "Y" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]')
-    write("m/labels.txt", "cat\ndog\n")
+    if text is not None:
+        write("m/labels.txt", text)
 
-    triton = listed().triton
+    listing = listed()
 
-    assert triton is not None
-    assert triton.outputs[0].labels == ("cat", "dog")
+    assert listing.warnings == ("the label file 'labels.txt' of the output 'Y' is missing or empty",)
+    assert listing.problem == ""
 
 
 def test_label_file_outside_the_model_is_refused(listed: Callable[[], ModelListing], write: Write) -> None:
