@@ -126,7 +126,7 @@ async def _drain(house: House, listeners: Listeners, signals: StopSignals) -> bo
 async def _check(settings: Settings, wanted: tuple[WantedModel, ...]) -> CheckReport:
     house = House(settings, wanted, keeps=False)  # routes in the state directory are those of a running server
     await _start(house)
-    report = CheckReport.of(house.catalog)
+    report = CheckReport.of(house.catalog, house.manager.warnings)
     await house.manager.aclose()
     return report
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -49,12 +49,12 @@ class Gate:
 class House:
     """A manager, and what a test asks of it."""
 
-    def __init__(self, root: Path, options: ModelOptions, only: tuple[Wanted, ...]) -> None:
+    def __init__(self, root: Path, options: ModelOptions, only: tuple[Wanted, ...], **overrides: Mapping[str, object]) -> None:
         self.root = root
         self.gate = Gate()
         self.catalog = Catalog()
         registry = VerifiedRegistry(DirectorySource(root), Cache(root.with_name("cache")))
-        loader = Loader(registry, options, {}, self.gate.open_session)
+        loader = Loader(registry, options, overrides, self.gate.open_session)
         self.manager = Manager(registry, loader, self.catalog, poll_s=0, only=only)
         self.predictor = Predictor(Ledger(self.catalog), Admission(30, 600), self.catalog)
 

@@ -86,6 +86,24 @@ async def test_model_that_is_asked_for_and_not_there_is_told(house: Open) -> Non
         assert not served.manager.ready
 
 
+async def test_settings_of_a_model_that_is_not_there_are_told(root: Path, models: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    """In the log and in the report, with the name that was meant; a model that this server does not serve is no mistake."""
+    models.write_mlp(root)
+    served = House(root, ModelOptions(), (Wanted("tagged"),), taged={"slo_ms": 9}, zebra={"slo_ms": 9}, mlp={"slo_ms": 9})
+
+    with caplog.at_level(logging.WARNING):
+        await served.manager.start()
+    report = CheckReport.of(served.catalog, served.manager.warnings)
+    await served.manager.aclose()
+
+    assert report.problems == ()
+    assert report.warnings == (
+        "the settings name the model 'taged', but the registry does not have it; did you mean 'tagged'?",
+        "the settings name the model 'zebra', but the registry does not have it",
+    )
+    assert caplog.messages == list(report.warnings)
+
+
 async def test_registry_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
     """There is nothing to serve from."""
     manager = House(tmp_path / "gone", ModelOptions(), ()).manager

@@ -1,6 +1,6 @@
 """What `penstock check` finds when everything has been loaded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -40,12 +40,12 @@ class CheckReport:
     versions: tuple[VersionSummary, ...]
 
     @classmethod
-    def of(cls, catalog: Catalog) -> Self:
-        """Return what there is to tell of a catalog whose start is over."""
+    def of(cls, catalog: Catalog, warnings: Sequence[str] = ()) -> Self:
+        """Return what there is to tell of a catalog whose start is over, beside the warnings that are known."""
         rows = tuple(map(VersionSummary.of, catalog.versions()))
         problems = [f"{model.name}: {model.problem}" for model in catalog if model.problem]
         problems += [f"{row.model}/{row.version}: {row.reason}" for row in rows if row.state is VersionState.FAILED]
-        return cls(tuple(problems), tuple(_warnings(catalog)), rows)
+        return cls(tuple(problems), (*warnings, *_warnings(catalog)), rows)
 
 
 def _warnings(catalog: Catalog) -> Iterator[str]:

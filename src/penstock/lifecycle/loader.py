@@ -106,6 +106,7 @@ class Loader:
         self._registry = registry
         self._defaults = defaults
         self._overrides = overrides
+        self.configured: Final = overrides.keys()
         self._open_session = open_session
         self._tables = LatencyStore(state_dir) if state_dir else None
         self._plans = PlanStore(state_dir) if state_dir else None

@@ -11,6 +11,7 @@ from penstock.lifecycle.catalog import Catalog
 from penstock.lifecycle.listings import Listings
 from penstock.lifecycle.notices import Notices
 from penstock.lifecycle.settled import Settled
+from penstock.lifecycle.shortfall import unknown
 from penstock.registry.source import ModelListing, Registry, RegistryUnreachable, Snapshot
 
 _log = logging.getLogger(__name__)
@@ -31,12 +32,17 @@ class Look(NamedTuple):
 class Looks:
     """Lives on the event loop; the registry is read on a thread."""
 
-    def __init__(self, registry: Registry, catalog: Catalog, listings: Listings, only: Collection[str]) -> None:
-        """`only` are the models to serve; all, if there are none."""
+    def __init__(
+        self, registry: Registry, catalog: Catalog, listings: Listings, only: Collection[str], configured: Collection[str]
+    ) -> None:
+        """`only` are the models to serve; all, if there are none. `configured` are those that the settings name."""
+        self.warnings: list[str] = []
+        """What is wrong with the names in the settings, as the registry is now."""
         self._registry = registry
         self._catalog = catalog
         self._listings = listings
         self._only = frozenset(only)
+        self._configured = configured
         self._settled = Settled()
         self._notices = Notices()
         self._reachable = True
@@ -77,7 +83,8 @@ class Looks:
         except RegistryUnreachable as error:
             self._note_reachable(reachable=False, why=str(error))
             raise
-        self._notices.of(snapshot, self._only - snapshot.models.keys())
+        self.warnings = unknown(self._configured, snapshot.models.keys())
+        self._notices.of(snapshot, self._only - snapshot.models.keys(), self.warnings)
         self._note_reachable(
             reachable=not snapshot.stale, why=""
         )  # of a snapshot that an earlier run has seen the registry tells by itself

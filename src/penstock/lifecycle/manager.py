@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,7 +64,7 @@ class Manager:
         store = None if state_dir is None else RouteStore(state_dir)
         self._reconciler = Reconciler(loader, catalog, named, store=store, shadowed=shadowed, recorded=recorded, watched=watched)
         self.routes: Final = self._reconciler.routes
-        self._looks = Looks(registry, catalog, self._reconciler.listings, named)
+        self._looks = Looks(registry, catalog, self._reconciler.listings, named, loader.configured)
         self.aliases: Final = AliasMoves(registry, catalog, self._reconciler, self._looks)
         self.promotions: Final = Promotions(catalog, self.routes, self.aliases, self._reconciler)
         self._hint = asyncio.Event()
@@ -100,6 +101,11 @@ class Manager:
             return False
         models = (self.catalog.models[name] for name in self._at_start - self._looks.withdrawn)
         return all(model.ready_versions or model.unloaded for model in models)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the names of models in the settings, as the registry is now."""
+        return self._looks.warnings
 
     @property
     def registry_age_s(self) -> float:

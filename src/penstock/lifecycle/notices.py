@@ -1,7 +1,7 @@
 """What an operator should know of the registry, said once."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from penstock.registry.source import Snapshot
 
@@ -14,9 +14,10 @@ class Notices:
     def __init__(self) -> None:
         self._said: set[str] = set()
 
-    def of(self, snapshot: Snapshot, missing: Collection[str]) -> None:
-        """Tell what is ignored, warned about and wrong in the registry, and which models are asked for and missing there."""
-        sentences = [f"the model {name!r} is asked for, but the registry does not have it" for name in sorted(missing)]
+    def of(self, snapshot: Snapshot, missing: Collection[str], unknown: Sequence[str]) -> None:
+        """Tell what is ignored, warned about and wrong in the registry, which models are asked for and missing there, and `unknown`."""
+        sentences = [*unknown]
+        sentences += [f"the model {name!r} is asked for, but the registry does not have it" for name in sorted(missing)]
         sentences += _sentences(snapshot)
         for sentence in sentences:
             if sentence not in self._said:

@@ -1,6 +1,7 @@
 """What is wanted of a model and the registry does not have, in words. Pure."""
 
 from collections.abc import Collection
+from difflib import get_close_matches
 
 from penstock.lifecycle import policy
 from penstock.lifecycle.policy import Rule
@@ -18,3 +19,13 @@ def unfound(rule: Rule, listing: ModelListing, ready: Collection[int]) -> str:
     items = policy.unfound(rule, {*listing.versions, *ready}, listing.aliases)
     there = [*map(str, sorted(listing.versions)), *(f"{alias} -> {number}" for alias, number in sorted(listing.aliases.items()))]
     return f"the registry has no version {' or '.join(items)} of it; it has: {', '.join(there) or 'none'}" if items else ""
+
+
+def unknown(configured: Collection[str], there: Collection[str]) -> list[str]:
+    """Tell of each model that the settings name and the registry does not have, with the name that was probably meant."""
+    return [_unknown(name, there) for name in sorted(set(configured) - set(there))]
+
+
+def _unknown(name: str, there: Collection[str]) -> str:
+    nearest = [f"; did you mean {near!r}?" for near in get_close_matches(name, there, 1)]
+    return f"the settings name the model {name!r}, but the registry does not have it{''.join(nearest)}"
