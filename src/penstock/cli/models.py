@@ -12,7 +12,7 @@ from penstock.cli.models_reference import reference
 from penstock.cli.models_registry import Opened, as_json, name_of, reference_of, say, with_registry
 from penstock.cli.models_sign import sign
 from penstock.cli.models_verify import verify
-from penstock.cli.tables import aligned
+from penstock.cli.tables import aligned, plain
 from penstock.config.settings import WantedModel
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _print_models(snapshot: "Snapshot") -> None:
     for line in aligned(("MODEL", "VERSIONS", "ALIASES", "PROBLEM"), rows):
         click.echo(line)
     for sentence in snapshot.ignored:
-        click.echo(f"ignored: {sentence}", err=True)
+        click.echo(f"ignored: {plain(sentence)}", err=True)
 
 
 def _model_answer(model: "ModelListing") -> dict[str, object]:
@@ -101,7 +101,7 @@ def _list_versions(opened: Opened, name: str, as_json: bool) -> None:
     for line in aligned(("VERSION", "CREATED", "SIZE", "ALIASES", "TAGS", "PROBLEM"), rows):
         click.echo(line)
     if model.problem:
-        click.echo(f"problem: {model.problem}", err=True)
+        click.echo(f"problem: {plain(model.problem)}", err=True)
 
 
 def _pairs(table: dict[str, str]) -> str:

@@ -205,6 +205,20 @@ def key_pair(name: str) -> tuple[Path, Path]:
     return private, public
 
 
+def test_no_text_of_a_registry_steers_the_terminal(fraud: Models) -> None:
+    """Whoever wrote the manifest; a machine gets what it says."""
+    path = Path("registry/fraud/1/manifest.json")
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"tags": {"note": "\x1b]0;owned\x07 é"}}))
+
+    results = [fraud("list", "fraud"), fraud("show", "fraud:1"), fraud("diff", "fraud", "1", "2")]
+
+    for result in results:
+        assert "\\x1b]0;owned\\x07 é" in result.stdout
+        assert all(line.isprintable() for line in result.stdout.splitlines())
+    assert json.loads(fraud("show", "fraud:1", "--json").stdout)["tags"] == {"note": "\x1b]0;owned\x07 é"}
+
+
 def test_version_without_a_manifest_cannot_be_verified(run: Models, build: Path) -> None:
     """There is nothing to hold it against."""
     shutil.copytree(build, "registry/plain/1")
