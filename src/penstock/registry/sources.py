@@ -21,7 +21,10 @@ def source_of(options: RegistryOptions, environment: Mapping[str, str]) -> Sourc
 
     Raises `RegistryUnreachable` for a URI of another kind, and where an extra is missing.
     """
-    parts = urlsplit(options.uri)
+    try:
+        parts = urlsplit(options.uri)
+    except ValueError as error:
+        raise RegistryUnreachable(f"the registry is neither a path nor a URI that can be read: {error}") from error
     if parts.scheme in _STORES:
         from penstock.registry.object_store import ObjectStoreSource  # noqa: PLC0415 - see above
 

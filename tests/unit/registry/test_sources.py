@@ -35,6 +35,15 @@ def test_other_kinds_are_refused_with_those_that_there_are(uri: str) -> None:
     assert "pw" not in str(refused.value)
 
 
+@pytest.mark.parametrize("uri", ["http://[::1", "s3://u:pw@[bucket"])
+def test_uri_that_cannot_be_read_is_refused(uri: str) -> None:
+    """As any other registry that there is not; no password is repeated."""
+    with pytest.raises(RegistryUnreachable, match="neither a path nor a URI that can be read") as refused:
+        source_of(RegistryOptions(uri=uri), {})
+
+    assert "pw" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("uri", "module", "extra"), [("s3://b", "obstore", "s3"), ("mlflow+http://h", "httpx2", "mlflow")])
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, uri: str, module: str, extra: str) -> None:
     """With the command that installs it."""
