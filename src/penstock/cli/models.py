@@ -91,7 +91,7 @@ def _list_versions(opened: Opened, name: str, as_json: bool) -> None:
         (
             str(row["version"]),
             row["created"] or "-",
-            size(row["size_bytes"]),
+            size(row["size_bytes"]) if row["size_bytes"] else "-",
             ", ".join(row["aliases"]) or "-",
             _pairs(row["tags"]),
             row["problem"],

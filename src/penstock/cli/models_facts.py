@@ -31,8 +31,8 @@ class Summary(TypedDict):
 
     version: int
     created: str
-    size_bytes: int
-    """Of all files in the registry, those that say what the others are included."""
+    size_bytes: int | None
+    """Of all files in the registry, those that say what the others are included; None where it does not tell, as MLflow's."""
     aliases: list[str]
     tags: dict[str, str]
     problem: str
@@ -130,7 +130,7 @@ def summary_of(source: Source, model: ModelListing, version: VersionListing) -> 
     return Summary(
         version=version.number,
         created=manifest.created if manifest else "",
-        size_bytes=sum(size for _, size, _ in version.fingerprint),
+        size_bytes=sum(size for _, size, _ in version.fingerprint) or None,
         aliases=aliases_of(model, version.number),
         tags=dict(version.tags) | (dict(manifest.tags) if manifest else {}),
         problem=problem,

@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 import pytest
 
+from penstock.cli.models_facts import summary_of
 from penstock.domain.errors import BadArtifact, NotFound
 from penstock.registry.cache import Cache
 from penstock.registry.mlflow import MlflowSource
@@ -40,6 +41,7 @@ def test_versions_aliases_tags_and_lineage_are_read(mlflow: Any, source: MlflowS
         "model_id": logged["model_id"],
     }
     assert model.versions[2].lineage["run_id"] == older["run_id"]
+    assert summary_of(source, model, model.versions[1])["size_bytes"] is None  # which MLflow does not tell
     assert all(version.complete and not version.problem for version in model.versions.values())
 
 

@@ -267,6 +267,14 @@ def test_registry_that_cannot_be_used_exits_2(penstock: Callable[..., Result], u
     assert "registry" in result.stderr
 
 
+def test_size_that_is_not_known_is_none(fraud: Models) -> None:
+    """It is not told as nothing."""
+    Path("registry/fraud/3").mkdir()
+
+    assert fraud("list", "fraud").stdout.splitlines()[-1].split() == ["3", "-", "-", "-", "-"]
+    assert json.loads(fraud("list", "fraud", "--json").stdout)["versions"][-1]["size_bytes"] is None
+
+
 def test_version_that_cannot_be_read_is_told_beside_the_others(fraud: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place that lets nobody in, for one version, and a manifest that never ends, for the other."""
     real = DirectorySource.files
