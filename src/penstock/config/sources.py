@@ -61,19 +61,21 @@ def from_environment(environ: Mapping[str, str], models: Collection[str] = ()) -
 
 
 def from_flag(name: str, value: object) -> Given:
-    """Return what a flag sets: one of `FLAGS` or a dotted key, its value as text or typed. May raise `ConfigError`."""
+    """Return what a flag sets: one of `FLAGS`, whose text is meant as such first, or a dotted key. May raise `ConfigError`."""
     path = parse_key(FLAGS.get(name, name))
-    readings = (value, read_value(value)) if isinstance(value, str) else (value,)
-    return Given(path, readings, Origin("flag", name if name in FLAGS else f"--set {name}"))
+    readings = (read_value(value), value) if isinstance(value, str) else (value,)
+    if name in FLAGS:
+        return Given(path, readings[::-1], Origin("flag", name))
+    return Given(path, readings, Origin("flag", f"--set {name}"))
 
 
-def parse_assignment(text: str) -> tuple[str, object]:
-    """Return key and value of `key=value`, or raise `ConfigError`; the value is read as TOML, else it is a string."""
+def parse_assignment(text: str) -> tuple[str, str]:
+    """Return key and value of `key=value`, or raise `ConfigError`."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError((f"--set {text}: has no '='; write key=value, such as defaults.slo_ms=50",))
     parse_key(key)
-    return key.strip(), read_value(value.strip())
+    return key.strip(), value.strip()
 
 
 def parse_key(text: str) -> tuple[str, ...]:

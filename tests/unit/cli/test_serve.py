@@ -47,6 +47,15 @@ def test_flags_become_settings(penstock: Penstock, server: SimpleNamespace) -> N
     assert ready_file == Path("ready.json")
 
 
+@pytest.mark.parametrize(("value", "meant"), [("12345", "12345"), ("'12345'", "12345"), ("true", "true"), ("2024-01-01", "2024-01-01")])
+def test_value_that_does_not_fit_as_toml_is_text(penstock: Penstock, server: SimpleNamespace, value: str, meant: str) -> None:
+    """As in the environment: a secret may be of digits."""
+    result = penstock("serve", "--set", f"registry.webhook_secret={value}")
+
+    assert result.exit_code == 0, result.stderr
+    assert server.asked[0][0].registry.webhook_secret == meant
+
+
 def test_nothing_given_serves_the_defaults(penstock: Penstock, server: SimpleNamespace) -> None:
     """Without flags and files the server gets the defaults."""
     penstock("serve")

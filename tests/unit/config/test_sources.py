@@ -34,14 +34,14 @@ def test_value_is_read_as_toml_else_is_text(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "value"),
     [
-        ("server.http_port=9000", "server.http_port", 9000),
+        ("server.http_port=9000", "server.http_port", "9000"),
         ("registry.uri=s3://b?x=1", "registry.uri", "s3://b?x=1"),
         ("server.host = 0.0.0.0", "server.host", "0.0.0.0"),
-        ('models."a.b".slo_ms=5', 'models."a.b".slo_ms', 5),
+        ('models."a.b".slo_ms=5', 'models."a.b".slo_ms', "5"),
         ("a=", "a", ""),
     ],
 )
-def test_assignment_is_split_at_the_first_equals_sign(text: str, key: str, value: object) -> None:
+def test_assignment_is_split_at_the_first_equals_sign(text: str, key: str, value: str) -> None:
     """What stands before the first equals sign is the key, the rest is the value."""
     assert parse_assignment(text) == (key, value)
 
