@@ -103,14 +103,14 @@ class Manager:
         return all(model.ready_versions or model.unloaded for model in models)
 
     @property
-    def warnings(self) -> Sequence[str]:
-        """What is wrong with the names of models in the settings, as the registry is now."""
-        return self._looks.warnings
-
-    @property
     def registry_age_s(self) -> float:
         """Seconds since the registry was last read."""
         return self._looks.age_s
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the names of models in the settings, as the registry is now."""
+        return self._looks.warnings
 
     def look_soon(self) -> None:
         """Look at the registry now rather than at the next poll; hints that come before that look are one."""
