@@ -100,7 +100,7 @@ class Looks:
         gone = self._catalog.models.keys() - snapshot.models.keys()
         for name in gone:
             self._catalog.served(name).note_problem(_GONE)
-        self.withdrawn = gone - self._only.keys()
+        self.withdrawn = gone - self._only
 
     def _note_reachable(self, *, reachable: bool, why: str) -> None:
         """Say once that the registry is out of reach, however the reason is worded at each look, and once that it is back."""
