@@ -8,12 +8,13 @@ from typing import Final
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from penstock.audit.check import Verdict, checked
 from penstock.audit.entry import Entry
 from penstock.audit.files import AuditFiles
 from penstock.audit.page import Asked, page_of
-from penstock.cli.models_registry import leave
+from penstock.cli.models_registry import as_json, leave, say
 from penstock.cli.options import USAGE, with_settings
 from penstock.config.load import Loaded
 
@@ -36,6 +37,7 @@ def events(ctx: click.Context, loaded: Loaded, *, model: str | None, who: str | 
       penstock events verify
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx, ctx.invoked_subcommand)
         return
     try:
         page = page_of(_files(loaded), Asked(limit, model=model, who=who))
@@ -55,8 +57,9 @@ def events(ctx: click.Context, loaded: Loaded, *, model: str | None, who: str | 
     multiple=True,
     help="Check this file instead of those in the state directory. May be repeated, the oldest first.",
 )
+@as_json
 @with_settings
-def verify(loaded: Loaded, given: tuple[Path, ...]) -> None:
+def verify(loaded: Loaded, given: tuple[Path, ...], as_json: bool) -> None:
     """Check that no line of the audit log was changed, added or left out; exit code 1 names the first that was.
 
     \b
@@ -67,10 +70,18 @@ def verify(loaded: Loaded, given: tuple[Path, ...]) -> None:
         verdict = checked(given) if given else _checked(_files(loaded))
     except OSError as error:
         leave(f"the audit log cannot be read: {error}", USAGE)
+    if as_json:
+        say(_document(verdict))
     if verdict.fault is not None:
         leave(f"{verdict.fault.path}, line {verdict.fault.line}: {verdict.fault.why}", 1)
-    for line in _told(verdict):
+    for line in () if as_json else _told(verdict):
         click.echo(line)
+
+
+def _refuse_options(ctx: click.Context, command: str) -> None:
+    """Raise `click.UsageError` for options before a command, which reads its own alone: it would look at another log than the one meant."""
+    if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+        raise click.UsageError(f"options stand behind the command: {ctx.command_path} {command} …", ctx)
 
 
 def _checked(files: AuditFiles) -> Verdict:
@@ -84,6 +95,16 @@ def _files(loaded: Loaded) -> AuditFiles:
     if not files.oldest_first():
         leave(f"{files.directory} holds no audit log; set server.state_dir to the server's", USAGE)
     return files
+
+
+def _document(verdict: Verdict) -> dict[str, object]:
+    first, last, fault = verdict
+    return {
+        "first": first and first.seq,
+        "last": last and last.seq,
+        "last_hash": last and last.hash,
+        "fault": fault and fault._asdict(),
+    }
 
 
 def _told(verdict: Verdict) -> Iterator[str]:
