@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from penstock.domain.names import shown
+
 Row = dict[str, Any]
 Word = dict[str, Any]
 _IDS: Final = ("id", "request_id")
@@ -75,6 +77,8 @@ def _json_rows(path: Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
+            except RecursionError as error:
+                raise UnreadableTable(f"line {number} is nested too deeply") from error
             except ValueError as error:
                 raise UnreadableTable(f"line {number} is no JSON: {error}") from error
             if not isinstance(row, dict):
@@ -84,10 +88,14 @@ def _json_rows(path: Path) -> Iterator[Row]:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            if None in row or None in row.values():
-                raise UnreadableTable(f"line {number} has more or fewer fields than the first line names")
-            yield row
+        reader = csv.DictReader(file)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UnreadableTable(f"line {reader.line_num} has more or fewer fields than the first line names")
+                yield row
+        except csv.Error as error:
+            raise UnreadableTable(f"line {reader.reader.line_num} is no CSV: {error}") from error
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -109,7 +117,7 @@ def _grouped(rows: Iterable[Row], outputs: Mapping[str, str], named: Columns, *,
 
 
 def _word(request_id: str, rows: list[Row], columns: Columns, outputs: Mapping[str, str], *, text: bool) -> Word:
-    rows = sorted(rows, key=lambda row: int(row[_PLACE])) if all(_PLACE in row for row in rows) else rows
+    rows = sorted(rows, key=_place) if all(_PLACE in row for row in rows) else rows
     if columns.reward:
         return {"id": request_id, "reward": _value(rows[0].get(columns.reward), float if text else None)}
     told = {}
@@ -120,13 +128,22 @@ def _word(request_id: str, rows: list[Row], columns: Columns, outputs: Mapping[s
     return {"id": request_id, "outputs": told}
 
 
+def _place(row: Row) -> int:
+    try:
+        return int(row[_PLACE])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UnreadableTable(
+            f"the column {_PLACE!r} holds {shown(str(row[_PLACE]))}; it numbers the rows of one request, from 0"
+        ) from error
+
+
 def _value(value: Any, read: Callable[[str], Any] | None) -> Any:  # noqa: ANN401 - a cell
     """Return a cell as JSON has it; what is not what the datatype asks for stays as it is, for the server to refuse."""
     if read is None:
         return value
     try:
         return json.loads(value) if value.startswith("[") else read(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 
