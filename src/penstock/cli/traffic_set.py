@@ -98,8 +98,12 @@ def shadow(admin: Admin, model: str, version: str, *, sample: float, remove: boo
       penstock traffic shadow fraud 7 --sample 0.1
     """
     report = admin.ask("GET", f"/admin/models/{model}")["route"]
-    others = [each for each in (report["route"]["shadows"] if report else []) if each["version"] != version]
-    _change(admin, model, {"shadows": others if remove else [*others, {"version": version, "sample": sample}]})
+    shadows = report["route"]["shadows"] if report else []
+    others = [each for each in shadows if each["version"] != version]
+    if remove and others == shadows:
+        click.echo(f"{shown(version)} is no shadow of {model}: nothing is to be removed", err=True)
+    else:
+        _change(admin, model, {"shadows": others if remove else [*others, {"version": version, "sample": sample}]})
     _tell(admin, model, as_json)
 
 

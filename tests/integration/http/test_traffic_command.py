@@ -68,6 +68,17 @@ def test_options_change_what_they_name_and_leave_the_rest(run: Run) -> None:
     assert shown(run)["route"] == {"stable": "2", "canaries": [], "shadows": [], "sticky": None, "override": False}
 
 
+def test_shadow_that_is_not_there_is_not_removed(run: Run) -> None:
+    """And makes no route where there is none, which would go on without anybody having asked for it."""
+    told = run("shadow", "tagged", "2", "--remove", "--json")
+    assert (told.exit_code, json.loads(told.stdout)) == (0, None), told.output
+    assert told.stderr == "'2' is no shadow of tagged: nothing is to be removed\n"
+    assert run("shadow", "tagged", "2").exit_code == 0
+    before = shown(run)
+    assert run("shadow", "tagged", "challenger", "--remove").exit_code == 0
+    assert shown(run)["revision"] == before["revision"]
+
+
 def test_file_sets_the_whole_route(run: Run) -> None:
     """Also from standard input."""
     assert run("set", "tagged", "--sticky-header", "x-user-id").exit_code == 0
