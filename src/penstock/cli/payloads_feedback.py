@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -12,14 +13,15 @@ from urllib.parse import quote
 
 import click
 
+from penstock.cli.admin import token_in
 from penstock.cli.feedback_file import Columns, UnreadableTable, Word, words_of
+from penstock.cli.listener import Listener, parsed, refusal_of, with_listener
 from penstock.cli.models_registry import as_json, leave, name_of, say
-from penstock.cli.options import USAGE, with_settings
+from penstock.cli.options import USAGE
 from penstock.cli.payloads_query import NEEDED
 from penstock.config.load import Loaded
 
 _BATCH: Final = 1000
-_PATIENCE_S: Final = 60
 _OK: Final = (200, 202)
 _TOLD: Final = 10
 _TRIES: Final = 60
@@ -50,11 +52,18 @@ def _truths(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
     "--truth", "truths", metavar="COLUMN=OUTPUT", multiple=True, callback=_truths, help="The truth of an output. May be repeated."
 )
 @click.option("--reward", metavar="COLUMN", default="", help="Where the rewards are. [default: reward, if no column is an output]")
-@click.option("--http", "address", metavar="ADDRESS", help="The HTTP listener of the server. [default: by the settings]")
 @as_json
-@with_settings
+@with_listener("http")
 def import_(
-    loaded: Loaded, *, file: Path, model: str, request_id: str, truths: Mapping[str, str], reward: str, address: str | None, as_json: bool
+    loaded: Loaded,
+    listener: Listener,
+    *,
+    file: Path,
+    model: str,
+    request_id: str,
+    truths: Mapping[str, str],
+    reward: str,
+    as_json: bool,
 ) -> None:
     """Post the truth in FILE to a running server, which joins, judges and records it.
 
@@ -62,13 +71,14 @@ def import_(
     with such rows or with words as the server takes them. Rows that follow each other with one id are the rows of one request. What was
     imported before is a duplicate, so an import that was interrupted may be repeated.
 
+    A server with keys is shown the one in admin.token of server.state_dir, which needs the scopes read and predict.
+
     \b
     Examples:
       penstock payloads feedback import truth.csv --model fraud
       penstock payloads feedback import iris.parquet --model iris --id ticket --truth species=label
     """
-    server = loaded.settings.server
-    door = _Door(address or f"{server.host}:{server.http_port}", f"/v2/models/{quote(model)}")
+    door = _Door(listener, f"/v2/models/{quote(model)}", Path(loaded.settings.server.state_dir))
     outcomes: Counter[str] = Counter()
     errors: list[str] = []
     try:
@@ -105,15 +115,18 @@ def _batches(words: Iterator[Word]) -> Iterator[list[Word]]:
 class _Door:
     """One model at the HTTP listener of a server; a refusal, or nobody there, ends the command with exit code 1."""
 
-    def __init__(self, address: str, path: str) -> None:
-        self._address = address.removeprefix("http://").rstrip("/")
+    def __init__(self, listener: Listener, path: str, state_dir: Path) -> None:
+        self._listener = listener
         self._path = path
+        self._headers = {"content-type": "application/x-ndjson"}
+        with suppress(OSError):  # a server without keys asks for none
+            self._headers["authorization"] = f"Bearer {token_in(state_dir)}"
 
     def outputs(self) -> dict[str, str]:
         """Return the model's outputs and their datatypes."""
         status, document = self._ask("GET", self._path)
         if status not in _OK:
-            leave(document["error"], 1)
+            leave(refusal_of(status, document), 1)
         return {output["name"]: output["datatype"] for output in document["outputs"]}
 
     def tell(self, words: list[Word]) -> dict[str, Any]:
@@ -129,18 +142,14 @@ class _Door:
             time.sleep(1)
             status, document = self._ask("POST", f"{self._path}/feedback", body)
         if status == http.client.BAD_REQUEST:
-            return {"refused": len(words), "errors": [{"index": 0, "error": document["error"]}]}
+            return {"refused": len(words), "errors": [{"index": 0, "error": refusal_of(status, document)}]}
         if status not in _OK:
-            leave(document["error"], 1)
+            leave(refusal_of(status, document), 1)
         return document
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(self._address, timeout=_PATIENCE_S)
-        try:
-            connection.request(method, path, body, {"content-type": "application/x-ndjson"})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return leave(f"no HTTP listener answers at {self._address}: {error}; name it with --http", 1)
-        finally:
-            connection.close()
+        status, content = self._listener.ask(method, path, body, self._headers)
+        document = parsed(content)
+        if not isinstance(document, dict):
+            leave(f"what answers at {self._listener.address} is no Penstock; name its HTTP listener with --http", 1)
+        return status, document

@@ -221,6 +221,33 @@ def test_admin_listener_speaks_it_if_it_is_told_to(secured: Secured, tmp_path: P
     assert json.loads((tmp_path / "ready.json").read_text())["addresses"] == serving.addresses
 
 
+def test_own_commands_show_a_certificate_where_that_is_asked_for(secured: Secured, tmp_path: Path) -> None:
+    """Over the admin listener and HTTP; without one they say what is missing."""
+    put(tmp_path / "clients.pem", ROOT.certificate)
+    client, key = put(tmp_path / "client.pem", CLIENT.certificate), put(tmp_path / "client.key", CLIENT.key())
+    both = put(tmp_path / "both.pem", CLIENT.certificate + CLIENT.key())
+    (tmp_path / "truth.csv").write_text("id,reward\na,1\n")
+    listeners = 'security.tls.listeners=["http","grpc","admin"]'
+    serving = secured("security.tls.client_ca=clients.pem", listeners, "models.id_fp32.feedback.enabled=true")
+    trusted = {**os.environ, "SSL_CERT_FILE": str(put(tmp_path / "root.pem", ROOT.certificate))}
+
+    def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
+        place = ("--set", f"server.state_dir={serving.state}")
+        return subprocess.run([serving.command[0], *command, *place], capture_output=True, text=True, check=False, env=trusted)
+
+    addresses = {name: f"https://localhost:{address.rpartition(':')[2]}" for name, address in serving.addresses.items()}
+    show = ("traffic", "show", "id_fp32", "--admin", addresses["admin"])
+    bring = ("payloads", "feedback", "import", tmp_path / "truth.csv", "--model", "id_fp32", "--http", addresses["http"])
+
+    for command in (show, bring):
+        for own in (("--client-certificate", both), ("--client-certificate", client, "--client-key", key)):
+            told = ran(*command, *own)
+            assert told.returncode == 0, told.stderr
+        bare = ran(*command)
+        assert (bare.returncode, bare.stderr.count("\n")) == (1, 1), bare.stderr
+        assert "name one with --client-certificate" in bare.stderr
+
+
 def spoil_readable(home: Path) -> None:
     """Let everybody read the key."""
     (home / "key.pem").chmod(0o644)

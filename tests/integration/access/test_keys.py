@@ -118,7 +118,7 @@ def test_connection_goes_on_after_a_refusal(server: Serving) -> None:
 @pytest.fixture(scope="module")
 def kept(keyed: Keyed) -> Iterator[Serving]:
     """The server whose file of keys tests change."""
-    with keyed() as serving:
+    with keyed("models.id_fp32.feedback.enabled=true") as serving:
         yield serving
 
 
@@ -254,6 +254,22 @@ def test_own_commands_find_the_key_where_the_token_would_be(changing: Serving) -
         [*command[:2], "revoke", "cli", "--keys-file", "keys.json"], cwd=keys_file(changing).parent, check=True, capture_output=True
     )
     until(lambda: shown().returncode == 1)
+
+
+def test_feedback_is_imported_with_the_key_that_is_there(changing: Serving, tmp_path: Path) -> None:
+    """The same file as for the others; without it the server says what it wants."""
+    (tmp_path / "truth.csv").write_text("id,reward\na,1\n")
+    (tmp_path / "admin.token").write_text(SECRETS["all"])
+
+    def imported(state: Path) -> subprocess.CompletedProcess[str]:
+        asked = [changing.command[0], "payloads", "feedback", "import", tmp_path / "truth.csv", "--model", "id_fp32", "--json"]
+        place = ["--http", changing.addresses["http"], "--set", f"server.state_dir={state}"]
+        return subprocess.run([*asked, *place], capture_output=True, text=True, check=False)
+
+    told, nobody = imported(tmp_path), imported(tmp_path / "nothing")
+
+    assert (told.returncode, json.loads(told.stdout)["unknown"]) == (0, 1), told.stderr
+    assert (nobody.returncode, "authorization: Bearer" in nobody.stderr) == (1, True), nobody.stderr
 
 
 TRITON: Final = """
