@@ -44,6 +44,9 @@ class EventsDestination:
         for line in lines:
             try:
                 fates.append(self._send(line))
+            except httpx2.LocalProtocolError:  # the client itself: this is no message, and never will be
+                _log.exception("a recorded prediction cannot be sent as events")
+                fates.append(Fate.REFUSED)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 return Delivery(fates + [Fate.AGAIN] * (len(lines) - len(fates)), f"{type(error).__name__}: {error}"[:300])
         return Delivery(fates)

@@ -14,8 +14,9 @@ from penstock.payloads.row import Row
 
 Mode = Literal["all", "request", "response"]
 _TYPE: Final = "org.kubeflow.serving.inference."
-_UNSAFE: Final = re.compile(r"[^ -~]|%")
-"""What stands percent-encoded in a header (CloudEvents, HTTP protocol binding, section 3.1.3.2); blanks and quotes stay, as KServe's do."""
+_UNSAFE: Final = re.compile(r"^ +| +$|[^ -~]|%")
+"""What stands percent-encoded in a header (CloudEvents, HTTP protocol binding, section 3.1.3.2); quotes stay, and blanks within, as
+KServe's do; at its ends a header can have none."""
 
 
 class Event(NamedTuple):

@@ -1,6 +1,8 @@
 """Rows as KServe's events, read by the official SDK."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import orjson
@@ -8,8 +10,11 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from predictions import record, tensor
 
-from penstock.payloads.events import EventNames, events_of
+from penstock.payloads import cloudevents
+from penstock.payloads.cloudevents import EventsDestination
+from penstock.payloads.events import Event, EventNames, events_of
 from penstock.payloads.json_rows import line_of
+from penstock.payloads.remote import Delivery, Fate
 
 NAMES = EventNames("//here/penstock", "shop")
 INPUT, OUTPUT = tensor("X", [[1.5, -2.0]]), tensor("Y", [3.25])
@@ -76,3 +81,45 @@ def test_no_value_can_begin_a_header_of_its_own():
     ((_, event),) = read(record(request_id="a\r\nce-source: evil\u20ac"), NAMES._replace(mode="request"))
     assert event.headers["ce-id"] == "a%0D%0Ace-source: evil%E2%82%AC"
     assert all(" " <= letter <= "~" for value in event.headers.values() for letter in value)
+
+
+@pytest.fixture
+def collector():
+    """An address, and the ids of the events that came to it."""
+    ids = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            ids.append(self.headers["ce-id"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", ids
+        server.shutdown()
+
+
+def test_blanks_at_the_ends_of_what_a_caller_says_are_sent_encoded(collector):
+    """A header can have none there: it would be sent in vain for ever, and all that comes after would wait."""
+    address, ids = collector
+    destination = EventsDestination(address, EventNames(" s ", " n ", "request"), 5.0)
+    rows = [record(request_id=" a b  "), record()._replace(metadata={"ce-id": "theirs "}), record(request_id="next")]
+    assert destination.send([line_of(row) for row in rows]) == Delivery([Fate.WRITTEN] * 3)
+    assert ids == ["%20a b%20%20", "theirs%20", "next"]
+    destination.close()
+
+
+def test_what_cannot_be_a_message_at_all_is_refused_and_the_next_is_sent(collector, monkeypatch):
+    """Whatever the reason: to send it again is in vain."""
+    address, ids = collector
+    heads = iter([{"ce-id": "bad "}, {"ce-id": "next"}])
+    monkeypatch.setattr(cloudevents, "events_of", lambda *_: [Event(next(heads), b"")])
+    destination = EventsDestination(address, NAMES, 5.0)
+    assert destination.send([b"{}", b"[]"]) == Delivery([Fate.REFUSED, Fate.WRITTEN])
+    assert ids == ["next"]
+    destination.close()
