@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.payloads.open_file import make_private
+from penstock.payloads.owner import opened_for_owner
 
 _LOCK: Final = ".lock"
 
@@ -64,7 +65,7 @@ def borrowed(path: Path) -> Iterator[bool]:
 def _locked(path: Path) -> int | None:
     """Return the descriptor that holds a directory, None if another process does."""
     make_private(path)
-    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = opened_for_owner(path / _LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,6 +14,7 @@ from penstock.payloads.feedback_deletion import delete_words, requests_of
 from penstock.payloads.key import FILE, keys_of
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
 from penstock.payloads.open_file import make_private, sync_directory
+from penstock.payloads.owner import opened_for_owner
 from penstock.payloads.reading import open_files, readable, rows_of, sealed_files
 from penstock.payloads.removal import take_out
 from penstock.payloads.rewriting import DRAFT
@@ -143,7 +144,7 @@ def _files(root: Path, stone: Tombstone, pattern: str) -> Iterable[Path]:
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Let one deletion happen after the other: two that rewrite the same file would bring back rows."""
-    descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = opened_for_owner(root / _LOCK, os.O_RDWR)
     try:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from penstock.payloads.form import Form
 from penstock.payloads.frames import framed, frames, whole_frames
 from penstock.payloads.layout import OPEN, PARQUET, named_in
+from penstock.payloads.owner import keep_owner
 from penstock.payloads.parquet_batch import SCHEMA
 from penstock.payloads.rewriting import Ready, draft_of, replace, seal_draft
 from penstock.payloads.tombstones import Tombstones, timestamp
@@ -60,15 +61,15 @@ def convert(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
 
 
 def take_out(path: Path, tombstones: Tombstones, *, dry_run: bool = False) -> int:
-    """Take rows out of a sealed file, which keeps its age; returns how many. A file without any other is removed.
+    """Take rows out of a sealed file, which keeps its owner and its age; returns how many. A file without any other is removed.
 
     Raises `OSError`, and ValueError for what is damaged; the file is as it was then.
     """
     with pq.ParquetFile(path) as parquet:
         gone = sum(going(batch, path, tombstones).count(True) for batch in parquet.iter_batches(columns=[_TIME, _SUBJECT]))
         if gone and not dry_run:
-            rows, draft, age = parquet.iter_batches(batch_size=_ROWS), draft_of(path), path.stat()
-            replace(path, _written(parquet.schema_arrow, rows, path, draft, tombstones, age))
+            rows, draft, like = parquet.iter_batches(batch_size=_ROWS), draft_of(path), path.stat()
+            replace(path, _written(parquet.schema_arrow, rows, path, draft, tombstones, like))
     return gone
 
 
@@ -78,7 +79,7 @@ def _written(  # noqa: PLR0917
     path: Path,
     draft: Path,
     tombstones: Tombstones,
-    age: os.stat_result | None = None,
+    like: os.stat_result | None = None,
 ) -> Ready:
     """Have a draft hold the rows of batches that are not to go, for a file of that path."""
     os.close(os.open(draft, _NEW, 0o600))
@@ -90,7 +91,7 @@ def _written(  # noqa: PLR0917
                 before += sum(batch.num_rows for batch in group)
                 after += table.num_rows
                 writer.write_table(table)
-        _sync(draft, age)
+        _sync(draft, like)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -135,11 +136,12 @@ def _appended(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     return schema, (pa.ipc.read_record_batch(pa.py_buffer(piece), schema) for piece in pieces)
 
 
-def _sync(path: Path, age: os.stat_result | None) -> None:
+def _sync(path: Path, like: os.stat_result | None) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        if age is not None:
-            os.utime(descriptor, ns=(age.st_atime_ns, age.st_mtime_ns))
+        if like is not None:
+            keep_owner(descriptor, like)
+            os.utime(descriptor, ns=(like.st_atime_ns, like.st_mtime_ns))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from penstock.payloads.owner import keep_owner
+
 DRAFT: Final = ".draft"
 """The end of the name of a file that is being rewritten; it begins with a dot."""
 
@@ -21,8 +23,8 @@ class Ready(NamedTuple):
 def rewrite(path: Path, goes: Callable[[bytes], bool]) -> int:
     """Take lines out of a file; returns how many. A file without any other is removed.
 
-    The file keeps its age, by which it is removed one day. Its directory is left for the caller to sync. Blocks; raises `OSError`, and the
-    file is as it was.
+    The file keeps its owner, and its age, by which it is removed one day. Its directory is left for the caller to sync. Blocks; raises
+    `OSError`, and the file is as it was.
     """
     draft = draft_of(path)
     try:
@@ -67,9 +69,10 @@ def seal_draft(path: Path) -> Path:
 
 def _write(draft: Path, lines: Iterable[bytes], like: os.stat_result) -> None:
     """Write a new file that is on the disk once this returns."""
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.writelines(lines)
         file.flush()
+        keep_owner(descriptor, like)
         os.utime(descriptor, ns=(like.st_atime_ns, like.st_mtime_ns))
         os.fsync(descriptor)

@@ -15,10 +15,11 @@ import msgspec
 import orjson
 
 from penstock.payloads.layout import FOLDERS
+from penstock.payloads.owner import opened_for_owner
 from penstock.payloads.rewriting import DRAFT
 
 LIST: Final = ".deletions"
-_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_APPEND: Final = os.O_WRONLY | os.O_APPEND
 _MARK: Final = b'"subject":"'
 """Stands in a line once: within a text JSON escapes its quotes."""
 ANY: Final = "*"
@@ -90,7 +91,7 @@ def write_down(root: Path, stone: Tombstone, folders: str = FOLDERS) -> None:
 
     One at a time: what killed ones have left is removed, since nobody rewrites a file now.
     """
-    with _locked(root), os.fdopen(os.open(root / LIST, _APPEND, 0o600), "ab") as file:
+    with _locked(root), os.fdopen(opened_for_owner(root / LIST, _APPEND), "ab") as file:
         for draft in root.glob(f"{folders}/.*{DRAFT}"):
             draft.unlink(missing_ok=True)
         file.write(b"\n" + msgspec.json.encode(stone) + b"\n")  # a torn line before it ends here

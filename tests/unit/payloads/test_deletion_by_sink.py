@@ -1,5 +1,6 @@
 """Rows of a subject are gone from files of every form, and from what waits here for a sink elsewhere; each of them is counted."""
 
+import os
 import threading
 from datetime import UTC, datetime
 
@@ -88,6 +89,17 @@ def test_rows_of_a_sealed_file_are_gone_and_the_others_are_as_they_were(root, fo
     assert (path.stat().st_mode & 0o777, path.stat().st_mtime_ns, only.exists()) == (0o600, age, False)
     with duck.opened(sealed_files(root)) as database:
         assert database.execute("SELECT request_id, subject <> '' FROM payloads ORDER BY 1").fetchall() == [("b", True), ("d", False)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write what is another's")
+def test_what_root_deletes_stays_with_the_owner_of_the_directory(root, form):
+    """A server that is not root has to read the list of deletions, or it could finish no file any more."""
+    write(form[0](root, PayloadOptions()), root, ("a", "ann"), ("b", "bob")).close()
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 65534, 65534)
+    assert delete(root).rows == 1
+    assert {path.stat().st_uid for path in root.rglob("*")} == {65534}
+    assert {".deleting", ".deletions"} <= {path.name for path in root.iterdir()}
 
 
 def test_only_rows_of_the_model_the_version_and_the_time_before_go(root, form):
