@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -11,6 +12,7 @@ from typing import Final
 from penstock.payloads.open_file import make_private
 from penstock.payloads.owner import opened_for_owner
 
+_log = logging.getLogger(__name__)
 _LOCK: Final = ".lock"
 
 
@@ -29,7 +31,10 @@ class Claim:
         self._descriptor = descriptor
         for other in sorted(root.iterdir()):
             if other != path and other.is_dir():
-                self._adopt(other)
+                try:
+                    self._adopt(other)
+                except OSError as error:
+                    _log.warning("what waits in %s stays there until the next start: %s", other, error.strerror)
 
     def release(self) -> None:
         """Let others have the directory."""
@@ -68,7 +73,9 @@ def _locked(path: Path) -> int | None:
     descriptor = opened_for_owner(path / _LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
     return descriptor

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import orjson
 import pytest
@@ -49,6 +50,11 @@ def hasty(name, carry, heard):
 def sink_of(root, far, most_bytes=1 << 20, longest_s=DAY_S):
     """Return a sink."""
     return RemoteSink("far", Claim(root), Limits(most_bytes, longest_s), lambda: far, listed=root, courier=hasty)
+
+
+def descriptors():
+    """Return how many are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def write(sink, *ids):
@@ -301,6 +307,28 @@ def test_a_directory_has_one_process_and_what_dead_ones_leave_goes_to_the_next(t
     fourth = Claim(tmp_path)
     assert sorted(path.name for path in fourth.path.rglob("*.jsonl")) == ["a.jsonl", "b.jsonl"]
     fourth.release()
+
+
+def test_what_cannot_be_taken_over_stays_and_keeps_nobody_from_a_directory(tmp_path, caplog):
+    """A folder of somebody else's beside it."""
+    (tmp_path / "1.bak").mkdir()
+    (tmp_path / "1.bak" / ".lock").mkdir()
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "a.jsonl").touch()
+    claim = Claim(tmp_path)
+    assert claim.path == tmp_path / "1"
+    assert [path.name for path in claim.path.rglob("*.jsonl")] == ["a.jsonl"]
+    assert "1.bak stays there until the next start" in caplog.text
+    claim.release()
+
+
+def test_a_disk_without_locks_costs_no_descriptor(tmp_path, monkeypatch):
+    """A claim is tried again each second."""
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
+    before = descriptors()
+    with pytest.raises(OSError, match="No locks"):
+        Claim(tmp_path)
+    assert descriptors() == before
 
 
 def test_pauses_double_up_to_a_limit_and_are_spread():
