@@ -28,6 +28,8 @@ _REFUSED: Final = frozenset(
 class EventsDestination:
     """Posts the events of rows one after the other; see `Destination`. An event may come twice: its id and type tell."""
 
+    together = 1
+
     def __init__(self, url: str, names: EventNames, timeout_s: float) -> None:
         """Connect to nothing yet; raises ValueError for an address that can never work."""
         if not httpx2.URL(url).host:

@@ -22,6 +22,8 @@ _KEY: Final = re.compile(rb'"request_id":("(?:[^"\\]|\\.)*")')
 class KafkaDestination:
     """Sends each row as a message, its request id the key; what became of it is what the brokers report. See `Destination`."""
 
+    together = 256
+
     def __init__(self, url: str, options: Mapping[str, str], timeout_s: float) -> None:
         """`url` is kafka://host:port,host:port/topic. Connects in the background; raises ValueError for options that are not known."""
         parts = urlsplit(url)

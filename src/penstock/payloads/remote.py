@@ -20,8 +20,6 @@ from penstock.payloads.tombstones import Tombstones
 from penstock.payloads.waiting import DELETED, OLD, Block, Limits
 
 _log = logging.getLogger(__name__)
-_TOGETHER: Final = 256
-"""Rows that are sent before their fates are asked for."""
 _PIECE_BYTES: Final = 1024 * 1024
 _LAST_ROWS_S: Final = 3.0
 
@@ -46,6 +44,9 @@ class Delivery(NamedTuple):
 
 class Destination(Protocol):
     """Where rows go. Called on the courier's thread only; every call ends by itself, in `timeout_s` and a little."""
+
+    together: int
+    """Rows that are sent before their fates are asked for: no deletion, and no stop, is heeded meanwhile."""
 
     def send(self, lines: Sequence[bytes]) -> Delivery:
         """Send rows, each a line of JSON."""
@@ -140,7 +141,7 @@ class RemoteSink:
             return Errand.DONE
         if self._destination is None:
             self._destination = self._connect()
-        together = self._left[: 1 if probe else _TOGETHER]
+        together = self._left[: 1 if probe else self._destination.together]
         delivery = self._destination.send(together)
         again = [line for line, fate in zip(together, delivery.fates, strict=True) if fate is Fate.AGAIN]
         self._left[: len(together)] = again

@@ -5,6 +5,26 @@ import time
 PATIENCE_S = 30
 
 
+class Idle:
+    """A courier that carries nothing."""
+
+    def __init__(self, *_):
+        pass
+
+    def hurry(self):
+        pass
+
+    def stop(self, _within_s):
+        return True
+
+
+class ByHand(Idle):
+    """A courier that goes when it is told to."""
+
+    def __init__(self, _name, carry, _heard):
+        self.carry = carry
+
+
 def until(condition):
     """Wait until something holds."""
     end = time.monotonic() + PATIENCE_S

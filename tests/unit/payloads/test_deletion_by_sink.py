@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from backlogs import PATIENCE_S, balanced, until
+from backlogs import PATIENCE_S, ByHand, Idle, balanced, until
 from predictions import record, tensor
 
 from penstock.domain.tensor import TensorSpec
@@ -172,21 +172,10 @@ def test_what_waits_for_a_destination_and_nobody_holds_is_cut_at_once(root):
     assert [orjson.loads(line)["request_id"] for line in block.read_bytes().splitlines()] == ["b"]
 
 
-class Idle:
-    """A courier that carries nothing."""
-
-    def __init__(self, *_):
-        pass
-
-    def hurry(self):
-        pass
-
-    def stop(self, _within_s):
-        return True
-
-
 class Dead:
     """A destination that takes nothing until it is told to."""
+
+    together = 256
 
     def __init__(self):
         self.lines, self.tries, self.is_up = [], 0, False
@@ -223,13 +212,6 @@ def test_what_a_living_process_holds_for_a_destination_is_cut_by_it_and_never_se
     assert (sink.backlog.waiting, balanced(sink.backlog)) == (0, True)
     assert [orjson.loads(line)["request_id"] for line in far.lines] == ["b", "d", "f"]
     assert sink.backlog.size_bytes == 0
-
-
-class ByHand(Idle):
-    """A courier that goes when it is told to."""
-
-    def __init__(self, _name, carry, _heard):
-        self.carry = carry
 
 
 def test_what_the_courier_takes_after_a_deletion_is_without_the_rows_although_the_writer_has_not_looked_yet(root):

@@ -2,19 +2,26 @@
 
 import json
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import orjson
 import pytest
+from backlogs import ByHand
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from predictions import record, tensor
 
 from penstock.payloads import cloudevents
+from penstock.payloads.claim import Claim
 from penstock.payloads.cloudevents import EventsDestination
+from penstock.payloads.courier import Errand
 from penstock.payloads.events import Event, EventNames, events_of
 from penstock.payloads.json_rows import line_of
-from penstock.payloads.remote import Delivery, Fate
+from penstock.payloads.remote import Delivery, Fate, RemoteSink
+from penstock.payloads.sink import Tally
+from penstock.payloads.tombstones import Tombstone, write_down
+from penstock.payloads.waiting import Limits
 
 NAMES = EventNames("//here/penstock", "shop")
 INPUT, OUTPUT = tensor("X", [[1.5, -2.0]]), tensor("Y", [3.25])
@@ -123,3 +130,16 @@ def test_what_cannot_be_a_message_at_all_is_refused_and_the_next_is_sent(collect
     assert destination.send([b"{}", b"[]"]) == Delivery([Fate.REFUSED, Fate.WRITTEN])
     assert ids == ["next"]
     destination.close()
+
+
+def test_rows_that_are_deleted_while_others_are_sent_are_never_sent(collector, tmp_path):
+    """A collector may take its time for each event: nothing is decided for many of them at once."""
+    address, ids = collector
+    connect = partial(EventsDestination, address, NAMES._replace(mode="request"), 5.0)
+    sink = RemoteSink("cloudevents", Claim(tmp_path / "buffer"), Limits(1 << 20, 86_400), connect, listed=tmp_path, courier=ByHand)
+    sink.write([record(request_id=name)._replace(subject=whose) for name, whose in (("a", ""), ("b", "ann"), ("c", ""))], Tally())
+    assert sink._courier.carry(False) is Errand.DONE
+    write_down(tmp_path, Tombstone(subjects=frozenset(["ann"]), before="~"))
+    assert [sink._courier.carry(False), sink._courier.carry(False)] == [Errand.DONE, Errand.NOTHING]
+    assert (ids, sink.backlog.written, sink.backlog.dropped) == (["a", "c"], 2, {"deleted": 1})
+    sink.close()

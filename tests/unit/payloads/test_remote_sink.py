@@ -25,6 +25,8 @@ from penstock.payloads.waiting import Limits
 class Far:
     """A destination that keeps what it takes; `act` may do otherwise."""
 
+    together = 256
+
     def __init__(self, act=lambda lines: None):
         self.lines, self.act, self.calls, self.closed = [], act, [], False
 
