@@ -54,6 +54,7 @@ from penstock.lifecycle.options import ModelOptions
 from penstock.lifecycle.reference_store import ReferenceStore
 from penstock.lifecycle.rollouts import Rollouts
 from penstock.monitoring.feedback import Feedback
+from penstock.payloads.caretaker import Caretaker
 from penstock.payloads.deletion import Deletions
 from penstock.payloads.feedback_log import FeedbackLog
 from penstock.payloads.recorder import Recorder
@@ -104,12 +105,20 @@ class House:
         sinks.check(settings.payload_sinks)
         surroundings = Surroundings(alias_of, followers_of, {"OK": 200} | {code.value: status for code, status in STATUS.items()})
         self.recorder: Final = Recorder(sinks.made, settings.payloads, state_dir, attach, surroundings=surroundings, redacted=redacted)
+        self.caretaker: Final = Caretaker(settings.payloads.directory(state_dir), settings.payloads)
         self.shadows.books.tell = self.recorder.undecided.compared
         self.feedback: Final = Feedback(partial(attach, party="feedback"), FeedbackLog(settings.payloads, state_dir), state_dir)
         self.drift: Final = Drift(self.catalog, ReferenceStore(kept), hook_errors=self.vitals.hook_errors)
-        recorded, watched = self._follow, self.drift.follow
         self.manager: Final = Manager(
-            registry, loader, self.catalog, poll_s=poll_s, only=only, state_dir=kept, shadowed=follow, recorded=recorded, watched=watched
+            registry,
+            loader,
+            self.catalog,
+            poll_s=poll_s,
+            only=only,
+            state_dir=kept,
+            shadowed=follow,
+            recorded=self._follow,
+            watched=self.drift.follow,
         )
         self.governor: Final = MemoryGovernor(self.catalog)
         self.predictor: Final = Predictor(self.ledger, self.admission, self.catalog, self.shadows.watches)
@@ -126,8 +135,8 @@ class House:
         self.audit.start()
         self.audit.add(SERVER, "server", "", f"Penstock {penstock.__version__} starts")
         self.access_log.start()
+        self.caretaker.start()
         self.recorder.start()
-        self.feedback.log.start()
         self.tracer.start()
         self.drift.start()
         self.reloader.start()
@@ -136,6 +145,7 @@ class House:
     async def aclose(self) -> None:
         """End what was begun: who needs others goes before them."""
         self.vitals.close()
+        self.caretaker.close()
         await self.reloader.aclose()
         await self.rollouts.aclose()
         await self.governor.aclose()

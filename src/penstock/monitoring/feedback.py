@@ -56,7 +56,6 @@ class Feedback:
         self._models.pop(model, None)
         self._attach(model, None)
         if options.enabled:
-            self.log.want()
             self._models[model] = ModelFeedback(model, options, self._clock)
             self._attach(model, self._models[model])
 

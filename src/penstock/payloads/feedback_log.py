@@ -41,7 +41,6 @@ class FeedbackLog:
         root = options.directory(state_dir) / FOLDER
         self._max_bytes = options.max_bytes
         self._writer: Final = Writer("feedback", partial(JsonLinesSink, root, options, kind=FEEDBACK), options, Intake(sys.maxsize))
-        self._started = self._wanted = False
 
     @property
     def written(self) -> int:
@@ -52,18 +51,6 @@ class FeedbackLog:
     def dropped(self) -> Mapping[str, int]:
         """Rows that could not be written, by reason."""
         return self._writer.dropped
-
-    def want(self) -> None:
-        """Expect words: what an earlier process has left is finished, and what is too old removed, before the first of them comes."""
-        self._wanted = True
-        if self._started:
-            self._writer.start()
-
-    def start(self) -> None:
-        """Begin to write as soon as words are expected."""
-        self._started = True
-        if self._wanted:
-            self._writer.start()
 
     def check_room(self) -> None:
         """Raise `Overloaded` while the writer is behind."""

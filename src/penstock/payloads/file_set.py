@@ -9,19 +9,15 @@ from typing import Final
 
 from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.payloads.form import Form
-from penstock.payloads.layout import FOLDERS, new_name
-from penstock.payloads.leftovers import Heard, repair
+from penstock.payloads.layout import new_name
+from penstock.payloads.leftovers import Heard
 from penstock.payloads.open_file import OpenFile, make_private
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.retention import forget
 from penstock.payloads.row_kind import Place
 from penstock.payloads.sink import SinkFailed, Tally
 
 _log = logging.getLogger(__name__)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_CARE_NS: Final = 60 * NS_PER_S
-_ABANDONED: Final = 4
-"""A file that nobody has written to for so many times its longest age belongs to nobody."""
 
 
 class FileSet:
@@ -35,21 +31,16 @@ class FileSet:
         clock: Clock = monotonic,
         *,
         heard: Heard = lambda *_: None,
-        folders: str = FOLDERS,
         listed: Path | None = None,
     ) -> None:
-        """`folders` is the pattern of what lies between the directory and the files; deletions are listed in `listed`, else in `root`."""
+        """`heard` is told of each file that is sealed, or is not; deletions are listed in `listed`, else in `root`."""
         self._root = root
         self._form = form
         self._options = options
         self._clock = clock
         self._heard = heard
-        self._folders = folders
         self._listed = listed or root
         self._open: dict[tuple[str, str], tuple[Place, OpenFile]] = {}
-        self._unfinished: list[OpenFile] = []
-        """Files that could not be sealed and may be later."""
-        self._cared_ns: int | None = None
 
     def write(self, parts: Iterable[tuple[Place, bytes, int]], tally: Tally, spoilt: str) -> None:
         """Append the data of so many rows to the file of each place, and count them.
@@ -76,26 +67,16 @@ class FileSet:
             self._seal((partition.model, partition.version))
 
     def flush(self) -> None:
-        """Seal what is old enough; from time to time repair what earlier processes have left, and remove what is too old."""
+        """Seal what is old enough."""
         now_ns = self._clock()
-        if self._cared_ns is None:
-            abandoned_s = _ABANDONED * self._options.rotate_s
-            repair(self._root, self._form, abandoned_s, heard=self._heard, folders=self._folders, listed=self._listed)
         for key, (_, file) in list(self._open.items()):
             if now_ns - file.begun_ns >= self._options.rotate_s * NS_PER_S:
                 self._seal(key)
-        if self._cared_ns is None or now_ns - self._cared_ns >= _CARE_NS:
-            self._cared_ns = now_ns
-            self._finish_others()
-            forget(self._root, self._options.keep_days, self._options.keep_bytes, self._folders)
 
     def close(self) -> None:
         """Seal every file."""
         for key in list(self._open):
             self._seal(key)
-        self._finish_others()
-        for file in self._unfinished:
-            file.abandon()
 
     def _file(self, partition: Place) -> OpenFile:
         """Return the file of a partition; a new one where it has been removed, and for a new hour."""
@@ -119,25 +100,16 @@ class FileSet:
         _log.warning("%s was removed or torn while it was written; a new file is begun", file.path)
 
     def _seal(self, key: tuple[str, str]) -> None:
-        _, file = self._open.pop(key)
-        self._finish(file)
-
-    def _finish_others(self) -> None:
-        unfinished, self._unfinished = self._unfinished, []
-        for file in unfinished:
-            self._finish(file)
-
-    def _finish(self, file: OpenFile) -> None:
         """Seal a file; whatever happens, its rows are where they can be found again."""
+        _, file = self._open.pop(key)
         gone = 0
         try:
             gone = file.seal()
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            _log.error("%s cannot be finished: %s; it stays hidden", file.path, reason)
+            _log.error("%s cannot be finished: %s; it stays hidden until it can be", file.path, reason)
             if file.is_open:
-                self._unfinished.append(file)
-                return
+                file.abandon()
         self._heard(file.path, file.rows - gone, gone)
 
 

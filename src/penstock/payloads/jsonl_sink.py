@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from penstock.domain.clock import Clock, monotonic
 from penstock.payloads.encoding import encoded
 from penstock.payloads.file_set import FileSet
-from penstock.payloads.form import Form
-from penstock.payloads.layout import JSON_LINES
-from penstock.payloads.leftovers import Heard, whole_lines
+from penstock.payloads.jsonl_file import LINES
+from penstock.payloads.leftovers import Heard
 from penstock.payloads.options import PayloadOptions
-from penstock.payloads.rewriting import Ready, seal_draft, without
 from penstock.payloads.row_kind import PAYLOADS, Place, RowKind
 from penstock.payloads.sink import Tally
-from penstock.payloads.tombstones import Tombstones
 
 
 class JsonLinesSink:
@@ -36,7 +33,7 @@ class JsonLinesSink:
     ) -> None:
         """`heard` is told of each file that is sealed, or gone; deletions are listed in `listed`, else in `root`."""
         self._kind = kind
-        self._files = FileSet(root, LINES, options, clock, heard=heard, folders=kind.folders, listed=listed)
+        self._files = FileSet(root, LINES, options, clock, heard=heard, listed=listed)
         self.flush = self._files.flush
         self.close = self._files.close
 
@@ -48,10 +45,3 @@ class JsonLinesSink:
         lines = {place: encoded(part, self._kind.lines, tally.lost) for place, part in parts.items()}
         written = [(place, b"".join(there), len(there)) for place, there in lines.items() if there]
         self._files.write(written, tally, "a record cannot be written as JSON")
-
-
-def _ready(hidden: Path, path: Path, tombstones: Tombstones) -> Ready:
-    return without(hidden, seal_draft(path), tombstones.takes_line) if tombstones else Ready(hidden, 0)
-
-
-LINES: Final = Form(JSON_LINES, b"", whole_lines, _ready)

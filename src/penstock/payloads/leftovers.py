@@ -1,4 +1,4 @@
-"""Files that a writer has left open because it was killed: what they hold is saved at the next start."""
+"""Files that a writer has left open because it was killed, or could not finish them: what they hold is saved by whoever finds them."""
 
 import contextlib
 import fcntl
@@ -7,81 +7,82 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
-
-import orjson
+from typing import BinaryIO, Final
 
 from penstock.payloads.finishing import finish
 from penstock.payloads.form import Form
-from penstock.payloads.layout import FOLDERS, OPEN, bad_path, host, sealed_path, writer_host
+from penstock.payloads.jsonl_file import LINES
+from penstock.payloads.layout import FOLDERS, JSON_LINES, OPEN, bad_path, host, sealed_path, writer_host
 from penstock.payloads.open_file import sync_directory
-from penstock.payloads.reading import row_count
+from penstock.payloads.reading import readable, row_count
 
 _log = logging.getLogger(__name__)
+_ABANDONED: Final = 4
+"""A file that nobody has written to for so many times its longest age belongs to nobody."""
 Heard = Callable[[Path, int, int], object]
-"""Hears of the path of a file that is sealed, of its rows, and of those that were deleted before; of one that is gone, as there is nothing
-at its path."""
+"""Hears of the path of a file that is sealed, of its rows, and of those that were deleted before; of one that is gone, or still hidden, as
+there is nothing at its path."""
 
 
-def repair(
-    root: Path, form: Form, abandoned_s: float, *, heard: Heard = lambda *_: None, folders: str = FOLDERS, listed: Path | None = None
-) -> None:
-    """Seal what writers have left below a directory, without the torn end that a kill may leave; quarantine what is not of the form.
+def repair(root: Path, rotate_s: float, *, heard: Heard = lambda *_: None, folders: str = FOLDERS, listed: Path | None = None) -> None:
+    """Seal what writers have left below a directory, without the torn end that a kill may leave; quarantine what is not of its form.
 
-    A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for `abandoned_s`.
-    Blocks; what cannot be repaired now is told in the log and tried again at the next start. `heard` is told of each file and its rows.
-    Rows go whose deletion is listed in `listed`, which is `root` where nothing else is said.
+    A file that a living writer holds is locked. Locks of other machines may not be seen: their files are left alone for several times
+    `rotate_s`, the age at which they would have been sealed. `heard` is told of each file and its rows. Rows go whose deletion is listed in
+    `listed`, which is `root` where nothing else is said. Blocks; what cannot be repaired now is told, and stays for the next look.
     """
-    for path in sorted(root.glob(f"{folders}/.*{form.suffix}{OPEN}")):
+    for path in sorted(root.glob(f"{folders}/.*{OPEN}")):
+        if not path.name.removesuffix(OPEN).endswith(readable()):
+            continue
         try:
-            if _repaired(path, form, abandoned_s, listed or root):
-                heard(sealed_path(path), row_count(sealed_path(path)), 0)
+            gone = _repaired(path, rotate_s * _ABANDONED, listed or root)
+            if gone is not None:
+                there = sealed_path(path)
+                heard(there, row_count(there) if there.exists() else 0, gone)
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else error
             _log.warning("the recorded payloads in %s cannot be repaired: %s", path, reason)
 
 
-def _repaired(path: Path, form: Form, abandoned_s: float, listed: Path) -> bool:
-    if writer_host(path) != host() and time.time() - path.stat().st_mtime < abandoned_s:  # noqa: TID251 - compared with a file's
-        return False
-    with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
+def _repaired(path: Path, abandoned_s: float, listed: Path) -> int | None:
+    """Return how many rows of a file that is sealed now were deleted, None if there is none."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
+        if _is_left(path, file, abandoned_s):
+            return _finished(path, file, _form_of(path), listed)
+    return None
+
+
+def _is_left(path: Path, file: BinaryIO, abandoned_s: float) -> bool:
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return _finished(path, file, form, listed)
-    return False
+        is_known = writer_host(path) == host()
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        is_known = False
+    return is_known or time.time() - path.stat().st_mtime >= abandoned_s  # noqa: TID251 - compared with a file's
 
 
-def _finished(path: Path, file: BinaryIO, form: Form, listed: Path) -> bool:
+def _form_of(path: Path) -> Form:
+    if path.name.endswith(f"{JSON_LINES}{OPEN}"):
+        return LINES
+    from penstock.payloads.parquet_file import TABLES  # noqa: PLC0415 - an extra
+
+    return TABLES
+
+
+def _finished(path: Path, file: BinaryIO, form: Form, listed: Path) -> int | None:
     size = form.whole_bytes(file)
     if size is None:
         path.replace(bad_path(path))
         _log.warning("%s holds what is no row; it is kept as %s", path, bad_path(path).name)
-        return False
+        return None
     if size <= len(form.head):
         path.unlink()
-        return False
+        return None
     file.truncate(size)
     os.fsync(file.fileno())
-    finish(form, path, sealed_path(path), listed)
+    gone = finish(form, path, sealed_path(path), listed)
     sync_directory(path.parent)
     _log.info("%s was left by a writer that was killed, and is whole again", sealed_path(path))
-    return sealed_path(path).exists()
-
-
-def whole_lines(file: BinaryIO) -> int | None:
-    """Return the bytes of the whole lines that a file begins with, None if one of them is no JSON object."""
-    size = 0
-    file.seek(0)
-    for line in file:
-        if not line.endswith(b"\n"):
-            break
-        if not _is_row(line):
-            return None
-        size += len(line)
-    return size
-
-
-def _is_row(line: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False
+    return gone

@@ -5,21 +5,20 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from penstock.domain.clock import NS_PER_S, Clock, monotonic
 from penstock.domain.records import PayloadRecord
 from penstock.payloads.backlog import Backlog
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Courier, Errand, NotDelivered
 from penstock.payloads.deletion_news import DeletionNews
-from penstock.payloads.layout import bad_path
+from penstock.payloads.layout import bad_path, open_path
+from penstock.payloads.leftovers import repair
 from penstock.payloads.open_file import make_private
 from penstock.payloads.options import PayloadOptions
 from penstock.payloads.reading import row_count, sealed_files
 from penstock.payloads.removal import take_out
-from penstock.payloads.retention import forget
 from penstock.payloads.row import UnreadableRow
 from penstock.payloads.sink import Sink, SinkFailed, Tally
 from penstock.payloads.tombstones import Tombstones, finishing
@@ -27,7 +26,7 @@ from penstock.payloads.waiting import DELETED, OLD, Block, Limits, Waiting
 
 _log = logging.getLogger(__name__)
 _LAST_FILES_S: Final = 3.0
-_FOREVER: Final[dict[str, Any]] = {"keep_days": 36_500.0, "keep_bytes": 1 << 62}
+_LOOK_NS: Final = 60 * NS_PER_S
 
 
 class ObjectStoreSink:
@@ -44,6 +43,7 @@ class ObjectStoreSink:
         *,
         kept: Path,
         courier: Callable[..., Courier] = Courier,
+        clock: Clock = monotonic,
     ) -> None:
         """`put` may raise `NotDelivered`; `files` makes what writes the files; `kept` is where they go then, if they are kept at all."""
         self.backlog: Final = Backlog()
@@ -52,10 +52,12 @@ class ObjectStoreSink:
         self._options = options
         self._put = put
         self._waiting = Waiting(Limits.of(options), self.backlog)
-        self._recovering = True
-        self._files = files(claim.path, msgspec.structs.replace(options, **_FOREVER), heard=self._sealed, listed=kept)
+        self._hidden: dict[Path, int] = {}
+        """Files that could not be sealed, by where they will be, and their rows."""
+        self._clock = clock
+        self._looked_ns = clock()
+        self._files = files(claim.path, options, heard=self._sealed, listed=kept)
         self._recover()
-        self._recovering = False
         self._block: Block | None = None
         self._news, self._couriers_news = DeletionNews(kept), DeletionNews(kept)
         self._courier: Final = courier(self.name, self._carry, self._heard)
@@ -70,6 +72,8 @@ class ObjectStoreSink:
     def flush(self) -> None:
         """Seal what is old enough, and have it sent; the oldest files give way where there is no room."""
         self._files.flush()
+        if self._clock() - self._looked_ns >= _LOOK_NS:
+            self._look()
         self._waiting.make_room()
         self._waiting.drop_old()
         if self.backlog.size_bytes:
@@ -92,21 +96,35 @@ class ObjectStoreSink:
         """Have what earlier processes have left wait: what they sealed, and what is sealed for them now."""
         for path in sealed_files(self._claim.path):
             try:
-                self._sealed(path, row_count(path), 0)
+                self._found(path, row_count(path), 0)
             except UnreadableRow as error:
                 _log.warning("%s; it is kept as %s", error, bad_path(path).name)
                 path.replace(bad_path(path))
-        self._files.flush()
+        self._look()
         for folder in sorted(self._claim.path.glob("model=*/**/"), reverse=True):
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
 
+    def _look(self) -> None:
+        """Seal what others have left, or could not be sealed before; what somebody has removed meanwhile is lost."""
+        self._looked_ns = self._clock()
+        repair(self._claim.path, self._options.rotate_s, heard=self._found, listed=self._kept)
+        for path in [path for path in self._hidden if not open_path(path).exists()]:
+            self.backlog.overflowed["io"] += self._hidden.pop(path)
+
+    def _found(self, path: Path, rows: int, gone: int) -> None:
+        """Hear of a file that was left, by an earlier process unless it could not be sealed by this one."""
+        if self._hidden.pop(path, None) is None:
+            self.backlog.recovered += rows + gone
+        self._sealed(path, rows, gone)
+
     def _sealed(self, path: Path, rows: int, gone: int) -> None:
-        """Hear of a file that is sealed, or gone, and of rows that were deleted before."""
-        if self._recovering:
-            self.backlog.recovered += rows
+        """Hear of a file that is sealed, is still hidden, or is gone, and of rows that were deleted before."""
         if gone:
             self.backlog.overflowed[DELETED] += gone
+        if open_path(path).exists():
+            self._hidden[path] = rows
+            return
         if not rows:
             return
         try:
@@ -168,7 +186,6 @@ class ObjectStoreSink:
             return
         except OSError as error:
             _log.warning("%s is in the bucket, and cannot be kept here too: %s", path, error.strerror)
-        forget(self._kept, self._options.keep_days, self._options.keep_bytes)
 
 
 def _cut(tombstones: Tombstones, block: Block) -> int:

@@ -34,8 +34,12 @@ class OpenFile:
         make_private(path.parent)
         descriptor = os.open(open_path(path), _NEW, 0o600)
         with contextlib.suppress(OSError):  # a file system without locks: others tell by the age
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return cls(path, descriptor, begun_ns, form, listed)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        file = cls(path, descriptor, begun_ns, form, listed)
+        if not file.is_lost:
+            return file
+        file.abandon()  # it was taken for a leftover before it was locked
+        return cls.create(path, begun_ns, form, listed)
 
     @property
     def is_lost(self) -> bool:
@@ -80,7 +84,7 @@ class OpenFile:
         return gone
 
     def abandon(self) -> None:
-        """Let go of the file as it is; the next start finishes it if it is there."""
+        """Let go of the file as it is; whoever looks for what is left finishes it if it is there."""
         self.is_open = False
         os.close(self._descriptor)
 

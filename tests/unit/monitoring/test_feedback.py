@@ -1,6 +1,5 @@
 """Who is remembered and what is taken: told by the ledger, refused while the record is behind, never a fault of the prediction."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,38 +182,12 @@ def test_files_lie_beside_the_payloads_by_model_and_day(site: Site) -> None:
     assert (second["request_id"], second["version"], second["outcome"], second["reward"]) == ("gone", "", "unknown", -1.0)
 
 
-def test_what_a_killed_server_has_left_is_finished_by_the_next(site: Site, tmp_path: Path) -> None:
-    """Whole lines stay, half a line goes; no word need come for it."""
-    folder = site.root / "model=m" / "date=2026-01-01"
-    folder.mkdir(parents=True)
-    (folder / ".20260101T000000Z-elsewhere-1-000001.jsonl.inprogress").write_bytes(b'{"request_id":"left"}\n{"requ')
-    os.utime(folder / ".20260101T000000Z-elsewhere-1-000001.jsonl.inprogress", (1, 1))
-    site.log.start()
-
-    assert [row["request_id"] for row in site.rows()] == ["left"]
-
-
 def test_nothing_is_written_where_no_feedback_is_wanted(tmp_path: Path) -> None:
     """Not even a directory is made, and no thread runs."""
     site = Site(tmp_path)
     site.feedback.follow("m", FeedbackOptions(), {})
-    site.log.start()
 
     assert (site.log._writer._thread, list(tmp_path.iterdir())) == (None, [])
-
-
-def test_files_go_when_they_are_too_old(tmp_path: Path) -> None:
-    """By the same rule as those of payloads."""
-    site = Site(tmp_path, keep_days=1)
-    site.feedback.follow("m", ON, {})
-    folder = site.root / "model=m" / "date=2020-01-01"
-    folder.mkdir(parents=True)
-    (folder / "20200101T000000Z-here-1-000001.jsonl").write_bytes(b'{"request_id":"old"}\n')
-    os.utime(folder / "20200101T000000Z-here-1-000001.jsonl", (1, 1))
-    site.feedback.take("m", Word("gone", (), 1.0))
-
-    assert [row["request_id"] for row in site.rows()] == ["gone"]
-    assert not folder.exists()
 
 
 def test_the_truth_is_dropped_where_its_output_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What tests ask of sinks whose rows wait for somewhere else."""
 
 import time
+from pathlib import Path
 
 PATIENCE_S = 30
 
@@ -23,6 +24,11 @@ class ByHand(Idle):
 
     def __init__(self, _name, carry, _heard):
         self.carry = carry
+
+
+def descriptors():
+    """Return how many are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def until(condition):

@@ -7,7 +7,7 @@ import pytest
 from predictions import record
 
 from penstock.payloads.deletion import Deletions, NoKey
-from penstock.payloads.jsonl_sink import LINES, JsonLinesSink
+from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.key import FILE, key_of, keys_of
 from penstock.payloads.leftovers import repair
 from penstock.payloads.options import PayloadOptions
@@ -107,7 +107,7 @@ def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished
     """By its successor."""
     written(state, ("a", "ann"), ("b", "bob"))._files._open.popitem()[1][1].abandon()
     assert delete(state) == (0, 0, 1, 0)
-    repair(state / "payloads", LINES, 0)
+    repair(state / "payloads", 0)
     assert left(state) == ["b"]
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_rewritten_is_not_shown(state, monkeypatch):
     sink.close()
     monkeypatch.undo()
     assert left(state) == []
-    repair(state / "payloads", LINES, 0)
+    repair(state / "payloads", 0)
     assert left(state) == ["b"]
 
 

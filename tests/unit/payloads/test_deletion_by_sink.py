@@ -14,7 +14,8 @@ from penstock.payloads import duck
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import Breaker, Courier, Errand, NotDelivered
 from penstock.payloads.deletion import Deletions
-from penstock.payloads.jsonl_sink import LINES, JsonLinesSink
+from penstock.payloads.jsonl_file import LINES
+from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.key import key_of
 from penstock.payloads.layout import OPEN
 from penstock.payloads.leftovers import repair
@@ -142,16 +143,15 @@ def test_a_deletion_that_comes_while_a_file_is_made_ready_does_not_wait_and_is_h
 
 
 def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished(root, form):
-    """By its successor, who tells how many rows there are."""
-    make, kind = form
-    sink = write(make(root, PayloadOptions()), root, ("a", "ann"), ("b", "bob"))
+    """By its successor, who tells how many rows there are, and how many were."""
+    sink = write(form[0](root, PayloadOptions()), root, ("a", "ann"), ("b", "bob"))
     write(sink, root, ("c", "ann"), model="n")
     for _, file in sink._files._open.values():
         file.abandon()
     assert delete(root) == (0, 0, 2, 0)
     heard = []
-    repair(root, kind, 0, heard=lambda path, rows, gone: heard.append((path.exists(), rows, gone)))
-    assert (left(root), heard) == (["b"], [(True, 1, 0)])
+    repair(root, 0, heard=lambda path, rows, gone: heard.append((path.exists(), rows, gone)))
+    assert (left(root), sorted(heard)) == (["b"], [(False, 0, 1), (True, 1, 1)])
 
 
 def test_what_a_killed_seal_has_left_is_gone_after_the_next(root):

@@ -39,7 +39,6 @@ def predicted(request, tmp_path):
 def say(state, *words, close=True):
     """Say something of predictions, each a request id and a model."""
     log = FeedbackLog(PayloadOptions(), state)
-    log.start()
     for request_id, model in words:
         log.put(FeedbackRecord(request_id, T0, model, "1", "stable", "joined", 1.0, []))
     if close:

@@ -1,13 +1,15 @@
 """Files: whole, private, bounded, and not lost to whatever happens to a disk."""
 
 import errno
+import fcntl
 import os
 import shutil
 
 import pytest
 from predictions import record
 
-from penstock.payloads.jsonl_sink import LINES, JsonLinesSink
+from penstock.payloads.jsonl_file import LINES
+from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.layout import BAD, OPEN, open_path
 from penstock.payloads.leftovers import repair
 from penstock.payloads.open_file import OpenFile
@@ -167,7 +169,7 @@ def left_by_a_killed_writer(root, content):
 def test_the_half_line_of_a_killed_writer_is_cut_and_the_rest_is_shown(tmp_path):
     """The half line of a killed writer is cut and the rest is shown."""
     path = left_by_a_killed_writer(tmp_path, b'{"request_id":"a"}\n{"request_id":"b"}\n{"reque')
-    repair(tmp_path, LINES, 3600)
+    repair(tmp_path, 3600)
     assert sealed_files(tmp_path) == [path]
     assert sealed_ids(tmp_path) == ["a", "b"]
 
@@ -175,7 +177,7 @@ def test_the_half_line_of_a_killed_writer_is_cut_and_the_rest_is_shown(tmp_path)
 def test_what_is_no_json_is_quarantined(tmp_path):
     """What is no json is quarantined."""
     path = left_by_a_killed_writer(tmp_path, b'{"request_id":"a"}\ngarbage\n{}\n')
-    repair(tmp_path, LINES, 3600)
+    repair(tmp_path, 3600)
     assert sealed_files(tmp_path) == []
     assert [found.name for found in path.parent.iterdir()] == [f".{path.name}{BAD}"]
 
@@ -183,7 +185,7 @@ def test_what_is_no_json_is_quarantined(tmp_path):
 def test_a_file_without_a_whole_line_goes(tmp_path):
     """A file without a whole line goes."""
     path = left_by_a_killed_writer(tmp_path, b'{"half')
-    repair(tmp_path, LINES, 3600)
+    repair(tmp_path, 3600)
     assert list(path.parent.iterdir()) == []
 
 
@@ -191,8 +193,35 @@ def test_a_file_of_a_living_writer_is_left_alone(tmp_path):
     """A file of a living writer is left alone."""
     sink = sink_of(tmp_path)
     write(sink, record(request_id="a"))
-    repair(tmp_path, LINES, 0)
+    repair(tmp_path, 0)
     assert sealed_files(tmp_path) == []
+    sink.close()
+    assert sealed_ids(tmp_path) == ["a"]
+
+
+def test_a_file_of_a_living_writer_is_left_alone_where_there_are_no_locks(tmp_path, monkeypatch):
+    """Its age tells."""
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
+    sink = sink_of(tmp_path)
+    write(sink, record(request_id="a"))
+    repair(tmp_path, 3600)
+    assert sealed_files(tmp_path) == []
+    sink.close()
+    assert sealed_ids(tmp_path) == ["a"]
+
+
+def test_a_file_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """Its rows would reach nobody."""
+    real = fcntl.flock
+
+    def late(descriptor, operation):
+        monkeypatch.setattr("fcntl.flock", real)
+        repair(tmp_path, 3600)
+        real(descriptor, operation)
+
+    sink = sink_of(tmp_path)
+    monkeypatch.setattr("fcntl.flock", late)
+    write(sink, record(request_id="a"))
     sink.close()
     assert sealed_ids(tmp_path) == ["a"]
 

@@ -1,11 +1,15 @@
 """Sealed files on their way to a bucket."""
 
+import os
 import threading
+import time
 
 import pytest
 from predictions import record
 from test_remote_sink import balanced, hasty, until
 
+from penstock.domain.clock import monotonic
+from penstock.payloads import parquet_file
 from penstock.payloads.claim import Claim
 from penstock.payloads.courier import NotDelivered
 from penstock.payloads.jsonl_sink import JsonLinesSink
@@ -34,10 +38,10 @@ class Bucket:
         return [each for name in sorted(self.objects) for each in self.objects[name]]
 
 
-def sink_of(root, bucket, files=JsonLinesSink, *, keep_uploaded=False, **options):
+def sink_of(root, bucket, files=JsonLinesSink, *, keep_uploaded=False, clock=monotonic, **options):
     """Return a sink that seals a file with each write, unless it is told otherwise."""
     given = PayloadOptions(**({"rotate_bytes": 1} | options), object_store=BucketOptions(keep_uploaded=keep_uploaded))
-    return ObjectStoreSink(Claim(root / "buffer"), bucket.put, files, given, kept=root, courier=hasty)
+    return ObjectStoreSink(Claim(root / "buffer"), bucket.put, files, given, kept=root, courier=hasty, clock=clock)
 
 
 def write(sink, *ids):
@@ -129,6 +133,28 @@ def test_files_are_kept_beside_the_others_where_that_is_asked_for(tmp_path):
     write(sink, "a")
     sink.close()
     assert [row["request_id"] for path in sealed_files(tmp_path) for row in rows_of(path)] == ["a"] == bucket.ids
+
+
+def test_files_that_could_not_be_sealed_or_were_too_young_are_put_later(tmp_path, monkeypatch):
+    """Each row is accounted for all the while, and one file that is removed meanwhile is lost."""
+    now, bucket = [0], Bucket()
+    sink = sink_of(tmp_path, bucket, ParquetSink, clock=lambda: now[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_file, "_sync", lambda _: (_ for _ in ()).throw(OSError(28, "on purpose")))
+        write(sink, "a")
+        write(sink, "gone")
+    open_files(sink._claim.path)[-1].unlink()
+    foreign = open_files(sink._claim.path)[0].with_name(".20260101T170000Z-elsewhere-1-000001.jsonl.inprogress")
+    foreign.write_bytes(b'{"request_id":"b"}\n')
+    sink.flush()
+    assert (sink.backlog.waiting, bucket.ids, balanced(sink.backlog)) == (2, [], True)
+    os.utime(foreign, (time.time() - 3600,) * 2)
+    now[0] = 61 * 10**9
+    sink.flush()
+    until(lambda: len(bucket.ids) == 2)
+    sink.close()
+    assert sorted(bucket.ids) == ["a", "b"]
+    assert (sink.backlog.recovered, sink.backlog.dropped, sink.backlog.waiting) == (1, {"io": 1}, 0)
 
 
 def test_files_that_somebody_has_removed_count_as_lost(tmp_path):

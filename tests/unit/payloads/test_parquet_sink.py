@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from backlogs import descriptors
 from predictions import record, tensor
 from tensors import same, tensors
 
@@ -153,17 +154,16 @@ def test_a_disk_that_takes_nothing_costs_rows_that_are_counted_and_the_next_are_
 
 
 def test_what_cannot_be_converted_now_is_converted_later(tmp_path, monkeypatch):
-    """A disk too full for both files: the rows stay hidden, and appear when there is room again."""
-    now = [0]
-    sink = sink_of(tmp_path, lambda: now[0], rotate_s=1.0)
+    """A disk too full for both files: the rows stay hidden, in no descriptor, and appear when there is room again."""
+    sink = sink_of(tmp_path, rotate_s=0.0)
     write(sink, record(request_id="a"))
-    now[0] = 2 * 10**9
+    before = descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(parquet_file, "_sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "on purpose")))
         sink.flush()
     assert (sealed_files(tmp_path), ids(open_files(tmp_path))) == ([], ["a"])
-    now[0] += 61 * 10**9
-    sink.flush()
+    assert descriptors() == before - 1
+    repair(tmp_path, 3600)
     assert (ids(sealed_files(tmp_path)), open_files(tmp_path)) == (["a"], [])
     sink.close()
 
@@ -187,7 +187,7 @@ def test_the_torn_end_of_a_killed_writer_is_cut_and_the_rest_is_shown(tmp_path, 
     killed_at = size - torn if torn else size
     os.truncate(path, killed_at)
     assert ids([path]) == (["a"] if torn else ["a", "b"])
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     assert ids(sealed_files(tmp_path)) == (["a"] if torn else ["a", "b"])
     assert len(list(path.parent.iterdir())) == 1
 
@@ -196,7 +196,7 @@ def test_zeros_that_a_disk_without_power_has_left_are_no_rows(tmp_path):
     """Zeros that a disk without power has left are no rows."""
     path = killed(tmp_path, record(request_id="a"))
     os.truncate(path, path.stat().st_size + 5000)
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     assert ids(sealed_files(tmp_path)) == ["a"]
 
 
@@ -208,7 +208,7 @@ def test_what_was_changed_in_the_middle_is_quarantined(tmp_path):
     path.write_bytes(data)
     with pytest.raises(UnreadableRow):
         ids([path])
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     assert not sealed_files(tmp_path)
     assert [found.name.endswith(BAD) for found in path.parent.iterdir()] == [True]
 
@@ -217,7 +217,7 @@ def test_a_file_without_a_row_goes(tmp_path):
     """A file without a row goes."""
     path = killed(tmp_path, record(request_id="a"))
     os.truncate(path, len(TABLES.head) + 3)
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     assert list(path.parent.iterdir()) == []
 
 
@@ -225,9 +225,9 @@ def test_a_kill_between_the_two_names_of_a_file_costs_and_doubles_nothing(tmp_pa
     """The file is converted again, to the same name."""
     path = killed(tmp_path, record(request_id="a"))
     kept = path.read_bytes()
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     path.write_bytes(kept)
-    repair(tmp_path, TABLES, 3600)
+    repair(tmp_path, 3600)
     assert ids(sealed_files(tmp_path)) == ["a"]
     assert len(list(path.parent.iterdir())) == 1
 

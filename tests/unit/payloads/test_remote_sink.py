@@ -4,11 +4,10 @@ import errno
 import os
 import shutil
 import threading
-from pathlib import Path
 
 import orjson
 import pytest
-from backlogs import PATIENCE_S, balanced, until
+from backlogs import PATIENCE_S, balanced, descriptors, until
 from predictions import record
 
 from penstock.payloads.backlog import Backlog
@@ -52,11 +51,6 @@ def hasty(name, carry, heard):
 def sink_of(root, far, most_bytes=1 << 20, longest_s=DAY_S):
     """Return a sink."""
     return RemoteSink("far", Claim(root), Limits(most_bytes, longest_s), lambda: far, listed=root, courier=hasty)
-
-
-def descriptors():
-    """Return how many are open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def write(sink, *ids):
