@@ -215,7 +215,8 @@ class House:
 
     def _deletions(self) -> Deletions:
         state_dir = Path(self.settings.server.state_dir)
-        return Deletions(self.settings.payloads.directory(state_dir), state_dir)
+        payloads = self.settings.payloads
+        return Deletions(payloads.directory(state_dir), state_dir, payloads.keep_days)
 
     def grpc_server(self, token: AdminToken) -> GrpcServer | NativeServer:
         """Return the gRPC listener."""

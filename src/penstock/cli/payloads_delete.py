@@ -42,7 +42,7 @@ def delete(recorded: Recorded, subject: str, before: datetime, dry_run: bool, as
     name = sys.stdin.readline().rstrip("\r\n") if subject == "-" else subject
     if not name:
         leave("the subject is empty; nothing is deleted", USAGE)
-    deletions = Deletions(recorded.root, recorded.state_dir)
+    deletions = Deletions(recorded.root, recorded.state_dir, recorded.keep_days)
     try:
         deleted = deletions.delete(name, before, recorded.model, recorded.version, dry_run=dry_run)
     except NoKey as error:

@@ -24,6 +24,7 @@ class Recorded(NamedTuple):
     version: str = "*"
     state_dir: Path = Path()
     """Where the key of hashes is."""
+    keep_days: float = 0.0
 
     @property
     def sealed(self) -> list[Path]:
@@ -95,7 +96,7 @@ def with_recorded(command: Callable[..., None]) -> Callable[..., None]:
         if not root.is_dir():
             leave(f"no payloads are recorded in {root}: it is no directory; name it with --dir", USAGE)
         try:
-            command(Recorded(root, model, version, state_dir), **given)
+            command(Recorded(root, model, version, state_dir, settings.payloads.keep_days), **given)
         except UnreadableRow as error:
             leave(f"a recorded file is damaged: {error}", 1)
         except OSError as error:

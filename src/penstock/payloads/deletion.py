@@ -5,7 +5,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,10 +20,11 @@ from penstock.payloads.removal import take_out
 from penstock.payloads.rewriting import DRAFT
 from penstock.payloads.row import UnreadableRow
 from penstock.payloads.subject import subject_hashes
-from penstock.payloads.tombstones import ANY, Tombstone, Tombstones, timestamp, write_down
+from penstock.payloads.tombstones import ALWAYS, ANY, Tombstone, Tombstones, timestamp, write_down
 
 _log = logging.getLogger(__name__)
 _LOCK: Final = ".deleting"
+_MARGIN_DAYS: Final = 1
 _FOLDERS: Final = "model={model}/version={version}/date=*/hour=*"
 
 
@@ -48,8 +49,9 @@ class Deleted(NamedTuple):
 class Deletions:
     """Deletes what is recorded in one directory, by the keys of one state directory. Every method blocks."""
 
-    def __init__(self, root: Path, state_dir: Path) -> None:
+    def __init__(self, root: Path, state_dir: Path, keep_days: float) -> None:
         self._root: Final = root
+        self._keep_days: Final = keep_days
         self._state_dir: Final = state_dir
 
     def delete(self, subject: str, before: datetime, model: str = ANY, version: str = ANY, *, dry_run: bool = False) -> Deleted:
@@ -61,8 +63,15 @@ class Deletions:
                 f"no subject can be found without the key of the hashes, {FILE} in the state directory: {error.strerror}"
             ) from error
         hashes = frozenset(subject_hashes(subject, keys))
-        stone = Tombstone(subjects=hashes, before=timestamp(before), model=model, version=version)
+        stone = Tombstone(subjects=hashes, before=timestamp(before), model=model, version=version, until=self._until(before))
         return delete(self._root, stone, dry_run=dry_run)
+
+    def _until(self, before: datetime) -> str:
+        """Return when all rows from before a time are too old to be in any file."""
+        try:
+            return timestamp(max(before, datetime.now(UTC)) + timedelta(days=self._keep_days + _MARGIN_DAYS))
+        except OverflowError:
+            return ALWAYS
 
 
 def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
@@ -78,7 +87,7 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
             write_down(root, stone)
             requests_of(_held(root, stone), stone, requests)  # rows that came before the deletion stood there
         # What was said goes first: its predictions are how a second run finds it.
-        words, words_waiting = delete_words(root, requests, dry_run=dry_run)
+        words, words_waiting = delete_words(root, requests, stone.until, dry_run=dry_run)
         done, waiting = [*words, *_taken_out(root, stone, dry_run=dry_run)], [*words_waiting, *_being_written(root, stone)]
         for folder in sorted(root.glob("buffer/*/*/")):
             with borrowed(folder) as is_free:

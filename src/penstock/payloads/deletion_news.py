@@ -11,7 +11,7 @@ class DeletionNews:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
 
     def heed(self, act: Callable[[Tombstones], object]) -> None:
         """Have the deletions acted upon if there are any that were not; they were not if that raises. Raises `OSError`."""

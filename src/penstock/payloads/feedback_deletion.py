@@ -4,17 +4,14 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 from penstock.payloads.feedback_record import FOLDER, FOLDERS
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
 from penstock.payloads.open_file import make_private, sync_directory
 from penstock.payloads.reading import requests_in
 from penstock.payloads.removal import take_out
-from penstock.payloads.tombstones import Tombstone, Tombstones, write_down
+from penstock.payloads.tombstones import ALWAYS, Tombstone, Tombstones, write_down
 
-_ALWAYS: Final = "~"
-"""Is after every time: what comes later is said of the same predictions."""
 Requests = dict[str, set[str]]
 """Request ids by model."""
 
@@ -32,13 +29,16 @@ def requests_of(paths: Iterator[Path], stone: Tombstone, known: Requests | None 
     return found
 
 
-def delete_words(root: Path, requests: Mapping[str, set[str]], *, dry_run: bool) -> tuple[list[int], list[int]]:
+def delete_words(root: Path, requests: Mapping[str, set[str]], until: str, *, dry_run: bool) -> tuple[list[int], list[int]]:
     """Delete what was said of predictions; returns how many rows of each finished file go, and of each that is being written.
 
-    These go when their files are finished, and so does what is said of the predictions later. Raises `OSError`.
+    These go when their files are finished, and so does what is said of the predictions later, which is why the time does not count; until
+    then the deletion lasts. Raises `OSError`.
     """
     folder = root / FOLDER
-    stones = [Tombstone(subjects=frozenset(), requests=frozenset(ids), before=_ALWAYS, model=model) for model, ids in requests.items()]
+    stones = [
+        Tombstone(subjects=frozenset(), requests=frozenset(ids), before=ALWAYS, model=model, until=until) for model, ids in requests.items()
+    ]
     if not stones or not folder.is_dir():
         return [], []
     if not dry_run:

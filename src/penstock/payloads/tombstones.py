@@ -6,8 +6,10 @@ The list lies with the files, so that every server and command that writes or re
 import contextlib
 import fcntl
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,10 +21,11 @@ from penstock.payloads.owner import opened_for_owner
 from penstock.payloads.rewriting import DRAFT
 
 LIST: Final = ".deletions"
-_APPEND: Final = os.O_WRONLY | os.O_APPEND
 _MARK: Final = b'"subject":"'
 """Stands in a line once: within a text JSON escapes its quotes."""
 ANY: Final = "*"
+ALWAYS: Final = "~"
+"""Is after every time."""
 
 
 class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +39,8 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ANY
     requests: frozenset[str] = frozenset()
     """Of what was said of predictions that are gone: their request ids."""
+    until: str = ALWAYS
+    """When no file can hold its rows any more; in the same form."""
 
     def takes(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row is to go."""
@@ -51,8 +56,14 @@ class Tombstones:
 
     def __init__(self, stones: Iterable[Tombstone]) -> None:
         self._stones: Final = tuple(stones)
-        self._subjects: Final = {subject.encode() for stone in self._stones for subject in stone.subjects}
-        self._has_requests: Final = any(stone.requests for stone in self._stones)
+        self._by_subject: Final[dict[str, list[Tombstone]]] = defaultdict(list)
+        self._by_request: Final[dict[str, list[Tombstone]]] = defaultdict(list)
+        for stone in self._stones:
+            for subject in stone.subjects:
+                self._by_subject[subject].append(stone)
+            for request in stone.requests:
+                self._by_request[request].append(stone)
+        self._subjects: Final = {subject.encode() for subject in self._by_subject}
 
     @classmethod
     def of(cls, root: Path) -> Self:
@@ -68,8 +79,13 @@ class Tombstones:
 
     def takes(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row is to go."""
-        known = self._has_requests or not self.leaves(str(row.get("subject", "")).encode())
-        return known and any(stone.takes(row) for stone in self._stones)
+        stones = self._by_request.get(row["request_id"], ()) if self._by_request else ()
+        named = (self._by_subject.get(subject, ()) for subject in str(row.get("subject", "")).split())
+        return any(stone.takes(row) for stone in chain(stones, *named))
+
+    def living(self, now: str) -> list[Tombstone]:
+        """Return the deletions whose rows a file may still hold."""
+        return [stone for stone in self._stones if stone.until > now]
 
     def leaves(self, subject: bytes) -> bool:
         """Tell whether no row of these subjects, a space between them, is to go."""
@@ -78,7 +94,7 @@ class Tombstones:
     def takes_line(self, line: bytes) -> bool:
         """Tell whether a line of a file is to go; one that is no row goes if nothing tells that it stays."""
         start = line.find(_MARK) + len(_MARK)
-        if not self._has_requests and (start < len(_MARK) or self.leaves(line[start : line.find(b'"', start)])):
+        if not self._by_request and (start < len(_MARK) or self.leaves(line[start : line.find(b'"', start)])):
             return False
         try:
             return self.takes(orjson.loads(line))
@@ -87,16 +103,17 @@ class Tombstones:
 
 
 def write_down(root: Path, stone: Tombstone, folders: str = FOLDERS) -> None:
-    """Add a deletion; from when this returns no file appears that holds its rows. Raises `OSError`.
+    """Add a deletion; from when this returns no file appears that holds its rows. Those that no file can hold rows of any more go.
 
-    One at a time: what killed ones have left is removed, since nobody rewrites a file now.
+    One at a time: what killed ones have left is removed, since nobody rewrites a file now. Raises `OSError`.
     """
-    with _locked(root), os.fdopen(opened_for_owner(root / LIST, _APPEND), "ab") as file:
-        for draft in root.glob(f"{folders}/.*{DRAFT}"):
-            draft.unlink(missing_ok=True)
-        file.write(b"\n" + msgspec.json.encode(stone) + b"\n")  # a torn line before it ends here
-        file.flush()
-        os.fsync(file.fileno())
+    draft = root / f"{LIST}{DRAFT}"
+    with _locked(root) as descriptor:
+        for left in (draft, *root.glob(f"{folders}/.*{DRAFT}")):
+            left.unlink(missing_ok=True)
+        _write(draft, [*Tombstones.of(root).living(timestamp(datetime.now(UTC))), stone])
+        draft.replace(root / LIST)
+        os.fsync(descriptor)
 
 
 @contextlib.contextmanager
@@ -109,13 +126,13 @@ def finishing(root: Path) -> Iterator[Tombstones]:
         yield Tombstones.of(root)
 
 
-def state_of(root: Path) -> tuple[int, int] | None:
+def state_of(root: Path) -> tuple[int, ...] | None:
     """Return what changes with every deletion that is written down; None before the first. Costs microseconds; raises `OSError`."""
     try:
         stat = (root / LIST).stat()
     except FileNotFoundError:
         return None
-    return stat.st_ino, stat.st_size  # nothing but appends change it
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns  # it is replaced as a whole
 
 
 def time_of(text: str) -> datetime:
@@ -129,6 +146,13 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _write(draft: Path, stones: Iterable[Tombstone]) -> None:
+    with os.fdopen(opened_for_owner(draft, os.O_WRONLY), "wb") as file:
+        file.writelines(msgspec.json.encode(stone) + b"\n" for stone in stones)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _stone(line: bytes) -> Tombstone | None:
     """Return what a line says, None for one that a kill has torn."""
     try:
@@ -138,11 +162,12 @@ def _stone(line: bytes) -> Tombstone | None:
 
 
 @contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _locked(root: Path) -> Iterator[int]:
+    """Yield the descriptor of the directory."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: a deletion then has to be repeated after the next seal
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

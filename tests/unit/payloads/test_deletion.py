@@ -14,6 +14,7 @@ from penstock.payloads.options import PayloadOptions
 from penstock.payloads.reading import open_files, rows_of, sealed_files
 from penstock.payloads.redaction import digest_of
 from penstock.payloads.sink import Tally
+from penstock.payloads.tombstones import Tombstone, Tombstones, timestamp
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 T0 = 1_700_000_000_000_000
@@ -48,9 +49,9 @@ def left(state, files=sealed_files):
     return [row["request_id"] for path in files(state / "payloads") for row in rows_of(path)]
 
 
-def delete(state, subject="ann", before=LATER, **options):
+def delete(state, subject="ann", before=LATER, keep_days=30.0, **options):
     """Delete what is recorded of a subject."""
-    return Deletions(state / "payloads", state).delete(subject, before, **options)
+    return Deletions(state / "payloads", state, keep_days).delete(subject, before, **options)
 
 
 def test_rows_of_a_subject_are_gone_and_the_others_are_as_they_were(state):
@@ -205,3 +206,33 @@ def test_a_torn_line_in_the_list_of_deletions_hides_none_of_the_others(state):
     delete(state)
     sink.close()
     assert left(state) == ["b"]
+
+
+def test_a_deletion_is_forgotten_when_no_file_can_hold_its_rows_any_more(state):
+    """At the next one, or the list would grow for ever; one whose rows are still to come is not."""
+    key_of(state)
+    (state / "payloads").mkdir()
+    listed = state / "payloads" / ".deletions"
+    now = datetime.now(UTC)
+    for before, keep_days in ((now, -2.0), (LATER, -2.0), (now, 30.0), (datetime.max.replace(tzinfo=UTC), 30.0)):
+        delete(state, before=before, keep_days=keep_days)
+    assert [stone.before for stone in Tombstones.of(listed.parent).living("")] == [
+        timestamp(before) for before in (LATER, now, datetime.max.replace(tzinfo=UTC))
+    ]
+    assert not list(listed.parent.glob("*.draft"))
+
+
+def test_of_many_deletions_only_those_that_name_a_row_are_asked(state):
+    """By subject or by request id: files of feedback are looked through line by line whenever they are sealed."""
+    asked = []
+
+    class Watched(Tombstone):
+        def takes(self, row):
+            asked.append(row)
+            return super().takes(row)
+
+    stones = [Watched(subjects=frozenset([f"s{n}"]), requests=frozenset([f"r{n}"]), before="~", model="m") for n in range(50)]
+    tombstones = Tombstones(stones)
+    rows = [{"model": "m", "version": "1", "request_id": f"r{n}", "timestamp": "t", "subject": f"s{n} s{n + 1}"} for n in range(40, 60)]
+    assert [tombstones.takes(row) for row in rows] == [True] * 10 + [False] * 10
+    assert len(asked) == 10

@@ -64,7 +64,7 @@ def write(sink, root, *rows, **about):
 
 def delete(root, subject="ann", before=LATER, **options):
     """Delete what is recorded of a subject."""
-    return Deletions(root, root.parent).delete(subject, before, **options)
+    return Deletions(root, root.parent, 30.0).delete(subject, before, **options)
 
 
 def left(root):

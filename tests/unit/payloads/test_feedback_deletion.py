@@ -53,7 +53,7 @@ def left(state):
 
 def delete(state, **options):
     """Delete what is ann's."""
-    return Deletions(state / "payloads", state).delete("ann", LATER, **options)
+    return Deletions(state / "payloads", state, 30.0).delete("ann", LATER, **options)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
