@@ -148,7 +148,7 @@ class Recording:
         subject = ""
         if self._subject is not None or self._redaction.active:
             subject, inputs, outputs = self._private(ticket, inputs, outputs)
-        if self._redaction.active:  # messages quote what they complain of
+        if inputs is not request.inputs:  # which would be held all the same; and messages quote what they complain of
             request, error = replace(request, inputs=[]), ""
         size = _OVERHEAD_BYTES + held_bytes(inputs) + held_bytes(outputs)
         lease = ticket.lease

@@ -55,12 +55,12 @@ def test_a_request_that_does_not_name_the_input_has_no_subject():
     assert subjects([tensor("F", [[1.0, 2.0, 3.0]])], input="user_id") == []
 
 
-def recorded(inputs, **options):
+def recorded(inputs, *, failed=False, **options):
     """Return what a recording of everything has offered of a request, and what it has dropped."""
     intake = Intake(1 << 30)
     options = RecordingOptions(sample=1.0, **options)
     recording = Recording(options, KEY, intake, lambda: None, surroundings=Surroundings(), undecided=Undecided(1 << 20))
-    recording(ended("r", inputs), "OK")
+    recording(ended("r", inputs, failed=failed), "OK")
     assert intake.accepted == len(intake) + sum(intake.dropped.values()) == 1
     return intake.take(1), intake.dropped
 
@@ -69,6 +69,9 @@ def test_without_a_subject_in_the_inputs_none_of_the_tensors_is_recorded():
     """For nobody could find them to delete them; that there was a prediction is."""
     ((offer,), _) = recorded([tensor("X", [[1.0, 2.0]])], subject=SubjectOptions(input="user"))
     assert (offer.inputs, offer.outputs, offer.subject) == ([], [], "")
+    assert offer.request.inputs == []  # or the whole body would wait for the writer, and count as nothing
+    ((offer,), _) = recorded([tensor("X", [[1.0, 2.0]])], failed=True, subject=SubjectOptions(input="user"))
+    assert offer.error == ""
     ((offer,), _) = recorded([tensor("X", [[1.0, 2.0]])], subject=SubjectOptions(header="x-user"))
     assert len(offer.inputs) == len(offer.outputs) == 1
 
