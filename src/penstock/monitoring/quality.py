@@ -42,10 +42,10 @@ class QualityWindow:
         self._take(rows)
 
     def measured(self, predicted: Array, truth: Array) -> None:
-        """Take the true number of each row; raises ValueError for a truth of another length."""
+        """Take the true number of each row; raises ValueError for a truth of another length. A NaN is wrong beyond all numbers."""
         _check_length(predicted, truth)
         rows = _blank(len(truth))
-        rows[:, _ERROR] = predicted.astype(np.float64) - truth
+        rows[:, _ERROR] = np.where(np.isnan(predicted), np.inf, predicted.astype(np.float64) - truth)
         self._take(rows)
 
     def rewarded(self, reward: float) -> None:

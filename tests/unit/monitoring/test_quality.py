@@ -1,11 +1,14 @@
 """Figures of quality agree with scikit-learn, slide, and stay apart by version and arm."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, root_mean_squared_error
 
 from penstock.domain.clock import NS_PER_S
 from penstock.domain.route import branch_of
+from penstock.http.answers import json_response
 from penstock.monitoring.quality import Quality, QualityWindow
 
 
@@ -53,6 +56,16 @@ def test_errors_of_numbers_agree_with_scikit_learn() -> None:
     assert window.figures() == pytest.approx(
         {"mae": mean_absolute_error(truth, predicted), "rmse": root_mean_squared_error(truth, predicted)}
     )
+
+
+def test_an_answer_that_is_no_number_makes_the_error_infinite() -> None:
+    """One that is left out would make a model look the better, the less it answers. JSON, which has no infinities, says null."""
+    window = QualityWindow()
+
+    window.measured(np.array([1.0, np.nan, 3.0], np.float32), np.array([1.0, 2.0, 3.0]))
+
+    assert window.figures() == {"mae": np.inf, "rmse": np.inf}
+    assert json.loads(json_response(window.figures()).body) == {"mae": None, "rmse": None}
 
 
 def test_only_the_latest_rows_count() -> None:

@@ -7,7 +7,7 @@ from penstock.telemetry.metrics import Metrics, ServerView
 
 FIGURES = {
     ("1", "stable"): {"rows": 100, "accuracy": 0.9, "log_loss": 0.3},
-    ("2", "canary"): {"rows": 20, "accuracy": 0.8, "log_loss": 0.5},
+    ("2", "canary"): {"rows": 20, "accuracy": 0.8, "log_loss": 0.5, "mae": float("inf")},
 }
 VIEW = FeedbackView(Counter({("m", "joined"): 120, ("m", "unknown"): 3}), 123, {"io": 1}, [RememberedView("m", 7, 4900, FIGURES)])
 
@@ -23,6 +23,7 @@ def test_a_scrape_shows_what_there_is_and_nothing_else() -> None:
 
     for line in (
         'penstock_quality_accuracy{model="m",route="canary",version="2"} 0.8',
+        'penstock_quality_mae{model="m",route="canary",version="2"} +Inf',
         'penstock_quality_rows{model="m",route="stable",version="1"} 100.0',
         'penstock_feedback_total{model="m",outcome="unknown"} 3.0',
         "penstock_feedback_rows_total 123.0",
