@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -101,12 +102,15 @@ def last_rows(path: Path, most: int) -> list[Row]:
         last: list[Row] = tables().last_rows_of_parquet(path, most)
         return last
     with path.open("rb") as file:
-        position, tail = file.seek(0, 2), b""
-        while position and tail.count(b"\n") <= most:
+        position, newlines = file.seek(0, 2), 0
+        pieces: deque[bytes] = deque()
+        while position and newlines <= most:
             step = min(_BLOCK, position)
             position -= step
             file.seek(position)
-            tail = file.read(step) + tail
+            pieces.appendleft(file.read(step))
+            newlines += pieces[0].count(b"\n")
+    tail = b"".join(pieces)
     whole = tail[: tail.rfind(b"\n") + 1].splitlines(keepends=True)[-most:] if most else []
     try:
         return [orjson.loads(line) for line in whole]

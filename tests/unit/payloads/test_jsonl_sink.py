@@ -8,6 +8,7 @@ import shutil
 import pytest
 from predictions import record
 
+from penstock.payloads import reading
 from penstock.payloads.jsonl_file import LINES
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.layout import BAD, OPEN, open_path
@@ -255,9 +256,11 @@ def test_a_file_that_nothing_was_written_to_is_not_shown(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("block", [100, 256 * 1024])
 @pytest.mark.parametrize("most", [1, 3, 100])
-def test_the_last_rows_are_read_from_the_end(tmp_path, most):
-    """The last rows are read from the end."""
+def test_the_last_rows_are_read_from_the_end(tmp_path, monkeypatch, most, block):
+    """A row may be larger than what is read at once."""
+    monkeypatch.setattr(reading, "_BLOCK", block)
     sink = sink_of(tmp_path)
     write(sink, *(record(request_id=f"{number:0300}") for number in range(20)))
     sink.close()
