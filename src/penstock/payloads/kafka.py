@@ -14,8 +14,15 @@ from penstock.payloads.remote import Delivery, Fate
 _ALLOWANCE_S: Final = 2.0
 """What delivery reports may take beyond the time that a message has."""
 _REFUSED: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
-_USUAL: Final = {"acks": "all", "enable.idempotence": "true", "client.id": "penstock", "log_level": "2"}
+_USUAL: Final = {"acks": "all", "enable.idempotence": "true", "client.id": "penstock", "log_level": "2", "linger.ms": "0"}
 """What options may change. The client would tell of each lost connection in a form of its own; the courier tells of them once."""
+_ELSEWHERE: Final = {
+    "bootstrap.servers": "payloads.kafka.url",
+    "metadata.broker.list": "payloads.kafka.url",
+    "message.timeout.ms": "payloads.timeout_s",
+    "delivery.timeout.ms": "payloads.timeout_s",
+}
+"""What other settings say, under each name that the client has for it."""
 _KEY: Final = re.compile(rb'"request_id":("(?:[^"\\]|\\.)*")')
 
 
@@ -25,16 +32,17 @@ class KafkaDestination:
     together = 256
 
     def __init__(self, url: str, options: Mapping[str, str], timeout_s: float) -> None:
-        """`url` is kafka://host:port,host:port/topic. Connects in the background; raises ValueError for options that are not known."""
+        """`url` is kafka://host:port,host:port/topic. Connects in the background; raises ValueError for options that cannot be."""
         parts = urlsplit(url)
         self._topic = parts.path.strip("/")
         if not (parts.netloc and self._topic):
             raise ValueError("url is not of the form kafka://host:port,host:port/topic")
+        for name in sorted(options.keys() & _ELSEWHERE.keys()):
+            raise ValueError(f"its options cannot hold {name}; set {_ELSEWHERE[name]}")
         self._timeout_s = timeout_s
         ours: dict[str, str | int] = {
             "bootstrap.servers": parts.netloc,
             "message.timeout.ms": max(1, int(timeout_s * 1000)),
-            "linger.ms": "0",
         }
         self._settings = {**_USUAL, **options, **ours}
         self._producer = _producer(self._settings)

@@ -104,6 +104,28 @@ def test_an_option_that_the_client_does_not_know_is_told():
         KafkaDestination("kafka://127.0.0.1:9/t", {"no.such.thing": "1"}, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("bootstrap.servers", r"payloads\.kafka\.url"),
+        ("metadata.broker.list", r"payloads\.kafka\.url"),
+        ("message.timeout.ms", r"payloads\.timeout_s"),
+        ("delivery.timeout.ms", r"payloads\.timeout_s"),
+    ],
+)
+def test_an_option_that_another_setting_decides_is_told(name, setting):
+    """With the setting: it would do nothing."""
+    with pytest.raises(ValueError, match=rf"{name}; set {setting}"):
+        KafkaDestination("kafka://127.0.0.1:9/t", {name: "77"}, 1.0)
+
+
+def test_any_other_option_is_the_clients(brokers):
+    """It is not put right behind anybody's back."""
+    with destination(brokers, "lingering", linger_ms="50") as far:
+        assert far._settings["linger.ms"] == "50"
+        assert list(far.send(lines("a")).fates) == [Fate.WRITTEN]
+
+
 def test_a_client_that_will_never_send_again_is_replaced(brokers):
     """As librdkafka asks for after an error that it calls fatal."""
     with destination(brokers, "again") as far:
