@@ -39,13 +39,11 @@ class FeedbackRecord(NamedTuple):
 
 
 class FeedbackPartition(NamedTuple):
-    """What the rows of one file have in common."""
+    """What the rows of one file have in common; those of all versions lie together: who is asked for the truth may not know the version."""
 
     model: str
     day: int
     """Days since the epoch, UTC."""
-    version: str = ""
-    """The rows of all versions lie together: who is asked for the truth may not know the version."""
 
     @classmethod
     def of(cls, record: FeedbackRecord) -> "FeedbackPartition":

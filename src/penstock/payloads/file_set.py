@@ -40,7 +40,7 @@ class FileSet:
         self._clock = clock
         self._heard = heard
         self._listed = listed or root
-        self._open: dict[tuple[str, str], tuple[Place, OpenFile]] = {}
+        self._open: dict[Place, OpenFile] = {}
 
     def write(self, parts: Iterable[tuple[Place, bytes, int]], tally: Tally, spoilt: str) -> None:
         """Append the data of so many rows to the file of each place, and count them.
@@ -59,49 +59,45 @@ class FileSet:
         if tally.lost:
             raise SinkFailed(f"in {self._root}: {', '.join(sorted(reasons)) or spoilt}")
 
-    def _append(self, partition: Place, data: bytes, rows: int) -> None:
+    def _append(self, place: Place, data: bytes, rows: int) -> None:
         """Write rows, all of them or none; raises `OSError`."""
-        file = self._file(partition)
+        file = self._file(place)
         file.append(data, rows)
         if file.size_bytes >= self._options.rotate_bytes:
-            self._seal((partition.model, partition.version))
+            self._seal(place)
 
     def flush(self) -> None:
         """Seal what is old enough."""
         now_ns = self._clock()
-        for key, (_, file) in list(self._open.items()):
+        for place, file in list(self._open.items()):
             if now_ns - file.begun_ns >= self._options.rotate_s * NS_PER_S:
-                self._seal(key)
+                self._seal(place)
 
     def close(self) -> None:
         """Seal every file."""
-        for key in list(self._open):
-            self._seal(key)
+        for place in list(self._open):
+            self._seal(place)
 
-    def _file(self, partition: Place) -> OpenFile:
-        """Return the file of a partition; a new one where it has been removed, and for a new hour."""
-        key = partition.model, partition.version
-        there = self._open.get(key)
-        if there is not None and there[1].is_lost:
-            self._give_up(key)
-        elif there is not None and there[0] == partition:
-            return there[1]
-        elif there is not None:
-            self._seal(key)
-        path = partition.folder(self._root) / new_name(self._form.suffix)
-        file = OpenFile.create(path, self._clock(), self._form, self._listed)
-        self._open[key] = partition, file
+    def _file(self, place: Place) -> OpenFile:
+        """Return the file of a place, a new one where it has been removed."""
+        file = self._open.get(place)
+        if file is not None and file.is_lost:
+            self._give_up(place)
+            file = None
+        if file is None:
+            path = place.folder(self._root) / new_name(self._form.suffix)
+            file = self._open[place] = OpenFile.create(path, self._clock(), self._form, self._listed)
         return file
 
-    def _give_up(self, key: tuple[str, str]) -> None:
-        _, file = self._open.pop(key)
+    def _give_up(self, place: Place) -> None:
+        file = self._open.pop(place)
         file.abandon()
         self._heard(file.path, file.rows, 0)
         _log.warning("%s was removed or torn while it was written; a new file is begun", file.path)
 
-    def _seal(self, key: tuple[str, str]) -> None:
+    def _seal(self, place: Place) -> None:
         """Seal a file; whatever happens, its rows are where they can be found again."""
-        _, file = self._open.pop(key)
+        file = self._open.pop(place)
         gone = 0
         try:
             gone = file.seal()

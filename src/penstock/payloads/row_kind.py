@@ -14,14 +14,6 @@ from penstock.payloads.layout import FOLDERS, Partition
 class Place(Protocol):
     """What the rows of one file have in common; equal for equal files."""
 
-    @property
-    def model(self) -> str:
-        """Whose rows they are."""
-
-    @property
-    def version(self) -> str:
-        """Of which version; "" where those of all versions lie together."""
-
     def folder(self, root: Path) -> Path:
         """Return the directory of the file."""
 

@@ -46,7 +46,7 @@ def killed(root, make, name):
     """Have a writer write a row and be killed."""
     sink = make(root, PayloadOptions())
     sink.write([record(request_id=name)], Tally())
-    for _, file in sink._files._open.values():
+    for file in sink._files._open.values():
         file.abandon()
 
 

@@ -106,7 +106,7 @@ def test_rows_of_predictions_after_the_deletion_stay(state):
 
 def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished(state):
     """By its successor."""
-    written(state, ("a", "ann"), ("b", "bob"))._files._open.popitem()[1][1].abandon()
+    written(state, ("a", "ann"), ("b", "bob"))._files._open.popitem()[1].abandon()
     assert delete(state) == (0, 0, 1, 0)
     repair(state / "payloads", 0)
     assert left(state) == ["b"]

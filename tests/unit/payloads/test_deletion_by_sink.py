@@ -135,7 +135,7 @@ def test_a_deletion_that_comes_while_a_file_is_made_ready_does_not_wait_and_is_h
             delete(root)  # would wait for ever if the list were locked
         return made[-1]
 
-    ((_, file),) = sink._files._open.values()
+    (file,) = sink._files._open.values()
     file._form = kind._replace(ready=ready)
     sink.close()
     assert (left(root), [each.gone for each in made]) == (["b"], [0, 1])
@@ -146,7 +146,7 @@ def test_a_file_that_a_killed_writer_has_left_loses_the_rows_when_it_is_finished
     """By its successor, who tells how many rows there are, and how many were."""
     sink = write(form[0](root, PayloadOptions()), root, ("a", "ann"), ("b", "bob"))
     write(sink, root, ("c", "ann"), model="n")
-    for _, file in sink._files._open.values():
+    for file in sink._files._open.values():
         file.abandon()
     assert delete(root) == (0, 0, 2, 0)
     heard = []

@@ -20,6 +20,7 @@ from penstock.payloads.retention import forget
 from penstock.payloads.sink import SinkFailed, Tally
 
 HOUR_US = 3_600_000_000
+T0 = 1_700_000_000_000_000
 
 
 def sealed_ids(root):
@@ -72,6 +73,15 @@ def test_each_model_version_and_hour_has_files_of_its_own(tmp_path):
     folders = {"/".join(path.relative_to(tmp_path).parts[:4:3]) for path in sealed_files(tmp_path)}
     assert len(sealed_files(tmp_path)) == 5
     assert folders == {"model=m/hour=22", "model=m/hour=23", "model=n/hour=22"}
+
+
+def test_rows_that_come_in_turns_from_both_sides_of_an_hour_make_two_files(tmp_path):
+    """A late one seals no other's file."""
+    sink = sink_of(tmp_path)
+    for number in range(6):
+        write(sink, record(request_id=str(number), timestamp_us=T0 // HOUR_US * HOUR_US - number % 2))
+    sink.close()
+    assert [[row["request_id"] for row in rows_of(path)] for path in sealed_files(tmp_path)] == [list("024"), list("135")]
 
 
 def test_a_file_is_sealed_by_size_and_by_age(tmp_path):

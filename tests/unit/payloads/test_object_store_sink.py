@@ -97,7 +97,7 @@ def test_what_an_earlier_process_has_left_is_put_by_the_next(tmp_path, files):
     assert sink.backlog.waiting == 2
     sink = sink_of(tmp_path, bucket, files, rotate_bytes=10**6)
     write(sink, "c")
-    for _, file in sink._files._files._open.values() if hasattr(sink._files, "_files") else ():
+    for file in sink._files._files._open.values() if hasattr(sink._files, "_files") else ():
         file.abandon()
     sink._courier.stop(0.01)
     sink._claim.release()

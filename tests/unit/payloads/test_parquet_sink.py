@@ -173,7 +173,7 @@ def killed(root, *records):
     sink = sink_of(root)
     for each in records:
         write(sink, each)
-    for _, file in sink._files._open.values():
+    for file in sink._files._open.values():
         file.abandon()
     (path,) = open_files(root)
     return path
