@@ -12,6 +12,8 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _LOOK_S: Final = 1.0
+_BEGIN_PART: Final = 0.75
+"""Of the time for a stop in which something may be begun; the rest is for what is under way then."""
 _OPENS_AFTER: Final = 3
 """Failures after which only a probe is sent until one succeeds."""
 _random: Final = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -74,7 +76,7 @@ class Courier:
 
     def stop(self, within_s: float) -> bool:
         """Carry what is left, unless that fails or takes longer; returns whether the thread has ended. Blocks."""
-        self._until_s = time.monotonic() + within_s
+        self._until_s = time.monotonic() + within_s * _BEGIN_PART
         self._stopped.set()
         self._wake.set()
         if self._thread is None:

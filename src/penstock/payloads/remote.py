@@ -108,21 +108,21 @@ class RemoteSink:
 
     def close(self) -> None:
         """Send what is left, if that works at once; the rest stays on the disk for the next start."""
-        if self._courier.stop(_LAST_ROWS_S):
-            self._put_aside()
+        if self._courier.stop(_LAST_ROWS_S) and self._destination is not None:
+            self._destination.close()
+        self._put_aside()
         self._claim.release()
         if self.backlog.waiting:
             _log.warning("%d recorded predictions wait in %s for the next start", self.backlog.waiting, self._claim.path)
 
     def _put_aside(self) -> None:
-        """Leave of the block that is being sent only what has not arrived, so that the next start sends nothing twice."""
-        if self._destination is not None:
-            self._destination.close()
-        if self._block is not None:
+        """Leave of the block that is being sent only what has not arrived, so that the next start sends no more twice than is under way."""
+        block, left = self._block, list(self._left)
+        if block is not None:
             try:
-                keep(self._block.path, self._left)
+                keep(block.path, left)
             except OSError as error:
-                _log.warning("rows of %s may be sent twice, as it cannot be rewritten: %s", self._block.path, error.strerror)
+                _log.warning("rows of %s may be sent twice, as it cannot be rewritten: %s", block.path, error.strerror)
 
     def _heard(self, is_up: bool) -> None:
         self.backlog.is_up = is_up
@@ -172,7 +172,8 @@ class RemoteSink:
     def _next_block(self) -> bool:
         """Read the oldest block that has rows; returns whether there is one."""
         while (block := self._spool.waiting.take()) is not None:
-            self._block, self._left = block, lines_of(block)
+            self._left = lines_of(block)
+            self._block = block  # last: whoever stops meanwhile puts aside what it sees
             self._couriers_news = DeletionNews(self._listed)  # the writer may not have cut it yet
             if lost := block.rows - len(self._left):
                 self.backlog.refused["io"] += lost

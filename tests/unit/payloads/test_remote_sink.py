@@ -220,6 +220,32 @@ def test_a_stop_in_the_middle_of_a_block_sends_nothing_twice(tmp_path):
     assert again.ids == ["b", "c"]
 
 
+def test_a_stop_while_a_row_is_under_way_sends_none_of_those_before_it_twice(tmp_path):
+    """Its own fate is not known: it is the only one that may come twice."""
+    asked, free = threading.Event(), threading.Event()
+
+    def hang(_):
+        if far.lines:
+            asked.set()
+            free.wait(PATIENCE_S)
+
+    far = Far(hang)
+    far.together = 1
+    sink = sink_of(tmp_path, far)
+    sink._courier.stop = lambda _within_s, stop=sink._courier.stop: stop(0.01)
+    write(sink, *"abc")
+    assert asked.wait(PATIENCE_S)
+    sink.close()
+    free.set()
+    sink._courier._thread.join(PATIENCE_S)
+    again = Far()
+    sink = sink_of(tmp_path, again)
+    sink.flush()
+    until(lambda: sink.backlog.waiting == 0)
+    sink.close()
+    assert (far.ids, again.ids) == (["a", "b"], ["b", "c"])
+
+
 @pytest.mark.parametrize(("code", "reason"), [(errno.ENOSPC, "disk_full"), (errno.EIO, "io")])
 def test_a_disk_that_takes_nothing_costs_rows_that_are_counted_and_the_next_are_whole(tmp_path, monkeypatch, code, reason):
     """A disk that takes nothing costs rows that are counted and the next are whole."""
