@@ -68,11 +68,6 @@ class FastPath(Handover):
             data, self._held = self._held + data, b""
         self._receive(data, monotonic())
 
-    def pause_writing(self) -> None:
-        """Read no more while the client does not read its answers."""
-        super().pause_writing()
-        self.flow.pause_reading()
-
     def resume_writing(self) -> None:
         """Go on."""
         super().resume_writing()
@@ -88,7 +83,7 @@ class FastPath(Handover):
         try:
             while start < end and self._wait.phase is not END and not (self._closes and self._body is None):
                 if self._body is None and (self._pending or self._application_busy or self.flow.write_paused) and self._must_wait():
-                    self._hold(data[start:])
+                    self._hold(data, start)
                     return
                 start = self._take_head(data, start, now_ns) if self._body is None else self._take_body(self._body, data, start)
         except Refusal as refusal:
@@ -106,9 +101,10 @@ class FastPath(Handover):
         """Tell whether what comes next has to wait for what is being answered."""
         return self._application_busy or self.flow.write_paused or len(self._pending) >= self.gate.options.max_pipelined
 
-    def _hold(self, data: bytes) -> None:
-        self._held = data
+    def _hold(self, data: bytes, start: int) -> int:
+        self._held = data[start:]
         self.flow.pause_reading()
+        return len(data)
 
     def _go_on(self) -> None:
         """Take up again what has been held."""
@@ -116,8 +112,7 @@ class FastPath(Handover):
             return
         self.flow.resume_reading()
         if self._held:
-            held, self._held = self._held, b""
-            self._receive(held, monotonic())
+            self.data_received(b"")
 
     def _take_head(self, data: bytes, start: int, now_ns: int) -> int:
         stop = data.find(_BLANK_LINE, start) + len(_BLANK_LINE)
@@ -195,8 +190,7 @@ class FastPath(Handover):
     def _pass_on(self, head: Head, data: bytes, start: int, stop: int) -> int:
         """Hand a request on to the application, once everything before it is answered."""
         if self._pending:
-            self._hold(data[start:])
-            return len(data)
+            return self._hold(data, start)
         limit = self.gate.options.max_body_bytes
         if head.content_length > limit:
             raise too_large(limit)
@@ -227,12 +221,7 @@ class FastPath(Handover):
         """Tell whether nothing has been asked after the exchange."""
         return self._pending[-1] is exchange
 
-    def on_response_complete(self) -> None:
-        """Hear that the application has answered; replaces uvicorn's timer for idle connections."""
-        self.server_state.total_requests += 1
-        self._application_busy = False
-        if self.transport.is_closing():
-            return
+    def _handed_back(self) -> None:
         self._rest()
         self._go_on()
 
@@ -301,12 +290,8 @@ class FastPath(Handover):
         if self.flow.read_paused or (self._pending and self._wait.phase is END):  # nobody listens, or we owe an answer
             self._wait.since_ns = now_ns
         waited_s = self._wait.overdue_s(now_ns, self._body.received if self._body is not None else 0, self.gate.options)
-        if waited_s:
-            self._give_up(waited_s)
-
-    def _give_up(self, waited_s: float) -> None:
         phase = self._wait.phase
-        if phase is BODY or (phase is HEAD and self._held):
+        if waited_s and (phase is BODY or (phase is HEAD and self._held)):
             self._refuse(too_slow(phase.name.lower(), waited_s))
-        else:
+        elif waited_s:
             self.transport.close()

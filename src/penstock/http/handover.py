@@ -20,6 +20,21 @@ class Handover(HttpToolsProtocol):
         self._application_busy = False
         """Whether the application owes an answer."""
 
+    def pause_writing(self) -> None:
+        """Read no more while the client does not read its answers."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def on_response_complete(self) -> None:
+        """Hear that the application has answered; replaces uvicorn's timer for idle connections."""
+        self.server_state.total_requests += 1
+        self._application_busy = False
+        if not self.transport.is_closing():
+            self._handed_back()
+
+    def _handed_back(self) -> None:
+        """Go on once the application has answered: the next request may be looked at."""
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what only uvicorn's parser has found fault with, in place of uvicorn's own answer; raises `Refusal`."""
         raise malformed(msg)
