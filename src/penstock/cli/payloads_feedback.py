@@ -71,7 +71,7 @@ def import_(
     with such rows or with words as the server takes them. Rows that follow each other with one id are the rows of one request. What was
     imported before is a duplicate, so an import that was interrupted may be repeated.
 
-    A server with keys is shown the one in admin.token of server.state_dir, which needs the scopes read and predict.
+    A server that asks for a key is shown the one in admin.token of server.state_dir, which needs the scopes read and predict.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def import_(
         words = words_of(file, door.outputs(), Columns(request_id, truths, reward))
         for batch in _batches(words):
             told = door.tell(batch)
-            errors += [f"{batch[error['index']].get('id')}: {error['error']}" for error in told.pop("errors")]
+            errors += [f"{batch[error['index']].get('id')}: {error['error']}" for error in told.pop("errors", [])]
             outcomes.update(told)
     except ImportError:
         leave(NEEDED, USAGE)
@@ -118,13 +118,17 @@ class _Door:
     def __init__(self, listener: Listener, path: str, state_dir: Path) -> None:
         self._listener = listener
         self._path = path
-        self._headers = {"content-type": "application/x-ndjson"}
+        self._headers, self._token = {"content-type": "application/x-ndjson"}, ""
         with suppress(OSError):  # a server without keys asks for none
-            self._headers["authorization"] = f"Bearer {token_in(state_dir)}"
+            self._token = token_in(state_dir)
 
     def outputs(self) -> dict[str, str]:
         """Return the model's outputs and their datatypes."""
         status, document = self._ask("GET", self._path)
+        if status == http.client.UNAUTHORIZED and self._token:
+            # Only who asks is shown it: on a server without keys it is the secret of management.
+            self._headers["authorization"] = f"Bearer {self._token}"
+            status, document = self._ask("GET", self._path)
         if status not in _OK:
             leave(refusal_of(status, document), 1)
         return {output["name"]: output["datatype"] for output in document["outputs"]}

@@ -1,5 +1,6 @@
 """Gates of numbers whose distribution nobody knows: metrics by name, drift."""
 
+import math
 from typing import Final
 
 from penstock.traffic.gate_verdict import Finding, GateVerdict
@@ -19,7 +20,7 @@ class NumberJudge:
     def take(self, pair: Pair | None) -> None:
         """Look at the number; None where it was not measured in this span."""
         limit = None if pair is None else self._limit(pair)
-        if pair is None or limit is None:
+        if pair is None or limit is None or not math.isfinite(limit):  # nothing is over a limit beyond all numbers
             return
         self._last = pair
         self._over = self._over + 1 if pair.canary > limit else 0

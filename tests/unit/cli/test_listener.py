@@ -1,6 +1,8 @@
 """How commands find a listener: what cannot be one is a mistake in usage, told before anybody is asked."""
 
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,34 @@ def test_file_that_holds_no_token_is_told(asking: Callable[..., Result], tmp_pat
     assert (told.exit_code, told.stderr.count("\n")) == (2, 1), told.output
     assert "holds characters that no token has" in told.stderr
     assert "secret" not in told.stderr
+
+
+def test_listener_that_asks_for_no_key_is_shown_none(penstock: Penstock, tmp_path: Path) -> None:
+    """The file may hold the secret of management, and the listener be a proxy of somebody else."""
+    shown: list[str | None] = []
+
+    class Open(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(b'{"outputs": [{"name": "Y", "datatype": "FP32"}]}')
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self._answer(b'{"unknown": 1}')
+
+        def _answer(self, body: bytes) -> None:
+            shown.append(self.headers["authorization"])
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    (tmp_path / "truth.csv").write_text("id,reward\na,1\n")
+    (tmp_path / ".penstock").mkdir()
+    (tmp_path / ".penstock" / "admin.token").write_text("secret")
+    with HTTPServer(("127.0.0.1", 0), Open) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = penstock("payloads", "feedback", "import", "truth.csv", "--model", "m", "--http", f"127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+    assert told.exit_code == 0, told.output
+    assert shown == [None, None]

@@ -189,3 +189,14 @@ def test_every_gate_of_a_metric_counts():
 
     assert [verdict.finding for verdict in judge.verdicts(50) if verdict.gate == "x"] == [Finding.BROKEN, Finding.PASSED]
     assert judge.broken(50) == "x: 0.9 where 0.5 is tolerated, over it in 1 of 1 looks in a row"
+
+
+def test_stable_arm_that_is_wrong_beyond_all_numbers_leaves_a_gate_open():
+    """One prediction that is NaN makes its errors infinite: nothing is over them, which says nothing of the canary."""
+    gates = Gates(metrics=(NumberGate(name="rmse", ratio=1.1, looks=1),))
+
+    def found(canary, stable):
+        return finding(judged(Span(arm(9), arm(1), numbers={"rmse": Pair(canary, stable)}), gates, looks=1), "rmse")
+
+    assert [found(1000.0, float("inf")), found(float("inf"), float("inf"))] == [Finding.OPEN, Finding.OPEN]
+    assert found(float("inf"), 1.0) is Finding.BROKEN
