@@ -145,13 +145,13 @@ class House:
     async def aclose(self) -> None:
         """End what was begun: who needs others goes before them."""
         self.vitals.close()
-        self.caretaker.close()
         await self.reloader.aclose()
         await self.rollouts.aclose()
         await self.governor.aclose()
         await self.drift.aclose()
         self.shadows.abandon()
         await self.manager.aclose()
+        self.caretaker.close()
         self.recorder.close()
         self.feedback.log.close()
         self.tracer.close()

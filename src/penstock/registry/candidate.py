@@ -10,7 +10,7 @@ from typing import Final
 from penstock.domain.errors import BadArtifact
 from penstock.domain.names import shown
 from penstock.registry.artifact import check_no_native, data_names
-from penstock.registry.digester import Digester
+from penstock.registry.digester import Digester, digest_of
 from penstock.registry.manifest import MANIFEST, MAX_REFERENCE_BYTES, REFERENCE, SIGNATURE, FileDigest
 from penstock.registry.model_folder import MAX_SETTINGS_BYTES, SETTINGS, TRITON
 from penstock.registry.onnx_graph import OnnxGraph, scan
@@ -49,7 +49,7 @@ class Candidate:
 
     def with_file(self, name: str, path: Path) -> "Candidate":
         """Return the same with one small file more, or another one of that name; raises OSError."""
-        digests = {**self.digests, name: _digest(path, lambda _bytes: None)}
+        digests = {**self.digests, name: digest_of(_chunks(path))}
         return replace(self, files=dict(sorted({**self.files, name: path}.items())), digests=digests)
 
     def chunks(self, name: str, progress: Progress) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def candidate_of(path: Path, graph_name: str, watch: Watch) -> Candidate:
     own = {name: file for name, file in beside.items() if name != TRITON}
     files = dict(sorted((named | own).items()))
     with watch(sum(file.stat().st_size for file in files.values())) as progress:
-        digests = {name: _digest(file, progress) for name, file in files.items()}
+        digests = {name: digest_of(_chunks(file), progress) for name, file in files.items()}
     return Candidate(graph, scan(graph), files, digests, texts.get(SETTINGS, ""), texts.get(TRITON, ""))
 
 
@@ -137,13 +137,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadArtifact(f"{path.name} is not text in UTF-8") from error
-
-
-def _digest(path: Path, progress: Progress) -> FileDigest:
-    digester = Digester()
-    for chunk in digester.through(_chunks(path)):
-        progress(len(chunk))
-    return digester.found
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -1,16 +1,16 @@
 """Counts and hashes bytes on their way."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from penstock.registry.manifest import FileDigest
 
 
-def digest_of(pieces: Iterable[bytes]) -> FileDigest:
-    """Return size and digest of all the pieces."""
+def digest_of(pieces: Iterable[bytes], progress: Callable[[int], object] = lambda _: None) -> FileDigest:
+    """Return size and digest of all the pieces; `progress` hears of the bytes of each."""
     digester = Digester()
-    for _ in digester.through(pieces):
-        pass
+    for piece in digester.through(pieces):
+        progress(len(piece))
     return digester.found
 
 

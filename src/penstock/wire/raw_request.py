@@ -60,14 +60,13 @@ class RawRequest:
 class _Head:
     """What stands before the tensors' data, which a caller repeats from message to message."""
 
-    __slots__ = ("fields", "id", "inputs", "model_name", "model_version", "outputs", "size")
+    __slots__ = ("fields", "inputs", "model_name", "model_version", "outputs", "size")
 
     def __init__(self, request: RawRequest, size: int, fields: int) -> None:
         self.model_name = request.model_name
         self.model_version = request.model_version
-        self.id = request.id
-        self.inputs = request.inputs
-        self.outputs = request.outputs
+        self.inputs = request.inputs.copy()
+        self.outputs = request.outputs.copy()
         self.size = size
         """Its bytes."""
         self.fields = fields
@@ -75,8 +74,8 @@ class _Head:
 
 _heads: Final[dict[bytes, _Head]] = {}
 """By their bytes."""
-_sizes: Final[dict[bytes, int]] = {}
-"""How long the last head was that began with a field, which names the model."""
+_sizes: Final[dict[tuple[bytes, int], int]] = {}
+"""How long the last head was of messages with that first field, the model's name, and of that length: that of other rows is another."""
 
 
 def read_raw_request(data: bytes) -> RawRequest | None:
@@ -92,10 +91,8 @@ def read_raw_request(data: bytes) -> RawRequest | None:
 
 def _read(data: bytes, request: RawRequest) -> None:
     """Fill the request; raises `LookupError` for what is not ours to read, and where the message ends too early."""
-    head = _heads.get(data[: _sizes.get(_name(data), 0)]) or _read_head(data)
-    request.model_name, request.model_version, request.id = head.model_name, head.model_version, head.id
-    request.inputs, request.outputs = head.inputs.copy(), head.outputs.copy()
-    at, end, left = head.size, len(data), MOST_FIELDS - head.fields
+    at, fields = _take_head(data, request)
+    end, left = len(data), MOST_FIELDS - fields
     while at < end and left > 0:
         left -= 1
         tag, start, at = _field(data, at)
@@ -108,21 +105,30 @@ def _read(data: bytes, request: RawRequest) -> None:
         raise IndexError(at)
 
 
-def _read_head(data: bytes) -> _Head:
-    """Return what stands before the tensors' data, and keep it unless it is long, or has an id: that stands in one message only."""
-    request, at, fields = RawRequest(), 0, 0
+def _take_head(data: bytes, request: RawRequest) -> tuple[int, int]:
+    """Fill the request with what stands before the tensors' data; return its bytes and fields."""
+    head = _heads.get(data[: _sizes.get((_name(data), len(data)), 0)])
+    if head is None:
+        return _read_head(data, request)
+    request.model_name, request.model_version = head.model_name, head.model_version
+    request.inputs, request.outputs = head.inputs.copy(), head.outputs.copy()
+    return head.size, head.fields
+
+
+def _read_head(data: bytes, request: RawRequest) -> tuple[int, int]:
+    """Do the same for a head that is not known, and keep it unless it is long, or has an id: that stands in one message only."""
+    at = fields = 0
     while at < len(data) and data[at] != _RAW_INPUT and fields < MOST_FIELDS:
         fields += 1
         tag, start, at = _field(data, at)
         _take(request, tag, data, start, at)
-    head = _Head(request, at, fields)
     if 0 < at <= _LONGEST_REMEMBERED and at < len(data) and not request.id:
         if len(_heads) >= _REMEMBERED or len(_sizes) >= _REMEMBERED:
             _heads.clear()
             _sizes.clear()
-        _heads[data[:at]] = head
-        _sizes[_name(data)] = at
-    return head
+        _heads[data[:at]] = _Head(request, at, fields)
+        _sizes[_name(data), len(data)] = at
+    return at, fields
 
 
 def _name(data: bytes) -> bytes:
