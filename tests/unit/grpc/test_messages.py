@@ -3,6 +3,7 @@
 import gzip
 import sys
 from itertools import cycle
+from typing import Final
 
 import hypothesis.strategies as st
 import pytest
@@ -55,7 +56,15 @@ def test_compressed_messages_stay_packed_until_they_are_wanted() -> None:
     assert [unpacked(message) for message in messages] == [bytes(1 << 20)] * 3 + [b"plain"]
 
 
-@pytest.mark.parametrize("data", [gzip.compress(bytes(1_001)), gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"y", b"no gzip"])
+UNUSABLE: Final = {
+    "too-much": gzip.compress(bytes(1_001)),
+    "half": gzip.compress(b"x")[:-1],
+    "and-more": gzip.compress(b"x") + b"y",
+    "no-gzip": b"no gzip",
+}
+
+
+@pytest.mark.parametrize("data", UNUSABLE.values(), ids=UNUSABLE)
 def test_message_that_unpacks_to_too_much_or_to_nothing_is_refused(data: bytes) -> None:
     """Its sender is told, once it is looked at."""
     with pytest.raises((TooLarge, InvalidInput)):
