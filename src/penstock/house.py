@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -186,7 +186,9 @@ class House:
         view = server_view(self.ledger, registry_age_s=age_s, log_lines_dropped=dropped, memory=memory, audit=audit, vitals=vitals)
         return replace(view, refused=self.refusals.counts)
 
+    @cached_property
     def _log_settings(self) -> LogSettings:
+        """Return the only ones, by whichever listener they are asked for."""
         return LogSettings(lambda before, after: self.audit.add(acting(), "log settings", before, after))
 
     def url(self, listener: str, addresses: Mapping[str, str]) -> str:
@@ -198,7 +200,7 @@ class House:
         doors = [Doors(self.access, self.settings.security.open, self.refusals.at(listener)) for listener in ("http", "admin")]
         token = CountedToken(token, self.refusals.at("admin"))
         models = Models(self.catalog, self.ready, limits_of(self.settings))
-        management = Management(self.manager, token, self._log_settings(), self.metrics)
+        management = Management(self.manager, token, self._log_settings, self.metrics)
         predictions = Predictions(self.predictor, self.settings.http)
         groups = (
             Webhook(self.settings.registry.webhook_secret, self.manager.look_soon),
@@ -227,7 +229,7 @@ class House:
             self.manager,
             self.ready,
             token,
-            self._log_settings(),
+            self._log_settings,
             limits=limits_of(self.settings),
             max_message_bytes=self.settings.grpc.max_message_bytes,
         )

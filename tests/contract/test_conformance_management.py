@@ -234,3 +234,23 @@ def test_log_settings_can_be_changed_over_grpc(server: Serving, level: int) -> N
         assert set(after) == set(before)
     finally:
         server.grpc.call("LogSettings", back, authorized)
+
+
+@pytest.mark.parametrize("level", [pytest.param((1 << 32) - 1, id="C76-shared-grpc")])
+def test_log_settings_are_the_same_over_both(server: Serving, level: int) -> None:
+    """What was changed over HTTP is told over gRPC, which can tell of any level that HTTP takes, and changes nothing but what it names."""
+    authorized, path = tuple(server.authorized.items()), "/v2/logging"
+    change = pb.LogSettingsRequest()
+    change.settings["log_format"].string_param = "default"
+    before = server.client.get(path).json()
+    try:
+        assert server.admin.post(path, json={"log_verbose_level": level + 1}, headers=server.authorized).status_code == 400
+        server.admin.post(path, json={"log_verbose_level": level, "log_info": False}, headers=server.authorized)
+        after = server.client.get(path).json()
+        told = server.grpc.call("LogSettings", change, authorized).settings
+
+        assert told["log_verbose_level"].uint32_param == after["log_verbose_level"] == level
+        assert server.client.get(path).json() == after
+    finally:
+        back = {key: before[key] for key in ("log_verbose_level", "log_info")}
+        server.admin.post(path, json=back, headers=server.authorized)

@@ -15,6 +15,8 @@ from penstock.telemetry.options import TelemetryOptions
 ROOT: Final = "penstock"
 _LEVELS: Final = {"log_error": logging.ERROR, "log_warning": logging.WARNING, "log_info": logging.INFO}
 _FORMATS: Final = ("default", "ISO8601")
+_MOST_VERBOSE: Final = (1 << 32) - 1
+"""What gRPC's message can tell of."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -103,7 +105,7 @@ def _check(name: str, value: object) -> None:
     if name in _LEVELS:
         _require(type(value) is bool, name, value, "true or false")
     elif name == "log_verbose_level":
-        _require(type(value) is int and value >= 0, name, value, "an integer of 0 or more")
+        _require(type(value) is int and 0 <= value <= _MOST_VERBOSE, name, value, f"an integer from 0 to {_MOST_VERBOSE}")
     elif name == "log_format":
         _require(value in _FORMATS, name, value, " or ".join(_FORMATS))
     else:
