@@ -20,7 +20,7 @@ from penstock.wire.call import (
     MODEL_VERSION,
     REQUEST_ID,
     SERVER_TIMING,
-    new_request_id,
+    any_request_id,
     request_id_of,
     server_timing,
 )
@@ -153,7 +153,7 @@ class Predictions:
         if error is None:
             return self._predictor.submit(prediction.request, prediction)
         request = prediction.request
-        request.request_id = request.request_id or new_request_id()
+        request.request_id = request.request_id or any_request_id(call.metadata.get(REQUEST_ID))
         self._predictor.refuse(request, prediction, self._no_model(request) or error)
         return None
 

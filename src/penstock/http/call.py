@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from penstock.domain.errors import Internal, InvalidInput, PenstockError
+from penstock.domain.errors import Internal, PenstockError
 from penstock.domain.request import InferenceRequest
 from penstock.domain.schema import ModelSchema
 from penstock.http import v1
@@ -55,13 +55,6 @@ class PredictionCall:
     def json_bytes(self) -> int:
         """How many bytes the caller says stand in front of raw tensors; 0 if it does not say so, or not well."""
         return int(self.header_length) if self.header_length is not None and is_length(self.header_length) else 0
-
-    def any_id(self) -> str:
-        """Return the id that the caller gave, or a new one where it gave none or none that an answer may repeat."""
-        try:
-            return request_id_of(self.request_id)
-        except InvalidInput:
-            return new_request_id()
 
     def opened(self, arrived_ns: int) -> InferenceRequest:
         """Return the request as far as the head tells; its id comes with `begin`."""

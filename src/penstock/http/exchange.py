@@ -15,7 +15,7 @@ from penstock.http.framing import Body, ChunkedBody, SizedBody
 from penstock.http.gate import Gate
 from penstock.http.head import Head
 from penstock.inference.predictor import Nobody, Predictor
-from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, server_timing
+from penstock.wire.call import ARM, AUTHORIZATION, MODEL_VERSION, REQUEST_ID, any_request_id, server_timing
 from penstock.wire.raw import Buffer
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Exchange:
     def refuse(self, error: PenstockError) -> None:
         """Book a request that never became a prediction, and answer it."""
         self._schema = None
-        self._request.request_id = self._request.request_id or self._call.any_id()
+        self._request.request_id = self._request.request_id or any_request_id(self._call.request_id)
         self._predictor.refuse(self._request, self, error)
 
     def leave(self, error: PenstockError = _LEFT) -> None:

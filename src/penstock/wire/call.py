@@ -42,6 +42,14 @@ def request_id_of(given: str | None) -> str:
     return check_request_id(given, REQUEST_ID)
 
 
+def any_request_id(given: str | None) -> str:
+    """Return the same for a request that is refused: a new id also where the given one is what no answer may repeat."""
+    try:
+        return request_id_of(given)
+    except InvalidInput:
+        return new_request_id()
+
+
 def server_timing(timeline: Timeline) -> str:
     """Return where the time went, in milliseconds, as browsers' tools read it (W3C Server Timing)."""
     digits = _THOUSANDTHS

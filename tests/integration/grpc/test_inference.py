@@ -191,9 +191,12 @@ async def test_request_id_is_made_for_who_brings_none(served: Any) -> None:
     assert one["x-request-id"] != other["x-request-id"]
 
 
-async def test_error_tells_the_request_id(served: Any) -> None:
-    """The id under which the logs know the call."""
-    error = await served.refusal("ModelInfer", raw(model_version="2"), (("x-request-id", "mine"),))
+@pytest.mark.parametrize(
+    "message", [raw(model_version="2"), raw(id="x" * 129), b"\xff\xff"], ids=["version-unknown", "id-too-long", "no-protobuf"]
+)
+async def test_error_tells_the_request_id(served: Any, message: pb.ModelInferRequest | bytes) -> None:
+    """The id under which the logs know the call, which the caller gave, whatever is wrong with its message."""
+    error = await served.refusal("ModelInfer", message, (("x-request-id", "mine"),))
 
     assert dict(error.trailing_metadata())["x-request-id"] == "mine"
 
