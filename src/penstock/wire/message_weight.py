@@ -21,6 +21,8 @@ _SHAPE_BYTES: Final = 32
 """Bytes for each dimension, which is copied to a list too."""
 _CONTENTS: Final = 5
 _FEW: Final = 16
+_LONG: Final = 1024
+"""Bytes of a field on average, from which on there are few of them beside what they hold."""
 _VARINT, _DELIMITED = 0, 2
 _FIXED: Final = {1: 8, 5: 4}
 """Bytes of what has a fixed length; a group's ends have none."""
@@ -72,9 +74,13 @@ def _some(fields: Iterator[_Field]) -> list[_Field]:
 
 
 def _contents(data: bytes, contents: _Field) -> int:
-    """Return what the values of a tensor take beyond their bytes: those in a few long fields, or in one field for each."""
-    fields = list(islice(_fields(data, contents.start, contents.stop), _FEW))
-    if len(fields) < _FEW:
+    """Return what the values of a tensor take beyond their bytes: those in a few long fields, or in one field for each.
+
+    What may be one field for each is counted by the tags, for which many a letter of a text could be taken.
+    """
+    few = max(_FEW, (contents.stop - contents.start) // _LONG)
+    fields = list(islice(_fields(data, contents.start, contents.stop), few))
+    if len(fields) < few:
         return sum(_packed(data, field, _PACKED.get(field.number, 0)) for field in fields)
     values = np.frombuffer(data, np.uint8, contents.stop - contents.start, contents.start)
     return sum(each * int(np.count_nonzero(values == tag)) for tag, each in _APART.items())

@@ -105,6 +105,14 @@ def test_long_message_of_a_few_tensors_is_taken() -> None:
     assert message.inputs[0].shape == [200_000]
 
 
+@pytest.mark.parametrize("letter", [b" ", b"(", b"B"], ids=ascii)
+def test_long_texts_are_taken(letter: bytes) -> None:
+    """Their letters are no values, whichever tags they look like."""
+    message = read(tensor("BYTES", field(8, letter * (LIMIT // 32)) * 30), LIMIT)
+
+    assert len(message.inputs[0].contents.bytes_contents) == 30
+
+
 def test_error_says_what_to_do() -> None:
     """Send it raw, or raise the limit."""
     with pytest.raises(TooLarge, match=r"send raw_input_contents, send less at once, or raise grpc\.max_message_bytes"):
