@@ -253,8 +253,13 @@ def _rows(struct: Any) -> Iterator[str]:
 def _error_row(code: ErrorCode) -> str:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenstockError)]
     kinds.sort(key=lambda kind: inspect.getsourcelines(kind)[1])
-    meaning = " ".join(_first_line(kind) for kind in kinds if kind is not PenstockError and kind.code is code)
+    meaning = " ".join(_first_line(kind) for kind in kinds if kind.code is code and _has_code(kind))
     return f"| `{code}` | {STATUS[code]} | {STATUS_OF[code].name} | {_cell(meaning)} | {OUTCOME_OF[code]} |"
+
+
+def _has_code(kind: type) -> bool:
+    """Tell whether an error has a code of its own or of its family, not only what every error has that says nothing."""
+    return any("code" in vars(base) for base in kind.mro() if base is not PenstockError)
 
 
 def _first_line(kind: type) -> str:

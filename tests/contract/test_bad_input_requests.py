@@ -312,7 +312,12 @@ def test_message_that_contradicts_itself_is_refused(server: Serving, spoil: Any)
 
 
 # A truncated message, a string that is not UTF-8, bytes that are no message. Our own code parses, so it is not grpcio's INTERNAL.
-GARBAGE: Final = {"B45-not-utf8": b"\x0a\x02\xff\xfe", "B44-truncated": b"\x0a\x20ab", "B38-random": b"\xff" * 32}
+GARBAGE: Final = {
+    "B45-not-utf8": b"\x0a\x02\xff\xfe",
+    "B44-truncated": b"\x0a\x20ab",
+    "B38-random": b"\xff" * 32,
+    "B48-groups": b"\x7b" * 250_000,
+}
 
 
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=[f"{name}-grpc" for name in GARBAGE])
