@@ -8,6 +8,7 @@ from penstock.domain.errors import PenstockError
 from penstock.domain.model import ModelVersion
 from penstock.domain.outcome import ANSWERED, OUTCOME_OF, Outcome
 from penstock.domain.request import InferenceRequest, InferenceResponse, Reply, Timeline
+from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import Tensor
 
 
@@ -15,6 +16,7 @@ class Lease(Protocol):
     """Keeps a version loaded while a prediction uses it."""
 
     identity: ModelVersion
+    schema: ModelSchema
 
     def release(self) -> None:
         """Give the version back; called once."""

@@ -6,14 +6,12 @@ from typing import Final
 from penstock.domain.caller import PREDICT
 from penstock.domain.clock import Clock, monotonic
 from penstock.domain.errors import ErrorCode, PenstockError
-from penstock.domain.model import ModelVersion
 from penstock.domain.request import InferenceRequest, InferenceResponse
 from penstock.domain.tensor import Tensor
-from penstock.domain.ticket import Ticket
+from penstock.domain.ticket import Lease, Ticket
 from penstock.grpc import codec
 from penstock.grpc.call import CallInfo, CallReply, Metadata, unexpected
 from penstock.inference.predictor import Predictor
-from penstock.lifecycle.catalog import Catalog
 from penstock.wire import inference as pb
 from penstock.wire.call import (
     ARM,
@@ -35,13 +33,14 @@ _CALL_OPTIONS: Final = frozenset(CALL_OPTIONS)
 class Prediction:
     """The predictor's reply to a ModelInferRequest: turns the end of the prediction into the end of the call."""
 
-    __slots__ = ("_catalog", "_reply", "classes", "request")
+    __slots__ = ("_reply", "classes", "lease", "request")
 
-    def __init__(self, request: InferenceRequest, reply: CallReply, catalog: Catalog) -> None:
+    def __init__(self, request: InferenceRequest, reply: CallReply) -> None:
         self.request = request
         self.classes: codec.Classes = {}
+        self.lease: Lease | None = None
+        """Of the version that is to answer, which the request may have left to a route; None before that is known."""
         self._reply = reply
-        self._catalog = catalog
 
     def answer(self, response: InferenceResponse) -> None:
         """Encode the response. Never raises: the batch's other callers wait behind this one."""
@@ -73,20 +72,18 @@ class Prediction:
     def _outputs(self, response: InferenceResponse) -> list[Tensor]:
         if not self.classes:
             return response.outputs
+        assert self.lease is not None, "no answer comes before there is somebody to give it"  # noqa: S101
         # Still loaded: the lease is given back in this turn of the loop, and a drain goes on in a later one.
-        version = self._catalog.models[response.version.name].versions[int(response.version.version)]
-        return codec.classified(response.outputs, self.classes, version.schema)
+        return codec.classified(response.outputs, self.classes, self.lease.schema)
 
 
 class StreamPrediction(Prediction):
     """The same for a message of a stream, where an error is an answer too, unless the caller wants true statuses."""
 
-    __slots__ = ("_true_status", "version")
+    __slots__ = ("_true_status",)
 
-    def __init__(self, request: InferenceRequest, reply: CallReply, catalog: Catalog, *, true_status: bool) -> None:
-        super().__init__(request, reply, catalog)
-        self.version: ModelVersion | None = None
-        """The version that is to answer, which the request may have left to a route; None before that is known."""
+    def __init__(self, request: InferenceRequest, reply: CallReply, *, true_status: bool) -> None:
+        super().__init__(request, reply)
         self._true_status = true_status
 
     def fail(self, error: PenstockError) -> None:
@@ -103,8 +100,8 @@ class StreamPrediction(Prediction):
     def _tell_failed(self, message: pb.ModelInferResponse) -> None:
         message.model_name = self.request.model
         message.parameters[FINAL_RESPONSE].bool_param = True
-        if self.version is not None:
-            message.model_version = self.version.version
+        if self.lease is not None:
+            message.model_version = self.lease.identity.version
 
     def _told(self, response: InferenceResponse) -> Metadata:  # noqa: ARG002 - messages of a stream carry no metadata
         return ()
@@ -123,16 +120,11 @@ class Predictions:
 
     def infer(self, data: bytes, call: CallInfo, reply: CallReply) -> Ticket | None:
         """Start a ModelInfer call."""
-        return self._start(data, call, Prediction(self._request(call), reply, self._predictor.catalog))
+        return self._start(data, call, Prediction(self._request(call), reply))
 
     def infer_in_stream(self, data: bytes, call: CallInfo, reply: CallReply, request_id: str, *, true_status: bool) -> Ticket | None:
         """Start one message of a ModelStreamInfer call."""
-        request, catalog = self._request(call, request_id), self._predictor.catalog
-        prediction = StreamPrediction(request, reply, catalog, true_status=true_status)
-        ticket = self._start(data, call, prediction)
-        if ticket is not None and ticket.lease is not None:
-            prediction.version = ticket.lease.identity
-        return ticket
+        return self._start(data, call, StreamPrediction(self._request(call, request_id), reply, true_status=true_status))
 
     def _request(self, call: CallInfo, request_id: str = "") -> InferenceRequest:
         arrived_ns, headers = self._clock(), call.metadata
@@ -151,7 +143,9 @@ class Predictions:
     def _start(self, data: bytes, call: CallInfo, prediction: Prediction) -> Ticket | None:
         error = self._read(data, call, prediction)
         if error is None:
-            return self._predictor.submit(prediction.request, prediction)
+            ticket = self._predictor.submit(prediction.request, prediction)
+            prediction.lease = ticket.lease
+            return ticket
         request = prediction.request
         request.request_id = request.request_id or any_request_id(call.metadata.get(REQUEST_ID))
         self._predictor.refuse(request, prediction, self._no_model(request) or error)

@@ -1,5 +1,6 @@
 """ModelInfer: tensors in and out, refusals, metadata, and the ledger that counts each call once."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -233,6 +234,21 @@ async def test_classification_answers_with_labels(served: Any) -> None:
     first, second = b"0.700000:1:b", b"0.150000:2:c"
     assert (answer.outputs[0].datatype, list(answer.outputs[0].shape)) == ("BYTES", [1, 2])
     assert answer.raw_output_contents[0] == b"\x0c\0\0\0" + first + b"\x0c\0\0\0" + second
+
+
+async def test_classes_are_told_while_the_model_is_loaded_anew(gated: Any, gate: Any) -> None:
+    """By the version that answers, though another one has taken its place in the catalog."""
+    gate.opened.clear()
+    runs = gate.runs
+    asked = asyncio.create_task(gated.ask("ModelInfer", scores(1)))
+    await gated.until(lambda: gate.runs == runs + 1)
+    await gated.manager.unload("scores")
+    load = asyncio.create_task(gated.manager.load("scores"))
+    await gated.until(lambda: gate.runs == runs + 2)
+    gate.opened.set()
+
+    assert (await asked).raw_output_contents == [b"\x0c\0\0\x000.700000:1:b"]
+    await load
 
 
 async def test_classification_of_a_wrong_kind_is_refused(served: Any) -> None:
