@@ -8,6 +8,7 @@ from penstock.domain.request import InferenceRequest, InferenceResponse, Reply
 from penstock.domain.route import PINNED
 from penstock.domain.ticket import Ticket
 from penstock.inference.shadow_queue import ShadowEnd, ShadowQueue
+from penstock.telemetry.tracer import Sending
 from penstock.traffic.marks import MARKS, mark_of
 
 Tell = Callable[[InferenceRequest, InferenceResponse, Sequence[ShadowQueue]], None]
@@ -78,4 +79,5 @@ class Witness:
 
 def followers_of(ticket: Ticket) -> int:
     """Return how many shadows follow a prediction."""
-    return len(ticket.reply.queues) if isinstance(ticket.reply, Witness) else 0
+    reply = ticket.reply.reply if isinstance(ticket.reply, Sending) else ticket.reply  # of a trace, which hears of ends first
+    return len(reply.queues) if isinstance(reply, Witness) else 0

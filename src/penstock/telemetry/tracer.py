@@ -121,7 +121,7 @@ class Tracer:
         if ticket.outcome is Outcome.CANCELLED and ticket.error is None:  # nobody is told
             self._put(passage)
         else:
-            ticket.reply = _Sending(ticket.reply, passage, self._put)
+            ticket.reply = Sending(ticket.reply, passage, self._put)
 
     def _put(self, passage: Passage) -> None:
         if len(self._passages) >= _MOST:
@@ -170,24 +170,25 @@ class Tracer:
             _log.warning("the collector does not take traces; predictions go on, what is lost is counted")
 
 
-class _Sending:
+class Sending:
     """Stands before a reply and hears when it has its answer."""
 
-    __slots__ = ("_passage", "_reply", "_tell")
+    __slots__ = ("_passage", "_tell", "reply")
 
     def __init__(self, reply: Reply, passage: Passage, tell: Callable[[Passage], None]) -> None:
-        self._reply = reply
+        self.reply = reply
+        """Who asked, or who stands before that."""
         self._passage = passage
         self._tell = tell
 
     def answer(self, response: InferenceResponse) -> None:
         """Pass the answer on, and tell of it."""
-        self._reply.answer(response)
+        self.reply.answer(response)
         self._tell(self._passage)
 
     def fail(self, error: PenstockError) -> None:
         """Pass the error on, and tell of it."""
-        self._reply.fail(error)
+        self.reply.fail(error)
         self._tell(self._passage)
 
 
