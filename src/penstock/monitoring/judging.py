@@ -14,6 +14,7 @@ from penstock.monitoring.target import Target
 _SUM_TO_ONE: Final = 1e-3
 _EVEN: Final = 0.5
 _MATRIX: Final = 2
+_BINARY: Final = 2
 
 
 def judge(target: Target, prediction: Prediction, truth: Sequence[Tensor], window: QualityWindow) -> bool:
@@ -27,7 +28,7 @@ def judge(target: Target, prediction: Prediction, truth: Sequence[Tensor], windo
         return _judge_output(target, prediction.predicted, said, prediction.scores, window)
     if right is not None and prediction.scores is not None:
         scores = _columns(target, prediction.scores)
-        window.classified(scores.argmax(axis=1), _places(right.array, scores), _probabilities(scores))
+        window.classified(_highest(scores), _places(right.array, scores), _probabilities(scores))
         return True
     return False
 
@@ -77,14 +78,23 @@ def _columns(target: Target, scores: Array) -> Array:
     return np.column_stack([1 - second, second])
 
 
+def _highest(scores: Array) -> Array:
+    """Return the place of the highest score in each row; where none is a number, -1, which is nobody's place."""
+    lost = np.isnan(scores)
+    return np.where(lost.all(axis=1), -1, np.where(lost, -np.inf, scores).argmax(axis=1))
+
+
 def _places(truth: Array, scores: Array) -> Array:
     """Return the place of the right class in each row, of truth as places, as scores or as the probability of the second of two."""
-    if truth.shape == scores.shape and truth.ndim == _MATRIX:
+    classes = scores.shape[1]
+    if truth.ndim == _MATRIX and truth.shape[1] == classes:
         return np.asarray(truth.argmax(axis=1))
     flat = truth.reshape(-1)
+    if flat.dtype.kind not in "iub" and classes > _BINARY:
+        raise ValueError(f"the truth has the shape {list(truth.shape)}; send the places of the right classes, or {classes} scores a row")
     places = flat.astype(np.int64) if flat.dtype.kind in "iub" else np.asarray(flat >= _EVEN).astype(np.int64)
-    if places.size and not (places.min() >= 0 and places.max() < scores.shape[1]):
-        raise ValueError(f"the truth names a class that is not from 0 to {scores.shape[1] - 1}, the places of the scores")
+    if places.size and not (places.min() >= 0 and places.max() < classes):
+        raise ValueError(f"the truth names a class that is not from 0 to {classes - 1}, the places of the scores")
     return places
 
 

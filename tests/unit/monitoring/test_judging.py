@@ -119,6 +119,13 @@ def test_scores_that_are_no_distribution_have_accuracy_alone() -> None:
     assert figures(target(SCORES), tensor("scores", "INT64", [2]), None, [[-3.0, 1.0, 5.0]]) == {"accuracy": 1.0}
 
 
+def test_scores_that_are_no_numbers_are_of_no_class() -> None:
+    """A classifier that answers nothing is never right; of a row in which only some are none, the highest of the others counts."""
+    nothing, rest = [np.nan, np.nan, np.nan], [np.nan, 0.2, 0.1]
+
+    assert figures(target(SCORES), tensor("scores", "INT64", [0, 0, 0, 1]), None, [nothing, nothing, nothing, rest]) == {"accuracy": 0.25}
+
+
 @pytest.mark.parametrize("truth", [tensor("number", "INT64", [1, 0]), tensor("number", "FP32", [[1.0], [0.0]])])
 def test_one_probability_a_row_is_that_of_the_second_class(truth: Tensor) -> None:
     """Binary classifiers often give no more."""
@@ -148,6 +155,9 @@ def test_several_numbers_a_row_are_judged_one_by_one() -> None:
         (target(LABEL), tensor("label", "INT64", [1, 2]), [1], None, "shape"),
         (target(LABEL, SCORES), tensor("label", "INT64", [3]), [1], [[0.1, 0.8, 0.1]], "from 0 to 2"),
         (target(SCORES), tensor("scores", "INT64", [3]), None, [[-9.0, 0.8, 0.1]], "from 0 to 2"),
+        (target(SCORES), tensor("scores", "FP32", [[0.0, 0.0, 1.0]]), None, [[0.1, 0.1, 0.8]] * 3, "shape"),
+        (target(("two", "FP32", (-1, 2))), tensor("two", "FP32", [[0.0, 1.0]]), None, [[0.1, 0.9]] * 2, "shape"),
+        (target(("free", "FP32", (-1, -1))), tensor("free", "FP32", [[2.0]]), None, [[0.1, 0.1, 0.8]], "or 3 scores a row"),
         (target(LABEL, SCORES, classes=["1", "2", "3"]), tensor("label", "INT64", [4]), [1], [[0.1, 0.8, 0.1]], "'4'; the classes are '1'"),
         (target(NUMBER), tensor("number", "FP32", [np.nan]), [1.0], None, "NaN"),
     ],
