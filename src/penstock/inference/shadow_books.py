@@ -1,6 +1,8 @@
 """Every shadow that there is or lately was: its queue, and what its answers were compared with."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
+from operator import attrgetter
 from typing import Final
 
 from penstock.domain.model import ModelVersion
@@ -33,6 +35,7 @@ class ShadowBooks:
         self._again: dict[tuple[str, str], ShadowQueue] = {}
         """By model and number: runs on versions that have answered."""
         self._noises: dict[ModelVersion, Side] = {}
+        self._uses = count()
 
     def __iter__(self) -> Iterator[ShadowQueue]:
         """Iterate over the queues in which anything may wait."""
@@ -83,14 +86,20 @@ class ShadowBooks:
         """Return where it is added what the version that ran a queue is found to answer beside a primary."""
         if queue.again:  # files that were replaced under their number say nothing about those before
             return self._noise_of(primary) if ran == primary else Side(self._tolerance)
+        comparison = self._comparison(queue, ran, primary)
+        comparison.used = next(self._uses)
+        return comparison.beside
+
+    def _comparison(self, queue: ShadowQueue, ran: ModelVersion, primary: ModelVersion) -> Comparison:
         for comparison in queue.comparisons:
             if (comparison.primary, comparison.shadow) == (primary, ran):
-                return comparison.beside
+                return comparison
         noise = self._noise_of(primary)
         beside = Side(self._tolerance, Examples(self._options.examples, values=self._options.show_values), noise)
+        if len(queue.comparisons) >= _MOST_COMPARISONS:
+            queue.comparisons.remove(min(queue.comparisons, key=attrgetter("used")))
         queue.comparisons.append(Comparison(primary, ran, beside, noise))
-        del queue.comparisons[:-_MOST_COMPARISONS]
-        return beside
+        return queue.comparisons[-1]
 
     def _noise_of(self, primary: ModelVersion) -> Side:
         side = self._noises.pop(primary, None) or Side(self._tolerance)
@@ -100,7 +109,7 @@ class ShadowBooks:
         return side
 
     def _forget_idle(self) -> None:
-        for key, queue in list(self._again.items()):
-            if not queue.size_bytes:
-                del self._again[key]
-                queue.leave()
+        """Make room for one more; those that hold something stay, however many they are."""
+        idle = [key for key, queue in self._again.items() if not queue.size_bytes]
+        for key in idle[: max(0, len(self._again) + 1 - _MOST_NOISES)]:
+            self._again.pop(key).leave()

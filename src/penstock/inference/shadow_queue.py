@@ -62,7 +62,7 @@ class ShadowQueue:
     """The pairs of one version, and counters. Lives on the event loop."""
 
     def __init__(self, model: str, reference: str, held: HeldBytes, *, again: bool = False, tell: Told = _untold) -> None:
-        """`again` is for runs on the version that answered."""
+        """`again` is for runs on the version that answered: it has a part of the memory only while it holds any."""
         self.model: Final = model
         self.reference: Final = reference
         """A number or an alias, as the route has it."""
@@ -87,7 +87,7 @@ class ShadowQueue:
         self._tell = tell
         self._pairs: deque[ShadowPair] = deque()
         self._gone = False
-        held.queues += 1
+        held.queues += not again
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -139,7 +139,7 @@ class ShadowQueue:
     def leave(self) -> None:
         """Give its part of the memory to the others. Requests that are still under way come too late from now on."""
         self._gone = True
-        self._held.queues -= 1
+        self._held.queues -= not self.again
 
     def _drop(self, pair: ShadowPair, end: ShadowEnd) -> None:
         self._end(end)
@@ -149,5 +149,7 @@ class ShadowQueue:
         self.ends[self.number, end] += 1
 
     def _hold(self, size_bytes: int) -> None:
-        self.size_bytes += size_bytes
+        before, self.size_bytes = self.size_bytes, self.size_bytes + size_bytes
         self._held.held += size_bytes
+        if self.again:
+            self._held.queues += bool(self.size_bytes) - bool(before)

@@ -100,6 +100,8 @@ class Comparison:
         self.beside: Final = beside
         self.noise: Final = noise
         """Of the primary beside itself; shared by all that is compared with it."""
+        self.used = 0
+        """A number that is higher, the later it was last added to."""
 
     @property
     def floor(self) -> float:
