@@ -159,7 +159,10 @@ class Metrics(Collector):
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics in the format that the Accept header prefers, and its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # it takes the version of a format for a number, and a scraper has quoted it, or has a word for it
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     @property

@@ -1,0 +1,23 @@
+"""What a scrape answers with."""
+
+import pytest
+
+from penstock.telemetry.metrics import Metrics, ServerView
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", "text/plain"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
+        ('application/openmetrics-text; version="1.0.0"', "text/plain"),
+        ("text/plain;version=latest", "text/plain"),
+        ("*/*", "text/plain"),
+    ],
+)
+def test_a_form_that_is_not_understood_is_answered_in_the_usual_one(accept: str, form: str) -> None:
+    """However a scraper writes the version of it: quoted, as headers allow, or as a word."""
+    page, content_type = Metrics(lambda: ServerView({("http", "m"): 1}, {}, {}), tuple).scrape(accept)
+
+    assert content_type.startswith(form)
+    assert b'penstock_received_total{model="m",protocol="http"} 1.0' in page
