@@ -206,6 +206,7 @@ REFUSALS: Final = {
     415: Refusal("UNSUPPORTED_ENCODING", "The body is compressed in a way that is not understood.", "accept-encoding"),
     429: Refusal("OVERLOADED", "More work waits than can end in time, or the key allows no more; try later.", "retry-after"),
     500: Refusal("INTERNAL", "The model failed on this input (`MODEL_FAILED`), or Penstock did and its log tells why."),
+    501: Refusal("UNIMPLEMENTED", "The request asks for a sequence (`sequence_id`): nothing is kept from one request to the next."),
     503: Refusal("UNAVAILABLE", "The model is loading or unloading, or the server is draining.", "retry-after"),
     504: Refusal("DEADLINE_EXCEEDED", "The time allowed by the caller or the server was over before the answer."),
 }
@@ -268,6 +269,8 @@ def _refusals(operation: Operation, path: str) -> list[int]:
         statuses |= {400, 404, 503}
     if operation.body:
         statuses |= {400, 413, 415}
+    if operation.binary:
+        statuses |= {501}
     return sorted(statuses | {429, 504} if operation.predicts else statuses)
 
 
