@@ -58,6 +58,25 @@ def test_v1_status_serves_both_kinds_of_client(server: Serving, path: str) -> No
     assert states == [("3", "AVAILABLE"), ("1", "AVAILABLE")]
 
 
+@pytest.mark.parametrize("target", ["addsub", "addsub/versions/3", "addsub/labels/champion", "nope"])
+def test_v1_predict_names_the_method_that_it_takes(server: Serving, target: str) -> None:
+    """405 with Allow; the verb is no part of a name."""
+    response = server.client.get(f"/v1/models/{target}:predict")
+
+    assert (response.status_code, response.headers.get("allow")) == (405, "POST")
+    assert error_text(response)
+
+
+@pytest.mark.parametrize("verb", ["classify", "regress", "explain"])
+def test_v1_verbs_that_are_not_offered_are_not_there(server: Serving, verb: str) -> None:
+    """404, by whatever method: no path of another method."""
+    for method in ("GET", "POST"):
+        response = server.client.request(method, f"/v1/models/addsub:{verb}")
+
+        assert response.status_code == 404
+        assert error_text(response)
+
+
 @pytest.mark.parametrize("path", [pytest.param("/v1/models", id="C107-http")])
 def test_v1_lists_models(server: Serving, path: str) -> None:
     """By name."""

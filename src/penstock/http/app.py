@@ -95,8 +95,8 @@ def _v2(predictions: Predictions, models: Models) -> Iterable[BaseRoute]:
 
 def _v1(predictions: Predictions, models: Models) -> Iterable[BaseRoute]:
     yield endpoint("/v1/models", models.names)
-    for target in ("/v1/models/{model}/versions/{version}", "/v1/models/{model}/labels/{version}", "/v1/models/{model}"):
-        yield endpoint(f"{target}:predict", predictions.predict_v1, "POST")
+    for target in ("/v1/models/{model}/versions/{version:word}", "/v1/models/{model}/labels/{version:word}", "/v1/models/{model:word}"):
+        yield endpoint(f"{target.replace(':word', '')}:predict", predictions.predict_v1, "POST")
         yield endpoint(f"{target}/metadata", models.metadata_v1)
         yield endpoint(target, models.status_v1)
 

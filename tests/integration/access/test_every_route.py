@@ -49,7 +49,7 @@ def paths(routes: dict[str, list[Route]]) -> Iterator[tuple[str, str, str, str]]
     """Yield each listener, method and path, and the template that it is made of."""
     for door, served in routes.items():
         for route in served:
-            path = re.sub(r"\{(\w+)(?::path)?\}", lambda found: VALUES[found[1]], route.path)
+            path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: VALUES[found[1]], route.path)
             for method in sorted(route.methods or ()):
                 yield door, method, path, route.path
 
