@@ -143,15 +143,14 @@ def _dims(spec: TensorSpec, schema: ModelSchema) -> tuple[tuple[int, ...], pb.Mo
 
 def _instances(readiness: Readiness) -> list[pb.ModelInstanceGroup]:
     kinds = {"cpu": pb.ModelInstanceGroup.KIND_CPU}
-    lanes = readiness.batcher.scheduler.lanes // len(readiness.options.devices)
     return [
         pb.ModelInstanceGroup(
             name=device,
-            count=lanes,
+            count=lanes.count,
             kind=kinds.get(device, pb.ModelInstanceGroup.KIND_GPU),
             gpus=[int(index)] if (index := device.partition(":")[2]) else [],
         )
-        for device in readiness.options.devices
+        for device, lanes in zip(readiness.options.devices, readiness.batcher.scheduler.kinds, strict=True)
     ]
 
 

@@ -62,11 +62,12 @@ def _drift(watched: Watched) -> DriftView:
     identity, most = watched.version.identity, watched.version.readiness.options.monitoring.exported_features
     sides: list[SideView] = []
     for name, side in reversed(watched.watch.sides.items()):  # outputs first
-        figures = {}
+        told = 0
         for arm, windows in side.arms.items():
             figures = {feature.name: feature.figures for feature in windows.latest[:most]}
             sides.append(SideView(name, arm, windows.features, len(windows.drifting), windows.windows, windows.rows, figures))
-        most -= len(figures)
+            told = max(told, len(figures))
+        most -= told
     return DriftView(identity.name, identity.version, watched.watch.dropped, tuple(sides))
 
 

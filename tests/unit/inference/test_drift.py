@@ -141,13 +141,16 @@ async def test_figures_are_exported_of_so_many_features_outputs_first(house: Hou
     both = VersionReference(inputs=PUBLISHED.inputs, outputs=outputs)
     version = house.ready(1, references=References(published=both), exported_features=2)
     house.answer(version, rows_of(6))
+    house.answer(version, rows_of(6, rows=10), "b")  # whose first window goes on
     await house.drift.look()
 
     (view,) = drift_views(house.drift)
 
-    assert [(side.side, side.features, list(side.figures)) for side in view.sides] == [
-        ("outputs", 1, ["prediction.Y"]),
-        ("inputs", 2, ["X.0"]),
+    assert [(side.side, side.route, side.features, list(side.figures)) for side in view.sides] == [
+        ("outputs", "stable", 1, ["prediction.Y"]),
+        ("outputs", "canary", 1, []),
+        ("inputs", "stable", 2, ["X.0"]),
+        ("inputs", "canary", 2, []),
     ]
 
 
