@@ -39,7 +39,7 @@ def _are_references(value: str | list[str | int]) -> bool:
 
 
 def _are_devices(value: list[str]) -> bool:
-    return bool(value) and all(_DEVICE.fullmatch(device) for device in value)
+    return bool(value) and all(_DEVICE.fullmatch(device) for device in value) and len(set(value)) == len(value)
 
 
 COUNT: Final = Rule("a whole number from 1", lambda value: value >= 1)
@@ -69,7 +69,7 @@ _FEEDBACK: Final = Rule(
     "a table that makes sense: keep_s and window_s are seconds up to a year, max_bytes and window_rows whole numbers, and classes differ",
     lambda value: not any(feedback_problems(value)),
 )
-_DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N"', _are_devices)
+_DEVICES: Final = Rule('a list of "cpu", "cuda:N" or "tensorrt:N", each given once', _are_devices)
 
 MODEL_RULES: Final[Mapping[str, Rule]] = {
     "versions": _VERSIONS,

@@ -163,7 +163,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
         {"subject": {"header": "x-user-id", "input": "user"}},
         {"subject": "user"},
     ],
-    "defaults.devices": ["cpu", [], ["gpu"], ["cuda"], ["cuda:x"], ["cpu:0"], ["cuda:0\n"]],
+    "defaults.devices": ["cpu", [], ["cpu", "cpu"], ["gpu"], ["cuda"], ["cuda:x"], ["cpu:0"], ["cuda:0\n"]],
     "defaults.spill": ["no"],
     "defaults.lanes": [0, "many"],
     "defaults.threads": [0, -1],
