@@ -27,6 +27,7 @@ def shadowed(tmp_path_factory: pytest.TempPathFactory, models: ModuleType) -> It
     models.write_shadowed(root, "planted", ["plain", "rare", "plain"])
     models.write_shadowed(root, "planted_often", ["plain", "rare", "plain"])
     models.write_shadowed(root, "armed", ["plain", "plain", "nan"])
+    models.write_shadowed(root, "checked", ["plain", "plain", "nan"])
     models.write_shadowed(root, "configured", ["plain", "plain"])
     (root / "configured" / "model.toml").write_text(ROUTE)
     models.write_shadowed(root, "told_agreeing", ["plain", "plain"])

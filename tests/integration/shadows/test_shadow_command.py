@@ -54,6 +54,26 @@ def test_check_leaves_with_1_unless_the_shadow_is_good(shadowed: Shadowed, told:
     assert json.loads(checked.output)["shadows"][0]["sampled"] == 120
 
 
+def test_check_looks_at_all_that_answer_now_and_at_nobody_else(shadowed: Shadowed) -> None:
+    """A canary that comes later, and agrees, does not make up for the stable version; one that is gone counts no more."""
+    shadow = {"version": "2", "sample": 1.0}
+    seen = []
+    for sampled, route in enumerate(
+        (
+            {"stable": "3", "shadows": [shadow]},
+            {"stable": "3", "shadows": [shadow], "canaries": [{"name": "b", "version": "1", "weight": 100}]},
+            {"stable": "1", "shadows": [shadow]},
+        ),
+        1,
+    ):
+        shadowed.serving.admin.put("/admin/models/checked/route", json=route, headers=shadowed.serving.authorized).raise_for_status()
+        shadowed.ask_http("checked", [[1.0, 0.0, 0.0, 0.0]])
+        shadowed.settled("checked", [sampled])
+        seen.append(run(shadowed, "checked", "--check").exit_code)
+
+    assert seen == [1, 1, 0]
+
+
 def test_a_model_without_shadows_is_told_so(shadowed: Shadowed) -> None:
     """Rather than shown as an empty table."""
     assert run(shadowed, "unshadowed").output.startswith("unshadowed has no shadows; penstock traffic shadow")
