@@ -41,7 +41,6 @@ def _rows(shadow: Report) -> Iterator[tuple[str, ...]]:
 
 def _compared(comparison: Report) -> tuple[str, ...]:
     share, noise, latency = comparison["disagreements"], comparison["noise"], comparison["latency_s"]
-    again = latency["primary_again"]
     return (
         comparison["primary"],
         comparison["verdict"],
@@ -49,8 +48,8 @@ def _compared(comparison: Report) -> tuple[str, ...]:
         _percent(share["rate"]),
         f"{_percent(share['low'])} to {_percent(share['high'])}",
         f"{noise['requests']}, {_percent(noise['beyond']['rate'])}",
-        f"{1000 * latency['shadow']['p50']:.3g}",
-        "-" if again is None else f"{1000 * again['p50']:.3g}",
+        _median_ms(latency["shadow"]),
+        _median_ms(latency["primary_again"]),
     )
 
 
@@ -75,6 +74,10 @@ def _example(example: Report) -> str:
         "exact": f"is not equal{where}, {example['outside']} elements",
     }.get(example["kind"], f"is {example['primary'] or 'missing'}, and {example['shadow'] or 'missing'} in the shadow")
     return f"request {example['request_id']}, output {example['output']} {what}"
+
+
+def _median_ms(times: Report | None) -> str:
+    return "-" if times is None else f"{1000 * times['p50']:.3g}"
 
 
 def _percent(share: float | None) -> str:

@@ -42,15 +42,15 @@ class OutputReport(msgspec.Struct, kw_only=True):
 
     name: str
     requests: int
-    """Requests in which both versions gave it in the same datatype and shape."""
+    """Requests in which both versions gave it in the same datatype and shape; of none, what follows is None."""
     elements: int
     outside: Rate
     """Elements that differ by more than is tolerated."""
-    mean_difference: float
-    """Of all elements that are numbers in both answers."""
-    difference: Spread
+    mean_difference: float | None
+    """Of all elements; one that is no finite number in one answer adds nothing."""
+    difference: Spread | None
     """The largest absolute difference in each request."""
-    relative: Spread
+    relative: Spread | None
     """The largest relative difference in each request."""
     nan_primary: int
     nan_shadow: int
@@ -65,13 +65,13 @@ class OutputReport(msgspec.Struct, kw_only=True):
 
 
 class LatencyReport(msgspec.Struct, kw_only=True):
-    """Seconds that runs took, each request charged the full time of its run."""
+    """Seconds that runs took, each request charged the full time of its run; None while there are none."""
 
-    primary: Spread
+    primary: Spread | None
     """The runs that answered callers."""
-    shadow: Spread
+    shadow: Spread | None
     primary_again: Spread | None
-    """The primary's runs in the shadow's conditions, which is what to compare with; None while there are none."""
+    """The primary's runs in the shadow's conditions, which is what to compare with."""
 
 
 class ExampleReport(msgspec.Struct, kw_only=True):
@@ -120,7 +120,7 @@ class ComparisonReport(msgspec.Struct, kw_only=True):
     noise_measures: dict[str, Rate]
     outputs: list[OutputReport]
     latency_s: LatencyReport
-    waited_s: Spread
+    waited_s: Spread | None
     examples: list[ExampleReport]
 
 
@@ -229,8 +229,8 @@ def _measures(side: Side) -> dict[str, Rate]:
 
 
 def _latency(beside: Side, noise: Side) -> LatencyReport:
-    again = _spread(noise.latency.shadow) if noise.tally.requests else None
-    return LatencyReport(primary=_spread(beside.latency.primary), shadow=_spread(beside.latency.shadow), primary_again=again)
+    primary, shadow, again = map(_spread, (beside.latency.primary, beside.latency.shadow, noise.latency.shadow))
+    return LatencyReport(primary=primary, shadow=shadow, primary_again=again)
 
 
 def _output(name: str, tally: OutputTally) -> OutputReport:
@@ -239,7 +239,7 @@ def _output(name: str, tally: OutputTally) -> OutputReport:
         requests=tally.requests,
         elements=tally.elements,
         outside=_rate(tally.outside, tally.elements),
-        mean_difference=tally.total / tally.elements if tally.elements else 0.0,
+        mean_difference=tally.total / tally.elements if tally.elements else None,
         difference=_spread(tally.largest),
         relative=_spread(tally.relative),
         nan_primary=tally.nan_primary,
@@ -247,7 +247,7 @@ def _output(name: str, tally: OutputTally) -> OutputReport:
         misfits={str(kind): count for kind, count in tally.misfits.items()},
         flipped=_rate(tally.flipped, tally.rows) if tally.rows else None,
         topk_overlap=round(tally.overlap.mean, 6) if len(tally.overlap) else None,
-        distance=_spread(tally.distance) if len(tally.distance) else None,
+        distance=_spread(tally.distance),
     )
 
 
@@ -278,5 +278,8 @@ def _rounded(interval: Interval) -> Interval:
     return Interval(round(interval.low, 8), round(interval.high, 8))
 
 
-def _spread(bins: Bins) -> Spread:
+def _spread(bins: Bins) -> Spread | None:
+    """Return where values lie, None of nothing."""
+    if not len(bins):
+        return None
     return Spread(mean=bins.mean, p50=bins.quantile(0.5), p99=bins.quantile(0.99), max=bins.largest)

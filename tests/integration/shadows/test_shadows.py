@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving import until
 from shadowed import Shadowed
 
+from penstock.cli.shadow_table import shadow_lines
 from penstock.traffic.marks import mark_of, threshold_of
 
 ASKED = 30
@@ -61,13 +62,15 @@ def test_primary_answers_the_same_and_the_report_names_the_difference(
     assert {name for name, share in comparison["measures"].items() if share["count"]} >= ({measure} if measure else set())
     assert {example["kind"] for example in comparison["examples"]} == kinds
     assert not any(example["values"] for example in comparison["examples"])
+    for output in comparison["outputs"]:  # of one that was never there on both sides nothing is known
+        assert (output["difference"] is None) == (output["mean_difference"] is None) == (output["requests"] == 0)
     if measure:
         assert samples(shadowed, "penstock_shadow_mismatch_total", model)[measure, "2"] == 2 * ASKED
         assert samples(shadowed, "penstock_shadow_compared_total", model)[measure, "2"] == 2 * ASKED
 
 
 def test_shadow_that_takes_no_such_input_is_named(shadowed: Shadowed) -> None:
-    """With the reason, and no comparison."""
+    """With the reason, and no figure of what was never compared."""
     shadowed.route("to_input", ("2", 1.0))
 
     assert shadowed.ask_http("to_input", rows_of(1)).output == (rows_of(1) * 2).tobytes()
@@ -75,6 +78,11 @@ def test_shadow_that_takes_no_such_input_is_named(shadowed: Shadowed) -> None:
     (shadow,) = shadowed.settled("to_input", [1])
     assert shadow["ends"] == {"refused": 1}
     assert "received [1, 4], the model expects [-1, 3]" in shadow["last_error"]
+    (comparison,) = shadow["comparisons"]
+    latency = comparison["latency_s"]
+    assert (comparison["requests"], latency["primary"], latency["shadow"], comparison["waited_s"]) == (0, None, None, None)
+    _, row, *_ = shadow_lines([shadow])
+    assert row.split()[-4] == "-", row
 
 
 def test_shadow_that_fails_is_named_and_fails_nobody_else(shadowed: Shadowed) -> None:
