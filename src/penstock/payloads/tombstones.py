@@ -138,7 +138,10 @@ def state_of(root: Path) -> tuple[int, ...] | None:
 def time_of(text: str) -> datetime:
     """Return the time that a text says, in UTC where it names no offset; raises ValueError."""
     at = datetime.fromisoformat(text)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    try:
+        return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(f"the calendar of UTC does not have {text}") from error
 
 
 def timestamp(at: datetime) -> str:

@@ -197,6 +197,7 @@ def test_what_is_recorded_of_a_subject_can_be_deleted(private: Serving, delete: 
         ({}, 400, "'subject' must be a text"),
         ({"subject": "ann", "befor": "2026"}, 400, "befor"),
         ({"subject": "ann", "before": "yesterday"}, 400, "use a time such as"),
+        ({"subject": "ann", "before": "9999-12-31T23:59:59-10:00"}, 400, "use a time such as"),
         ({"subject": "ann", "model": "no such name!"}, 400, "no such name!"),
         ({"subject": "ann", "dry_run": 1}, 400, "dry_run"),
     ],
