@@ -74,6 +74,15 @@ def test_outcomes_that_alerts_name_exist() -> None:
     assert named <= set(Outcome)
 
 
+@pytest.mark.parametrize(
+    ("name", "traffic"),
+    [("PenstockDrift", "penstock_drift_rows_total["), ("PenstockCanaryLessAccurate", 'penstock_requests_total{route="canary"}[')],
+)
+def test_alerts_on_what_stays_after_the_traffic_ask_whether_there_is_any(name: str, traffic: str) -> None:
+    """The last window's figures, and those of a week, are there for long after a canary is over."""
+    assert f"({traffic}" in dict(alerts())[name]
+
+
 def test_panels_do_not_overlap_and_legends_name_labels_of_their_expression() -> None:
     """Grafana shows an unknown label as nothing."""
     cells = [
