@@ -1,5 +1,6 @@
 """Errors as HTTP answers."""
 
+import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -61,7 +62,7 @@ def error_hints(error: PenstockError) -> Mapping[str, str]:
     """Return the headers that tell a client what to do about an error."""
     if error.retry_after_s is None:
         return _HINTS.get(error.code, {})
-    return _HINTS.get(error.code, {}) | {"retry-after": str(max(1, round(error.retry_after_s)))}
+    return _HINTS.get(error.code, {}) | {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
