@@ -1,5 +1,7 @@
 """The section `drift` of what is told about a model."""
 
+from typing import Final
+
 from penstock.inference.drift import Drift, Watched
 from penstock.lifecycle.catalog import ServedModel
 from penstock.monitoring.drift import FeatureDrift
@@ -7,6 +9,7 @@ from penstock.monitoring.drift_watch import DriftWatch
 from penstock.monitoring.side_watch import SideWatch
 
 Told = dict[str, object]
+_UNKNOWN: Final = "the reference says nothing of it: its sample had no such column, or none that tells anything"
 
 
 def drift_of(drift: Drift, model: ServedModel) -> Told:
@@ -23,7 +26,7 @@ def _version(watched: Watched) -> Told:
         "problem": readiness.references.problem,
         "window": {"rows": options.window_rows, "seconds": options.window_s},
         "dropped": watch.dropped,
-        "unwatched": dict(watch.unwatched),
+        "unwatched": {**watch.unwatched, **dict.fromkeys([name for side in watch.sides.values() for name in side.unknown], _UNKNOWN)},
         **{name: _side(side) for name, side in watch.sides.items()},
     }
 

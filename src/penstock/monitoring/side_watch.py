@@ -49,6 +49,14 @@ class SideWatch:
         return self.reference is not None or self.sample is not None
 
     @property
+    def unknown(self) -> list[str]:
+        """The features that would be watched if the reference said anything of them: its sample held no value of theirs, or had none."""
+        if self.sample is not None or (self.reference is None and self._options.drift != "live"):
+            return []
+        known = set() if self.reference is None else {feature.name for feature in self.reference.features}
+        return [name for name in self.columns.names if name not in known]
+
+    @property
     def gathered(self) -> Reference | None:
         """The reference, unless it came with the version."""
         return None if self.is_published else self.reference

@@ -12,6 +12,7 @@ from penstock.domain.clock import NS_PER_S
 from penstock.domain.model import ModelVersion
 from penstock.domain.schema import ModelSchema
 from penstock.domain.tensor import DATATYPES, Tensor, TensorSpec
+from penstock.http.drift_report import drift_of
 from penstock.inference.canary_drift import CanaryDrift
 from penstock.inference.drift import Drift
 from penstock.inference.scrape import drift_views
@@ -152,6 +153,24 @@ async def test_figures_are_exported_of_so_many_features_outputs_first(house: Hou
         ("inputs", "stable", 2, ["X.0"]),
         ("inputs", "canary", 2, []),
     ]
+
+
+@pytest.mark.asyncio
+async def test_features_of_which_a_reference_says_nothing_are_told(house: House) -> None:
+    """A published one that has no such column, and one of first rows that held no value; one that is not there is no reference."""
+    house.ready(1, references=References(published=VersionReference(inputs=reference_of(["X.1"], rows_of(8)[:, 1:]))))
+    live = house.ready(2, drift="live", reference_rows=100)
+    house.ready(3)
+    first: Any = drift_of(house.drift, house.model)
+    rows = rows_of(9)
+    rows[:, 0] = np.nan  # of which the answers are made
+    house.answer(live, rows)
+    await house.drift.look()
+
+    then: Any = drift_of(house.drift, house.model)
+
+    assert [list(version["unwatched"]) for version in first["versions"].values()] == [["X.0"], [], []]
+    assert [list(version["unwatched"]) for version in then["versions"].values()] == [["X.0"], ["X.0", "prediction.Y"], []]
 
 
 @pytest.mark.asyncio
