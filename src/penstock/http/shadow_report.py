@@ -157,7 +157,8 @@ class ModelShadows(msgspec.Struct, kw_only=True):
 def shadows_of(shadows: Shadows, model: str, *, redacted: bool = False) -> object:
     """Return what is known of a model's shadows, ready to be written as JSON; of a model that is `redacted` without any values."""
     books, samples = shadows.books, shadows.samples(model)
-    reports = [_shadow(queue, samples.get(queue.reference)) for queue in (*books.present(model), *books.past(model))]
+    reports = [_shadow(queue, samples[queue.reference]) for queue in books.present(model)]
+    reports += [_shadow(queue, None) for queue in books.past(model)]  # also where the route has named the version again
     for report in reports if redacted else ():
         _withhold(report)
     return msgspec.to_builtins(ModelShadows(name=model, shadows=reports))

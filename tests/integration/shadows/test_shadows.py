@@ -189,6 +189,11 @@ def test_a_shadow_that_the_route_drops_is_remembered(shadowed: Shadowed) -> None
     present, past = shadowed.settled("moving")[:2]
     assert (present["version"], present["sample"]) == ("3", 0.5)
     assert (past["version"], past["sample"], past["sampled"]) == ("2", None, before)
+    shadowed.route("moving", ("2", 0.25))  # is another one
+    assert [(each["version"], each["sample"], each["sampled"]) for each in shadowed.settled("moving")[:3:2]] == [
+        ("2", 0.25, 0),
+        ("2", None, before),
+    ]
 
 
 def test_shadows_are_no_predictions(shadowed: Shadowed) -> None:
