@@ -21,6 +21,8 @@ class Crossing(NamedTuple):
     after: tuple[str, ...]
     rows: int
     """Of the window that shows it."""
+    shown: FeatureDrift
+    """What that window has shown of the feature."""
 
 
 class DriftWatch:
@@ -85,6 +87,6 @@ class DriftWatch:
         self._began_ns = self._clock()
         self.latest = self._judge.judge(tally)
         before, self.drifting = self.drifting, {feature.name: feature.crossed for feature in self.latest if feature.crossed}
-        changed = [name for name in {**before, **self.drifting} if (name in before) != (name in self.drifting)]
+        changed = [each for each in self.latest if (each.name in before) != bool(each.crossed)]
         self.windows += 1  # last: whoever reads beside finds at least so many judged
-        return [Crossing(name, before.get(name, ()), self.drifting.get(name, ()), tally.rows) for name in changed]
+        return [Crossing(each.name, before.get(each.name, ()), each.crossed, tally.rows, each) for each in changed]

@@ -88,6 +88,25 @@ async def test_crossings_of_a_window_are_one_event_and_the_way_back_is_another(h
 
 
 @pytest.mark.asyncio
+async def test_what_windows_that_end_together_have_shown_is_one_event(house: House) -> None:
+    """A busy model has several in a second: a feature may begin to drift in one of them, and stop in the next."""
+    version = house.ready(1, references=References(published=PUBLISHED))
+    for shifts in ((1.0, 0.0), (0.0, 1.0), (0.0, 1.0), (0.0,)):
+        for seed, shift in enumerate(shifts, 20):
+            house.answer(version, rows_of(seed, shift=shift), "b" if seed % 2 else "c")  # two canaries are one branch
+        await house.drift.look()
+
+    told = [(event.before, event.after, "above" in event.why, "again" in event.why) for event in house.model.events.latest()]
+
+    assert told == [
+        ("none drifts", "none drifts", True, True),
+        ("none drifts", "2 drift: 'X.0', 'X.1'", True, False),
+        ("2 drift", "2 drift: 'X.0', 'X.1'", True, True),
+        ("2 drift", "none drifts", False, True),
+    ]
+
+
+@pytest.mark.asyncio
 async def test_only_what_is_wanted_of_what_is_ready_is_told(house: House) -> None:
     """Predictions of all others pay nothing; a version that is gone has no metrics either."""
     watched, idle = house.ready(1, references=References(published=PUBLISHED)), house.ready(2)
