@@ -51,7 +51,7 @@ def question(rng: Random) -> bytes:
         *fields,
     ]
     if rng.random() < 0.1:
-        rng.shuffle(lines[1:])
+        lines[1:] = rng.sample(lines[1:], len(lines) - 1)
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + sent
 
 

@@ -36,8 +36,10 @@ class Judge:
     def __call__(self, data: bytes) -> bool:
         """Return whether a case was taken; raises what breaks a promise, and keeps the bytes of it."""
         self.watchdog.cases += 1
+        self.watchdog.hung = False
         try:
             taken = self._weighed(data) if self.target.limit_bytes and not self.cases % _WEIGHED else self.target.case(data)
+            self.watchdog.check()
         except BaseException as error:
             print(f"{kept(self.target.name, data)}: {type(error).__name__}: {str(error)[:2000]}", file=sys.stderr)
             raise

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from penstock.http2.errors import Code
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-_MAX_FRAME_BYTES: Final = 16_384
+MAX_FRAME_BYTES: Final = 16_384
 _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
 _LARGEST_WINDOW: Final = (1 << 31) - 1
 _LENGTHS: Final = {RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
@@ -39,7 +39,7 @@ class Sent(NamedTuple):
 
 def named(sent: Sent) -> set[Code]:
     """Return the errors of which one must end the connection, or the stream; none if the frame breaks no rule that is known here."""
-    found = {Code.FRAME_SIZE_ERROR} if len(sent.payload) > _MAX_FRAME_BYTES else set()
+    found = {Code.FRAME_SIZE_ERROR} if len(sent.payload) > MAX_FRAME_BYTES else set()
     if sent.block_of and (sent.kind != CONTINUATION or sent.stream_id != sent.block_of):
         return found | {Code.PROTOCOL_ERROR}  # section 6.10
     if sent.kind in _OF_STREAMS and not sent.stream_id:
@@ -96,7 +96,7 @@ def _of_settings(payload: bytes) -> set[Code]:
     found = set()
     for at in range(0, len(payload), 6):
         key, value = int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
-        if (key == 2 and value > 1) or (key == 5 and not _MAX_FRAME_BYTES <= value < 1 << 24):
+        if (key == 2 and value > 1) or (key == 5 and not MAX_FRAME_BYTES <= value < 1 << 24):
             found.add(Code.PROTOCOL_ERROR)
         if key == 4 and value > _LARGEST_WINDOW:
             found.add(Code.FLOW_CONTROL_ERROR)

@@ -18,6 +18,8 @@ class Watchdog:
     def __init__(self) -> None:
         self.cases = 0
         """How many have begun; whoever begins one adds to it."""
+        self.hung = False
+        """Whether the present one has hung: what is raised in it may be caught there."""
         self._seen = 0
         self._ticks = 0
 
@@ -36,4 +38,10 @@ class Watchdog:
         self._seen = self.cases
         if self._ticks > _MOST_TICKS:
             self._ticks = 0
+            self.hung = True
+            self.check()
+
+    def check(self) -> None:
+        """Raise `Hang` if the present case has hung."""
+        if self.hung:
             raise Hang(f"case {self.cases} has used more than a second of the processor")

@@ -3,6 +3,7 @@
 A case is: a byte for the model, two for the length of the JSON (the last bit of the first tells whether the header is there), the body.
 """
 
+import re
 from random import Random
 from typing import Any, Final
 
@@ -112,6 +113,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
     """Change the JSON or what is behind it, and say again how long each is; not always."""
     length = int.from_bytes(data[1:_HEAD], "big")
     text, raw = data[_HEAD : _HEAD + length], data[_HEAD + length :]
+    before = len(raw)
     chosen = data[:1] if data and rng.random() < 0.9 else bytes([rng.randrange(len(echo.SCHEMAS))])
     match rng.randrange(4):
         case 0:
@@ -121,7 +123,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
         case _:
             text = mutated_json(text, rng, (*_TEXTS, len(raw)))
     if rng.random() < 0.5:
-        text = text.replace(b'"binary_data_size":' + str(length).encode(), b'"binary_data_size":' + str(len(raw)).encode())
+        text = re.sub(rb'("binary_data_size": ?)%d\b' % before, rb"\g<1>%d" % len(raw), text)
     said = len(text) if rng.random() < 0.9 else rng.choice((0, 1, len(text) - 1, len(text) + 1, 0xFFFF))
     return chosen + (said & 0xFFFF).to_bytes(2, "big") + text + raw
 

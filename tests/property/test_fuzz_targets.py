@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import random
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +12,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "fuzz"))  # as `make fuzz` runs them
 
+import http_questions
+import judge
 import target
-from rfc9113 import HEADERS, SETTINGS, Sent, named
+import watchdog
+from dialogue import Dialogue
+from rfc9113 import HEADERS, MAX_FRAME_BYTES, SETTINGS, Sent, named
 from seeded import Cases
 
+from penstock.http2 import frames
 from penstock.http2.errors import Code
 
 CASES = 300
@@ -80,6 +86,89 @@ def test_model_of_the_rfc_names_errors() -> None:
     assert named(sent._replace(payload=bytes(6))) == set()
     assert named(sent._replace(payload=bytes(6), block_of=1)) == {Code.PROTOCOL_ERROR}
     assert named(Sent(HEADERS, 4, 2, b"", last_id=0, block_of=0, was_reset=False)) == {Code.PROTOCOL_ERROR}
+
+
+def test_dialogue_knows_what_the_peer_allows() -> None:
+    """On a stream and on all of them: a smaller first window holds once the server has acknowledged it."""
+    dialogue = Dialogue(random.Random(0))
+    dialogue.allow(frames.settings([(4, 10)]))
+    dialogue.count(1, 16_384)
+    del dialogue.first_windows[0]
+
+    dialogue.count(3, 10)
+    with pytest.raises(AssertionError, match="on the stream"):
+        dialogue.count(3, 1)
+    dialogue.allow(frames.frame(frames.WINDOW_UPDATE, 0, 5, (1 << 20).to_bytes(4, "big")))
+    with pytest.raises(AssertionError, match="on all streams"):
+        for _ in range(4):
+            dialogue.count(5, 16_384)
+
+
+def test_fields_of_a_question_come_in_any_order() -> None:
+    """Most clients send the host first, and some do not."""
+    asked = [http_questions.question(random.Random(seed)).split(b"\r\n") for seed in range(300)]
+
+    assert sum(lines[1] != b"Host: h" and b"Host: h" in lines[2:6] for lines in asked) > 10
+
+
+def test_tensors_of_another_length_come_with_their_size() -> None:
+    """Else they would be refused before anybody reads them."""
+    chosen, rng = target.load("binary_body"), random.Random(1)
+    kept = next(data for data in chosen.corpus if b'"shape":[1,2],"parameters":{"binary_data_size":8}' in data)
+    _, text, raw = parted(kept)
+    changed = [parted(sys.modules["targets.binary_body"].mutate(kept, rng)) for _ in range(300)]
+
+    told = {len(other) for _, words, other in changed if words == text.replace(b'size":8', b'size":%d' % len(other))}
+    assert len(told - {len(raw)}) > 3
+
+
+def parted(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the head, the JSON and the raw tensors of a case."""
+    size = int.from_bytes(data[1:3], "big")
+    return data[:3], data[3 : 3 + size], data[3 + size :]
+
+
+def test_frames_that_are_too_long_stay_so() -> None:
+    """A change of a case keeps what it leaves alone."""
+    chosen, rng = target.load("http2_frames"), random.Random(1)
+    module = sys.modules["targets.http2_frames"]
+
+    changed = [list(module._frames(module.mutate(b"\0\0\1\xff", rng))) for _ in range(50)]
+    made = [list(module._frames(module.mutate(chosen.corpus[0], rng))) for _ in range(500)]
+
+    assert sum(any(len(given.payload) > MAX_FRAME_BYTES for given in case) for case in changed) > 20
+    assert any(len(given.payload) > MAX_FRAME_BYTES for case in made for given in case)
+
+
+def test_hang_is_told_whoever_catches_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server catches what its hooks raise, and goes on."""
+    monkeypatch.setattr(watchdog, "_TICK_S", 0.005)
+    monkeypatch.setattr(judge, "BUILD", tmp_path)
+    (tmp_path / "findings").mkdir()
+
+    def forbearing(data: bytes) -> bool:
+        try:
+            while data:
+                pass
+        except Exception:
+            return True
+        return False
+
+    judging = judge.Judge(target.load("aliases")._replace(case=forbearing))
+    judging.watchdog.start()
+    try:
+        with pytest.raises(watchdog.Hang):
+            judging(b"hangs")
+        assert not judging(b"")
+    finally:
+        judging.watchdog.stop()
+
+
+def test_page_knows_what_a_refusal_may_take() -> None:
+    """As the judge has it."""
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "fuzzing.md").read_text("utf-8")
+
+    assert f"and {judge._OF_ANY // 1024} KiB" in page
 
 
 def test_target_sees_a_promise_that_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
