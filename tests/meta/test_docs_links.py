@@ -15,6 +15,7 @@ PAGES = [
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FILE = re.compile(r"(?<![\w/.-])(?:benchmarks|docker|examples|fuzz|loadtests|native|protos|requirements|tests)/[\w./-]+\.\w+")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -58,3 +59,11 @@ def test_every_page_is_linked() -> None:
     lost = [str(page.relative_to(ROOT)) for page in PAGES if (ROOT / "docs") in page.parents and page not in reached]
 
     assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_commands_name_exist(page: Path) -> None:
+    """A command that is pasted finds what it is about."""
+    blocks = "".join(match[0] for match in _FENCE.finditer(page.read_text("utf-8")))
+
+    assert [name for name in _FILE.findall(blocks) if not (ROOT / name).is_file()] == []
