@@ -21,7 +21,7 @@ serve: setup $(if $(wildcard $(NATIVE)/.made),native)
 
 # The path of a prediction in machine code: needs a C compiler and some minutes.
 native: $(NATIVE)/.made
-$(NATIVE)/.made: $(VENV)/.developed native/build.py native/train.py $(shell find src -name '*.py')
+$(NATIVE)/.made: $(VENV)/.developed native/build.py native/train.py $(shell find src -type f ! -name '*.pyc')
 	$(BIN)/python native/build.py --into $(NATIVE) --train
 
 # Two processes, since tests wait a lot, and each file in one of them, since its tests share servers. In the order of the directories:
@@ -34,7 +34,7 @@ test-native: native $(CLIENTS)/.made
 	PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration/http tests/integration/access tests/integration/publishing tests/clients tests/unit/domain
 
 test-slow: $(VENV)/.developed $(CLIENTS)/.made $(MLFLOW)/.made $(if $(shell command -v npm),$(NODE)/.made)
-	PENSTOCK_SLOW=1 $(BIN)/python -m pytest -m "slow"
+	$(BIN)/python -m pytest -m slow
 
 test-gpu: $(VENV)/.developed
 	$(BIN)/python -m pytest -m gpu tests/gpu

@@ -1,6 +1,7 @@
 """What the compiler would make slow without a word is not in the sources that `make native` compiles."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -47,3 +48,20 @@ def test_a_module_that_would_be_slow_is_found() -> None:
     source = "A = 1\nB, C = 0.5, 2\nD: Final = 3\nE = 16 * 1024\nF = 'text'\nG: int = 5\n"
 
     assert list(open_numbers(ast.parse(source))) == ["A", "B", "C", "E", "G"]
+
+
+@pytest.mark.parametrize("changed", ["house.py", "wire/inference.binpb", "http/assets/docs.js"])
+def test_what_was_compiled_is_made_again_once_the_package_has_changed(tmp_path: Path, changed: str) -> None:
+    """The copy that is served holds pages and messages, too."""
+    for made in ("venv/bin/python", "venv/.served", "venv/.developed", "native/.made"):
+        (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made).touch()
+    wanted = ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", f"NATIVE={tmp_path / 'native'}", "native"]
+
+    still, again = (
+        subprocess.run([*wanted, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for more in ([], ["--what-if", f"src/penstock/{changed}"])
+    )
+
+    assert "native/build.py" not in still
+    assert "native/build.py" in again

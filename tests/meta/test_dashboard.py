@@ -66,6 +66,14 @@ def test_parentheses_and_braces_close(where: str, expression: str) -> None:
         assert expression.count(left) == expression.count(right), where
 
 
+def test_all_models_and_versions_are_all() -> None:
+    """Those that are no version's too: a prediction that ends before one is chosen has an empty label, one for an unknown model `other`."""
+    chosen = [variable for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"]
+
+    assert {variable["name"] for variable in chosen} == {"model", "version"}
+    assert all(variable["includeAll"] and re.fullmatch(variable["allValue"], label) for variable in chosen for label in ("", "other", "3"))
+
+
 def test_outcomes_that_alerts_name_exist() -> None:
     """A misspelt outcome would be an alert that never comes."""
     named = {outcome for values in re.findall(r'outcome=~?"([^"]*)"', RULES) for outcome in values.split("|")}
