@@ -73,7 +73,7 @@ def low_load(adaptive: Server, off: Server, rate: float) -> tuple[float, float, 
     ours, theirs = [], []
     for seed in range(_PAIRS):
         for server, seen in ((adaptive, ours), (off, theirs)) if seed % 2 else ((off, theirs), (adaptive, ours)):
-            seen.append(1000 * quantile([answer.took_s for answer in offered(server, rate, _LOW_S, seed)], 0.5))
+            seen.append(1000 * quantile([answer.came_s for answer in offered(server, rate, _LOW_S, seed)], 0.5))
     beyond = [one - 1.05 * other for one, other in zip(ours, theirs, strict=True)]
     return statistics.median(ours), statistics.median(theirs), interval(beyond)
 

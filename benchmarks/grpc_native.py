@@ -10,7 +10,6 @@ the ratios mean something.
 import argparse
 import contextlib
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 from grpc_echo import METHOD
 from grpc_infer import Answer, ask, echo, message_of_mlp, stream
+from h2load_report import Report, report_of
 from harness import ROOT, Load, Row, Server, cores, cost, cpu_s, environment, example_row, load_file, pinned, serving_mlp
 from run import table
 from stream_load import ask_streams
@@ -33,28 +33,33 @@ H2LOAD: Final = shutil.which("h2load") or ""
 _PATIENT: Final = "defaults.slo_ms=5000"
 """No call is refused, however slow the machine is just now."""
 _CALL: Final = ("-H", "te: trailers", "-H", "content-type: application/grpc")
-_DONE: Final = re.compile(r"finished in .*?, ([\d.]+) req/s.*?(\d+) succeeded.*?(\d+) 2xx", re.DOTALL)
 
 
 class Target:
     """A server under h2load."""
 
     def __init__(self, pid: int, *how: str) -> None:
+        """Ask once, for how much an answer holds; raises `RuntimeError` if that is nothing."""
         self.pid = pid
         self.how = how
         self.cpu_us: list[float] = []
         self.per_s: list[float] = []
+        self._answer_bytes = 1
+        self._answer_bytes = self._asked(1, 1, 1).data_bytes
 
     def ask(self, calls: int, connections: int = CONNECTIONS, streams: int = STREAMS) -> None:
         """Have it answer so many calls, and keep what they cost; raises `RuntimeError` if one is not answered."""
         before = cpu_s(self.pid)
+        report = self._asked(calls, connections, streams)
+        self.cpu_us.append((cpu_s(self.pid) - before) / report.calls * 1e6)
+        self.per_s.append(report.per_s)
+
+    def _asked(self, calls: int, connections: int, streams: int) -> Report:
         command = [H2LOAD, "-t", "1", "-n", str(calls), "-c", str(connections), "-m", str(streams), *self.how]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        done = _DONE.search(said)
-        if done is None or int(done[2]) != calls or int(done[3]) != calls:
-            raise RuntimeError(f"not all calls were answered:\n{said}")
-        self.cpu_us.append((cpu_s(self.pid) - before) / calls * 1e6)
-        self.per_s.append(float(done[1]))
+        report = report_of(subprocess.run(command, capture_output=True, text=True, check=True).stdout, self._answer_bytes)
+        if report.calls != calls:
+            raise RuntimeError(f"{report.calls} of {calls} calls were made")
+        return report
 
     @property
     def cost_us(self) -> float:

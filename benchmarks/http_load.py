@@ -23,7 +23,7 @@ wrk.body = file:read("*a")
 file:close()
 {headers}
 """
-_UNITS: Final = {"us": 1.0, "ms": 1e3, "s": 1e6}
+_UNITS: Final = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 

@@ -28,7 +28,7 @@ def idle_question(_: int) -> Asked:
 def p99_ms(address: str, seconds: float, seed: int) -> float:
     """Return the perceptron's 99th percentile in milliseconds."""
     answers = OpenLoop(address, idle_question).run(poisson(_RATE, seconds, seed))
-    return 1000 * quantile([answer.took_s for answer in answers], 0.99)
+    return 1000 * quantile([answer.came_s for answer in answers], 0.99)
 
 
 def ratio(address: str, rate: float, seconds: float, seed: int) -> float:

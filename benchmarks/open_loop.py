@@ -5,6 +5,7 @@ as it takes, and times count from that moment (no coordinated omission).
 """
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Final, NamedTuple
 
 _GIVE_UP_S: Final = 30.0
 _HEAD_END: Final = b"\r\n\r\n"
+_OK: Final = 200
 
 
 class Answer(NamedTuple):
@@ -25,6 +27,11 @@ class Answer(NamedTuple):
     """From that moment to the last byte of the answer."""
     status: int
     body: bytes
+
+    @property
+    def came_s(self) -> float:
+        """After how long the caller had what it wanted: never, if that was refused or failed, however quickly."""
+        return self.took_s if self.status == _OK else math.inf
 
 
 class Asked(NamedTuple):

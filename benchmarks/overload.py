@@ -78,7 +78,7 @@ def recovered_s(after: list[Answer], end_s: float, usual_s: float) -> float:
 
 def _medians_s(answers: list[Answer], begin_s: float) -> list[float]:
     """Return the median of each second of a calm, seconds that overlap; infinite where most were refused."""
-    took = [(answer.due_s - begin_s, answer.took_s if answer.status == 200 else float("inf")) for answer in answers]
+    took = [(answer.due_s - begin_s, answer.came_s) for answer in answers]
     return [statistics.median([s for at, s in took if 0 <= at - start * _WINDOW_S < 1] or [float("inf")]) for start in _STARTS]
 
 

@@ -153,7 +153,7 @@ def report(subject: Subject, pairs: int, scale: float) -> int:
         low_rate = subject.low_rate or peak / 5
 
         def p99(seed: int) -> float:
-            return quantile([answer.took_s for answer in offered(server, subject, low_rate, low_s, seed)], 0.99)
+            return quantile([answer.came_s for answer in offered(server, subject, low_rate, low_s, seed)], 0.99)
 
         def good(seed: int) -> float:
             if subject.low_rate:

@@ -84,9 +84,8 @@ def main() -> int:
     ratios = [with_it[0] / without[0] for with_it, without in zip(seen[1], seen[0], strict=True)]
     told = f"p99 {median(p99 for p99, _, _ in seen[0]):.1f} ms alone, {median(p99 for p99, _, _ in seen[1]):.1f} ms beside it"
     told += f"; peak {best:,.0f}/s, both {median(served for _, _, served in seen[1]):,.0f}/s"
-    return judge(
-        [Bound("beside a greedy tenant", ratios, _MOST, " times", beside=f"{told}; {sum(lost for _, lost, _ in seen[1])} refused")]
-    )
+    refused = sum(lost for _, lost, _ in seen[1])
+    return judge([Bound("beside a greedy tenant", ratios, _MOST, " times", beside=told), Bound("refused there", [refused], 0, " requests")])
 
 
 if __name__ == "__main__":
