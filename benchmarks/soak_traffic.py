@@ -1,7 +1,6 @@
 """Everything that callers do to a server, at a rate: shapes that never repeat, bad input, callers who leave, over HTTP and gRPC."""
 
 import asyncio
-import contextlib
 import json
 import random
 import re
@@ -53,20 +52,24 @@ class Traffic:
         self._over = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
+        for end in ends:
+            if isinstance(end, Exception):  # a caller who was told what makes no sense has asked no more
+                raise end
 
     async def _over_http(self) -> None:
         due_s = time.monotonic() + self._random.random() * self._pause_s
         while True:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                reader, writer = await asyncio.open_connection(self._host, self._port)
-                try:
-                    while await self._asked(reader, writer):
-                        due_s = max(due_s + self._pause_s, time.monotonic() - 1)
-                        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-                finally:
-                    writer.close()
+            reader, writer = await asyncio.open_connection(self._host, self._port)
+            try:
+                while await self._asked(reader, writer):
+                    due_s = max(due_s + self._pause_s, time.monotonic() - 1)
+                    await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            except (ConnectionError, asyncio.IncompleteReadError):
+                self.told["cut off"] += 1
+            finally:
+                writer.close()
 
     async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Ask once; returns whether the connection is there for another question."""

@@ -1,5 +1,6 @@
 """The soak tells growth from noise: its detectors find what is planted, and nothing where there is nothing."""
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ KINDS = ("memory", "descriptors", "threads", "tasks")
 sys.path.insert(0, str(BENCHMARKS))
 
 from slope import Slope  # noqa: E402 - its directory has just come into the path
+from soak_traffic import Traffic  # noqa: E402 - the same
 
 SECONDS = range(600)
 
@@ -43,6 +45,32 @@ def test_planted_leak_is_flagged(each_minute: float) -> None:
 
         assert slope.is_leak(4.0)
         assert slope.low <= 60 * each_minute * 1.3
+
+
+async def traffic_to(said: bytes) -> Traffic:
+    """Let callers ask a server that says this to each, and closes."""
+
+    async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(20), Traffic(address, address, 0, connections=2) as traffic:
+            while traffic.told["cut off"] < 2 and not any(caller.done() for caller in traffic._tasks):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+    return traffic
+
+
+def test_answers_that_make_no_sense_end_the_soak() -> None:
+    """A caller who has had one asks no more, and what nobody asks for does not grow."""
+    with pytest.raises(asyncio.LimitOverrunError):
+        asyncio.run(traffic_to(b"x" * 100_000))
+
+
+def test_callers_who_are_cut_off_are_counted() -> None:
+    """And come again."""
+    assert asyncio.run(traffic_to(b"HTTP/1.1 200 OK")).told["cut off"] > 1
 
 
 @pytest.mark.slow
