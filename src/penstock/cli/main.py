@@ -1,5 +1,7 @@
 """The command `penstock`."""
 
+import sys
+
 import click
 
 from penstock import __version__
@@ -8,10 +10,12 @@ from penstock.cli.check import check
 from penstock.cli.events import events
 from penstock.cli.keys import keys
 from penstock.cli.models import models
+from penstock.cli.options import USAGE
 from penstock.cli.payloads import payloads
 from penstock.cli.serve import serve
 from penstock.cli.traffic import traffic
 from penstock.cli.tune import tune
+from penstock.domain.start import StartError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -38,4 +42,8 @@ commands.add_command(events)
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
-    commands(prog_name="penstock")
+    try:
+        commands(prog_name="penstock")
+    except StartError as error:  # of whatever a command has imported
+        click.echo(str(error), err=True)
+        sys.exit(USAGE)
