@@ -78,7 +78,7 @@ def run(scenario: Scenario) -> int:
     with serving(scenario) as server:
         judged = [one for phase in scenario.phase for one in _phase(phase, server)]
         wrong = _at_rest(server)
-        asked = received(server)
+        asked = 0 if wrong else received(server)
     print("\n".join(aligned([_HEAD, *(one.row for one in judged)])))
     notes = [*(note for one in judged for note in one.notes), wrong or f"the ledger balances over {asked:,} predictions"]
     print("".join(f"  - {note}\n" for note in notes), flush=True)

@@ -8,9 +8,12 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
+
+from tests.conftest import load
 
 LOADTESTS = Path(__file__).parents[2] / "loadtests"
 SCENARIOS = sorted((LOADTESTS / "scenarios").glob("*.toml"))
@@ -147,6 +150,28 @@ def test_a_prediction_without_an_end_is_found(monkeypatch: pytest.MonkeyPatch) -
     assert ledger.imbalance(Booked(2, 2)) == ""
     assert "does not balance" in ledger.imbalance(Booked(2, 1))
     assert "1 requests or runs are under way" in ledger.imbalance(Booked(2, 2, running=1))
+
+
+class Gone:
+    """A server that has died."""
+
+    def ledger(self) -> None:
+        raise OSError("connection refused")
+
+    def last_words(self) -> str:
+        return "out of memory"
+
+
+def test_last_words_of_a_server_that_has_died_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It broke the scenario, whatever its streams had measured before."""
+    monkeypatch.syspath_prepend(str(LOADTESTS))
+    module = load(LOADTESTS / "run.py")
+    stream = SimpleNamespace(row=("",) * 8, notes=(), code=KEPT)
+    monkeypatch.setattr(module, "serving", lambda _: contextlib.nullcontext(Gone()))
+    monkeypatch.setattr(module, "_phase", lambda *_: [stream])
+
+    assert module.run(SimpleNamespace(phase=[None])) == BROKEN
+    assert "BROKEN: the server does not tell its metrics: connection refused\nout of memory" in capsys.readouterr().out
 
 
 class Deaf:
