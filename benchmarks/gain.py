@@ -1,7 +1,7 @@
 """Whether adaptive batching helps where it can and harms nowhere: `python benchmarks/gain.py`, about three minutes.
 
-Four models, each served with adaptive batching and without it, in turns, with 16 callers who ask for one row at a time: a wide
-convolution, which gains nothing from company on a CPU; and a perceptron, a linear model and an ensemble of trees, which do.
+Three models, each served with adaptive batching and without it, in turns, with 16 callers who ask for one row at a time: a wide
+convolution, which gains nothing from company on a CPU; and a perceptron and a linear model, which do.
 """
 
 import tempfile

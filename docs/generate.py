@@ -22,15 +22,19 @@ from penstock.config.origins import written
 from penstock.config.schema import ROOT
 from penstock.config.settings import Settings
 from penstock.domain import errors
-from penstock.domain.errors import ErrorCode, PenstockError
+from penstock.domain.errors import Bar, ErrorCode, PenstockError
 from penstock.domain.outcome import OUTCOME_OF
+from penstock.execution.breaker import BreakerState
+from penstock.execution.worker_channel import Death
 from penstock.grpc.errors import STATUS_OF
 from penstock.http.errors import STATUS
 from penstock.inference.shadow_queue import ShadowEnd
 from penstock.monitoring.feedback import REFUSED
 from penstock.monitoring.recent_predictions import Reason as WordReason
 from penstock.telemetry.family import Family
+from penstock.telemetry.hook_errors import HOOKS
 from penstock.telemetry.metrics import FAMILIES
+from penstock.telemetry.provenance import MOST_ALIASES
 from penstock.telemetry.statistics import BATCH_BUCKETS, DURATION_BUCKETS_S
 from penstock.traffic.tally import Measure
 
@@ -120,6 +124,15 @@ _METRICS_LABELS: Final = """
 | `feature` | [a column of the inputs or outputs](../guides/monitoring.md#what-is-watched), so many as `exported_features` says |
 | `cause` | `passed`: the deadline was over; `hopeless`: it would have been before a run could end |
 | `device` | a device of the version, such as `cpu` or `cuda:0` |
+| `listener` | `http`, `grpc`, `admin` |
+| `reason` of calls turned away | {bars}: [why](../guides/access.md#scopes) |
+| `reason` of rows dropped | [what was in the way](../guides/payloads.md#what-it-may-cost), also [elsewhere](../guides/payload-sinks.md) |
+| `sink` | a [sink](../guides/payload-sinks.md) that a model names |
+| `reason` of deaths | {deaths}: [how a worker died](../guides/isolation.md#what-tells) |
+| `state` | {breakers}: of a worker's [breaker](../guides/isolation.md#what-happens-to-a-run) |
+| `bound` | `estimate`, `low`, `high`: of an interval of 99 % |
+| `hook` | {hooks}: who [looks on](../operations.md#penstockhookerrors) at predictions |
+| `aliases` | the version's, with commas between them; beyond {most} `+` and how many more |
 | `outcome` of feedback | {words}: [what became of a word](../guides/feedback.md#what-becomes-of-a-word) |
 | `provider`, `digest` | the version's devices; the sha256 over its files |
 """
@@ -177,6 +190,11 @@ def metrics_page() -> str:
         ends=_listed(ShadowEnd),
         measures=_listed(Measure),
         words=_listed((*WordReason, REFUSED)),
+        bars=_listed(Bar),
+        deaths=_listed(Death),
+        breakers=_listed(BreakerState),
+        hooks=_listed(HOOKS),
+        most=MOST_ALIASES,
     )
     labels = f"{labels.rstrip()}\n| `outcome` | `answered`, {outcomes} |"
     buckets = (

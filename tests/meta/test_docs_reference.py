@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from penstock.domain.errors import Bar
+from penstock.telemetry.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -53,3 +54,10 @@ def test_glossary_says_nothing_twice() -> None:
     paragraphs = (ROOT / "docs" / "glossary.md").read_text("utf-8").split("\n\n")
 
     assert [paragraph for paragraph in paragraphs if len(re.findall(r"^\*\*", paragraph, re.MULTILINE)) > 1] == []
+
+
+def test_each_label_of_a_metric_is_told() -> None:
+    """Or somebody who asks what to sum by would have to read the code."""
+    table = (REFERENCE / "metrics.md").read_text("utf-8").split("## Labels")[1].split("## Buckets")[0]
+
+    assert {label for family in FAMILIES for label in family.labels} - set(re.findall(r"`(\w+)`", table)) == set()
