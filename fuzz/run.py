@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,9 +37,9 @@ class Row(NamedTuple):
     @property
     def line(self) -> str:
         """The row as it is printed."""
-        rate = self.cases / max(self.seconds, 0.001)
+        rate = f"{self.cases / self.seconds:.0f}" if self.seconds else ""
         share = f"{100 * self.taken / max(self.cases, 1):.0f} %" if self.taken else ""
-        return f"{self.name:16} {self.engine:8} {self.cases:>9} {rate:>9.0f} {share:>8} {self.coverage:>9} {self.findings:>9}"
+        return f"{self.name:16} {self.engine:8} {self.cases:>9} {rate:>9} {share:>8} {self.coverage:>9} {self.findings:>9}"
 
 
 def main() -> int:
@@ -65,7 +66,7 @@ def _row(name: str, arguments: argparse.Namespace) -> Row:
     command += ["--cases", str(arguments.cases), "--seconds", str(arguments.seconds), "--seed", str(arguments.seed)]
     code, out, err = _output(command, arguments.seconds + _GRACE_S)
     told = _report(out) or _of_libfuzzer(err)
-    findings = max(int(told.get("findings", 0)), int(code != 0))
+    findings = max(int(told.get("findings", 0)), _failed(code, told))
     if findings:
         print(err[-4_000:], file=sys.stderr)
     coverage = _COVERAGE.findall(err)
@@ -91,9 +92,17 @@ def _openapi(arguments: argparse.Namespace) -> Row:
     ]
     code, out, err = _output(command, arguments.seconds + _GRACE_S)
     told = _report(out)
-    if code:
+    failed = _failed(code, told)
+    if failed:
         print((out + err)[-6_000:], file=sys.stderr)
-    return Row(OPENAPI, "schema", told.get("cases", 0), told.get("taken", 0), told.get("seconds", 0), int(code != 0), "")
+    return Row(OPENAPI, "schema", told.get("cases", 0), told.get("taken", 0), told.get("seconds", 0), failed, "")
+
+
+def _failed(code: int, told: Mapping[str, Any]) -> int:
+    """Return 1 for a process that failed, or ended well and tells of no case: something in it has ended it."""
+    if not code and not told.get("cases"):
+        print("the process ended and tells of no case", file=sys.stderr)
+    return int(code != 0 or not told.get("cases"))
 
 
 def _output(command: list[str], within_s: float) -> tuple[int, str, str]:

@@ -22,6 +22,7 @@ from seeded import Cases
 
 from penstock.http2 import frames
 from penstock.http2.errors import Code
+from tests.conftest import load
 
 CASES = 300
 LONG = 20_000
@@ -162,6 +163,19 @@ def test_hang_is_told_whoever_catches_it(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert not judging(b"")
     finally:
         judging.watchdog.stop()
+
+
+@pytest.mark.parametrize("name", ["json_body", "openapi"])
+def test_process_that_ends_without_a_word_has_failed(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A case may have ended it, and then no other was tried."""
+    module = load(Path(target.__file__).with_name("run.py"))
+    monkeypatch.setattr(module, "_output", lambda *_: (0, "", ""))
+    monkeypatch.setattr(sys, "argv", ["run.py", "--target", name])
+
+    assert module.main() == 1
+    assert "tells of no case" in capsys.readouterr().err
 
 
 def test_page_knows_what_a_refusal_may_take() -> None:
