@@ -8,11 +8,9 @@ A step is no growth without end: it is in one half of the time at most, so growt
 
 import math
 from collections import deque
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Final, NamedTuple
-
-import numpy as np
-
-from penstock.domain.tensor import Array
 
 _Z: Final = 2.5758
 """Of the normal distribution, for an interval of 99 %."""
@@ -83,16 +81,17 @@ class Growth:
             return
         self._marks.append(self._low)
         if len(self._marks) >= _FEWEST:
-            marks = np.array(self._marks)
+            marks = list(self._marks)
+            half = (len(marks) + 1) // 2
             self.slope = _slope(marks)
-            self._in_both_halves = all(_slope(half).low > 0 for half in np.array_split(marks, 2))
+            self._in_both_halves = _slope(marks[:half]).low > 0 and _slope(marks[half:]).low > 0
 
 
-def _slope(marks: Array) -> Slope:
-    times, sizes = marks.T
-    count = len(times)
-    earlier, later = np.triu_indices(count, 1)
-    slopes = np.sort((sizes[later] - sizes[earlier]) / (times[later] - times[earlier]))
+def _slope(marks: Sequence[tuple[float, float]]) -> Slope:
+    # In plain Python: numpy's sorting, which nothing else here needs, would itself be a growth of megabytes at the first slope.
+    count = len(marks)
+    slopes = sorted([(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in combinations(marks, 2)])
+    middle = (slopes[(len(slopes) - 1) // 2] + slopes[len(slopes) // 2]) / 2
     spread = _Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     low, high = math.floor((len(slopes) - spread) / 2), math.ceil((len(slopes) + spread) / 2)
-    return Slope(float(np.median(slopes)), float(slopes[max(0, low - 1)]), float(slopes[min(len(slopes) - 1, high)]))
+    return Slope(middle, slopes[max(0, low - 1)], slopes[min(len(slopes) - 1, high)])

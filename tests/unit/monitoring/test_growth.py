@@ -1,6 +1,9 @@
 """Growth of memory told from noise, with a leak that must be found."""
 
 import random
+import subprocess
+import sys
+from typing import Final
 
 import pytest
 
@@ -11,6 +14,18 @@ MIB = 1024**2
 HOURS = [10.0 * look for look in range(720)]
 QUICK = GrowthLimits(warm_s=0.0, block_s=3.0, blocks=20)
 """Three looks are a block, so that a test of real memory ends soon."""
+OWN_GROWTH: Final = """
+import numpy
+from penstock.execution.memory import own_bytes
+from penstock.monitoring.growth import Growth
+
+growth, before = Growth(), own_bytes("self")
+for look in range(360):
+    growth.add(10.0 * look, 500 << 20)
+assert growth.slope is not None
+print(own_bytes("self") - before)
+"""
+"""Tells what the looks of an hour take themselves, in a process that has numpy, as every server has."""
 
 
 def looked(sizes: list[float]) -> tuple[Growth, bool]:
@@ -72,3 +87,10 @@ def test_real_leak_of_this_process_is_flagged(*, leaks: bool) -> None:
         growth.add(float(look), own_bytes("self"))
 
     assert growth.growing is leaks
+
+
+def test_looking_takes_no_memory_itself() -> None:
+    """The first slope comes after 25 minutes: what that took was a step in the memory of a server in which nothing else changed."""
+    took = subprocess.run([sys.executable, "-c", OWN_GROWTH], capture_output=True, text=True, check=True).stdout
+
+    assert int(took) < MIB // 4
