@@ -100,7 +100,7 @@ class Rollouts:
         try:
             await rollout.begin(revision)
         except BaseException as error:
-            await beside(lambda: self._around.store.forget(name))
+            await beside(lambda: self._take_back(name))
             if isinstance(error, PreconditionFailed):
                 raise Conflict(f"somebody has changed the route of {name!r} meanwhile; look at it, and begin again") from error
             raise
@@ -110,6 +110,14 @@ class Rollouts:
         model.events.add("admin", "rollout begun", "", f"version {rollout.record.version} beside {rollout.record.stable}")
         self._watch()
         return rollout
+
+    def _take_back(self, name: str) -> None:
+        """Have the disk tell of the last rollout again, in place of one that has not begun. Blocks."""
+        last = self._rollouts.get(name)
+        if last is None:
+            self._around.store.forget(name)
+        else:
+            self._around.store.keep(last.record)
 
     async def order(self, name: str, order: Order) -> Rollout:
         """Return the rollout once it has done what was asked; raises `Conflict` where its phase does not allow that."""

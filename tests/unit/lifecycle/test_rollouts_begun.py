@@ -67,6 +67,22 @@ async def test_start_that_the_route_refuses_leaves_nothing_behind(house):
 
 
 @pytest.mark.asyncio
+async def test_start_that_is_refused_leaves_the_last_rollout_where_it_was(house):
+    """Also for the process that comes after this one."""
+    await house.rollouts.begin("m", PLAN)
+    await house.rollouts.order("m", Order.ABORT)
+    house.disk.full = True
+    with pytest.raises(Unavailable, match="cannot be kept"):
+        await house.rollouts.begin("m", PLAN)
+
+    restarted = house.restarted()
+    await restarted.start()
+
+    assert (house.rollouts.of("m").state.phase, restarted.of("m").state.phase) == (Phase.ABORTED, Phase.ABORTED)
+    await restarted.aclose()
+
+
+@pytest.mark.asyncio
 async def test_gates_that_nobody_could_pass_are_refused(house):
     """Without what they look at, the rollout would hold for ever."""
     for gate, why in (({"drift": {"max": 1}}, "watches the outputs"), ({"disagreement": {"max": 0.1}}, "needs a shadow of version 2")):
