@@ -48,13 +48,14 @@ async def unary(channel: grpc.aio.Channel, message: bytes, until: float) -> list
     return taken
 
 
-async def stream(channel: grpc.aio.Channel, message: bytes, until: float) -> list[float]:
-    """Ask in one call of ModelStreamInfer; raises `grpc.RpcError` if it fails."""
+async def stream(channel: grpc.aio.Channel, message: bytes, until: float, *, answer_bytes: int) -> list[float]:
+    """Ask in one call of ModelStreamInfer; raises `grpc.RpcError` if it fails, `RuntimeError` for another answer than that."""
     call = channel.stream_stream(STREAM_METHOD)()
     taken: list[float] = []
     while (sent := time.perf_counter()) < until:
         await call.write(message)
-        await call.read()
+        if len(await call.read()) != answer_bytes:
+            raise RuntimeError("the server refused a message of a stream")
         taken.append(time.perf_counter() - sent)
     await call.done_writing()
     await call.read()
@@ -64,10 +65,11 @@ async def stream(channel: grpc.aio.Channel, message: bytes, until: float) -> lis
 def measure(server: Server, bare: BareRun) -> list[Row]:
     """Take turns between the server and the echo."""
     message = message_of_mlp()
-    answer = asyncio.run(_answer(server.grpc, message))
+    answer = answer_of(server.grpc, message)
     with echo(answer) as (echo_pid, echo_address):
         targets = {"ours": (server.pid, server.grpc), "echo": (echo_pid, echo_address)}
-        calls, messages = (_costs(targets, message, client) for client in (unary, stream))
+        streaming = partial(stream, answer_bytes=len(answer.in_stream))
+        calls, messages = (_costs(targets, message, client) for client in (unary, streaming))
     return _rows("gRPC raw", "request", calls, bare) + _rows("gRPC stream", "message", messages, bare)
 
 
@@ -101,6 +103,11 @@ def message_of_mlp() -> bytes:
     request.inputs.add(name="X", datatype="FP32", shape=[1, 64])
     request.raw_input_contents.append(example_row().tobytes())
     return bytes(request.SerializeToString())
+
+
+def answer_of(address: str, message: bytes) -> Answer:
+    """Return what a call and a message bring back; raises `RuntimeError` if the latter is an error."""
+    return asyncio.run(_answer(address, message))
 
 
 async def _answer(address: str, message: bytes) -> Answer:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grpc_echo import METHOD
-from grpc_infer import Answer, ask, echo, message_of_mlp, stream
+from grpc_infer import Answer, answer_of, ask, echo, message_of_mlp, stream
 from h2load_report import Report, report_of
 from harness import ROOT, Load, Row, Server, cores, cost, cpu_s, environment, example_row, load_file, pinned, serving_mlp
 from run import table
@@ -107,13 +107,14 @@ def many(native: Server, folder: Path, *, rounds: int, calls: int) -> list[Row]:
 def streams(native: Server, grpcio: Server, *, rounds: int) -> list[Row]:
     """Take turns between the transports, one message in flight on each of 32 streams."""
     servers: dict[str, Server] = {"native": native, "grpcio": grpcio}
+    answer_bytes = len(answer_of(native.grpc, message_of_mlp()).in_stream)
     costs: dict[str, list[float]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():
-            generate: Any = partial(_streamed, server.grpc)
+            generate: Any = partial(_streamed, server.grpc, answer_bytes)
             costs[name].append(cost(server.pid, generate).cpu_us)
     ours, theirs = (statistics.median(costs[name]) for name in servers)
-    many = statistics.median(cost(native.pid, partial(_streamed_at_once, native.grpc)).cpu_us for _ in range(rounds))
+    many = statistics.median(cost(native.pid, partial(_streamed_at_once, native.grpc, answer_bytes)).cpu_us for _ in range(rounds))
     return [
         Row("gRPC stream, native, CPU per message", many, "us", STREAM_BUDGET_US, f"{CONNECTIONS} connections of {STREAMS} streams"),
         Row("gRPC stream, native, one at a time, CPU per message", ours, "us"),
@@ -150,12 +151,12 @@ def _pair(folder: Path) -> tuple[Path, Path]:
     return certificates.put(folder / "server.pem", pair.certificate), certificates.put(folder / "server.key", pair.key())
 
 
-def _streamed(address: str, seconds: float) -> Load:
-    return ask(address, message_of_mlp(), seconds, stream)
+def _streamed(address: str, answer_bytes: int, seconds: float) -> Load:
+    return ask(address, message_of_mlp(), seconds, partial(stream, answer_bytes=answer_bytes))
 
 
-def _streamed_at_once(address: str, seconds: float) -> Load:
-    return ask_streams(address, seconds, CONNECTIONS, STREAMS)
+def _streamed_at_once(address: str, answer_bytes: int, seconds: float) -> Load:
+    return ask_streams(address, answer_bytes, seconds, CONNECTIONS, STREAMS)
 
 
 def _grpc_target(pid: int, address: str, folder: Path, scheme: str = "http") -> Target:

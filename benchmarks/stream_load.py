@@ -12,6 +12,7 @@ from typing import Final
 from grpc_call import Client
 from harness import Load
 
+from penstock.grpc.messages import PREFIX_BYTES
 from penstock.http2 import frames
 
 _ENDS: Final = {frames.RST_STREAM, frames.GOAWAY}
@@ -21,10 +22,11 @@ _READ_BYTES: Final = 1 << 16
 class StreamingClient:
     """One connection; sends the next message of a stream as soon as the last one is answered."""
 
-    def __init__(self, address: str, streams: int) -> None:
+    def __init__(self, address: str, streams: int, answer_bytes: int) -> None:
         host, _, port = address.rpartition(":")
         self.socket: Final = socket.create_connection((host, int(port)))
         self.answers = 0
+        self._answer_bytes = answer_bytes
         self._client = Client()
         self._messages: dict[int, bytes] = {}
         self._held = b""
@@ -37,7 +39,7 @@ class StreamingClient:
         return fields + message
 
     def receive(self) -> None:
-        """Read what has come, and ask again on each stream that has an answer; raises `RuntimeError` if one ends."""
+        """Read what has come, and ask again on each stream that has an answer; raises `RuntimeError` if one ends, or has an error."""
         if not (received := self.socket.recv(_READ_BYTES)):
             raise RuntimeError("the server has closed the connection")
         data = self._held + received
@@ -48,6 +50,8 @@ class StreamingClient:
             if end > len(data):
                 break
             if kind == frames.DATA:
+                if end - at != frames.HEAD_BYTES + PREFIX_BYTES + self._answer_bytes:
+                    raise RuntimeError(f"the server refused a message of a stream: {data[at:end]!r}")
                 again.append(self._messages[stream_id])
             elif kind in _ENDS or (kind == frames.HEADERS and flags & frames.END_STREAM):
                 raise RuntimeError(f"a stream has ended: {data[at:]!r}")
@@ -57,10 +61,10 @@ class StreamingClient:
         self.socket.sendall(b"".join(again))
 
 
-def ask_streams(address: str, seconds: float, connections: int, streams: int) -> Load:
-    """Keep one message in flight on each stream for some seconds."""
+def ask_streams(address: str, answer_bytes: int, seconds: float, connections: int, streams: int) -> Load:
+    """Keep one message in flight on each stream for some seconds; answers are of that size, and errors of another."""
     selector = selectors.DefaultSelector()
-    clients = [StreamingClient(address, streams) for _ in range(connections)]
+    clients = [StreamingClient(address, streams, answer_bytes) for _ in range(connections)]
     for client in clients:
         selector.register(client.socket, selectors.EVENT_READ, client)
     began = time.perf_counter()

@@ -1,6 +1,7 @@
 """What benchmarks count as an answer is one: a server that refuses quickly looks no better for it."""
 
 import math
+import socket
 import sys
 from pathlib import Path
 
@@ -10,9 +11,12 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))  # no package 
 
 import http_load
 import neighbour
+import stream_load
 from bound import judge
 from h2load_report import Report, report_of
 from open_loop import Answer, quantile
+
+from penstock.http2 import frames
 
 REPORT = """
 finished in 34.49ms, 11597.56 req/s, 1.97MB/s
@@ -71,3 +75,18 @@ def test_a_minute_is_told_in_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     load = http_load.ask(http_load.Question("127.0.0.1:1", "/", {}, b""), 1, 60)
 
     assert load == (24_000, 60.0, pytest.approx(1210), pytest.approx(2_100_000))
+
+
+def test_error_in_a_stream_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes as a message does, only of another size."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(socket, "create_connection", lambda _: ours)
+    with ours, theirs:
+        client = stream_load.StreamingClient("127.0.0.1:1", 1, 90)
+        theirs.sendall(frames.frame(frames.DATA, 0, 1, bytes(95)))
+        client.receive()
+        theirs.sendall(frames.frame(frames.DATA, 0, 1, bytes(70)))
+
+        with pytest.raises(RuntimeError, match="refused a message"):
+            client.receive()
+    assert client.answers == 1
