@@ -5,6 +5,7 @@ tables are total. A message says what was wrong, the value seen and what to do; 
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class ErrorCode(StrEnum):
@@ -42,6 +43,11 @@ class PenstockError(Exception):
         self.message = message
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
+
+    def bare(self) -> Self:
+        """Return the error without the frames that it has come through: they keep messages, tensors, and often whoever keeps the error."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
 
 class InvalidInput(PenstockError):

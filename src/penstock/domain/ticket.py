@@ -83,7 +83,7 @@ class Ticket:
         """End with an error."""
         if self.outcome is not None:
             return
-        self.error = error
+        self.error = error.bare()
         self._end(OUTCOME_OF[error.code])
         self.reply.fail(error)
 

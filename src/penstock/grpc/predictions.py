@@ -169,7 +169,7 @@ class Predictions:
         try:
             self._decode(codec.read(data, self._max_message_bytes), call, prediction)
         except PenstockError as error:
-            return error
+            return error.bare()
         except Exception:
             _log.exception("a prediction could not be decoded")
             return unexpected()

@@ -142,8 +142,9 @@ class _UnaryCall(_Call):
             _log.exception("a call failed unexpectedly")
             ended = Ended(error=unexpected())
         if ended.error is not None:
-            await _abort(ended.error, ended.trailing, context)
-        context.set_trailing_metadata(ended.trailing)
+            await _abort(ended.error.bare(), ended.trailing, context)
+        else:
+            context.set_trailing_metadata(ended.trailing)
         return ended.message
 
 
@@ -168,8 +169,9 @@ class _StreamCall(_Call):
             _log.exception("a stream failed unexpectedly")
             ended = Ended(error=unexpected())
         if ended.error is not None:
-            await _abort(ended.error, ended.trailing, context)
-        context.set_trailing_metadata(ended.trailing)
+            await _abort(ended.error.bare(), ended.trailing, context)
+        else:
+            context.set_trailing_metadata(ended.trailing)
 
     async def _carry(self, requests: AsyncIterator[bytes], context: Any) -> Ended:  # noqa: ANN401 - grpcio has no types
         stream = _Stream(context.write)
@@ -242,4 +244,8 @@ class _Stream:
 
 async def _abort(error: PenstockError, trailing: Metadata, context: Any) -> None:  # noqa: ANN401 - grpcio has no types
     status = grpc.StatusCode[STATUS_OF[error.code].name]
-    await context.abort(status, details_of(error), (*trailing, *retry_metadata(error)))
+    try:
+        await context.abort(status, details_of(error), (*trailing, *retry_metadata(error)))
+    except grpc.aio.AbortError as aborted:
+        # grpcio keeps it, and raises it again once this is over. Frames in it would keep the message until the garbage collector comes by.
+        aborted.with_traceback(None)

@@ -47,7 +47,7 @@ class Predictor:
             if (watch := self._watches.get(request.model)) is not None:
                 self._watched(watch, ticket)
         except PenstockError as error:
-            ticket.fail(error.with_traceback(None))  # which would keep the ticket, and the ticket the error
+            ticket.fail(error)
         except Exception:
             _log.exception("a prediction failed before it was queued")
             ticket.fail(Internal("the server failed to start the prediction; its log tells more"))

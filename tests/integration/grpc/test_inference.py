@@ -1,6 +1,7 @@
 """ModelInfer: tensors in and out, refusals, metadata, and the ledger that counts each call once."""
 
 import asyncio
+import gc
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
+from penstock.domain.errors import InvalidInput
 from penstock.domain.outcome import Outcome
 from penstock.grpc.options import GrpcOptions
 from penstock.wire import inference as pb
@@ -200,6 +202,20 @@ async def test_error_tells_the_request_id(served: Any, message: pb.ModelInferReq
     error = await served.refusal("ModelInfer", message, (("x-request-id", "mine"),))
 
     assert dict(error.trailing_metadata())["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("model", ["addsub", "nope"])
+async def test_refusal_leaves_nothing_to_the_garbage_collector(served: Any, model: str) -> None:
+    """A hundred refused messages of 8 MiB took more than a gigabyte until that came by."""
+    message = raw(parameters={"triton_x": pb.InferParameter(int64_param=1)})
+    message.model_name = model
+    gc.collect()
+    gc.disable()
+    try:
+        await served.refusal("ModelInfer", message)
+        await served.until(lambda: not any(isinstance(left, InvalidInput) for left in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

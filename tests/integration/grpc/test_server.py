@@ -1,8 +1,10 @@
 """The listener: deadlines, callers who leave, ports, shutdown and faults."""
 
 import asyncio
+import gc
 import re
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 
 from penstock.domain.clock import NS_PER_S, monotonic
-from penstock.domain.errors import Overloaded
+from penstock.domain.errors import NotFound, Overloaded
 from penstock.domain.outcome import Outcome
-from penstock.grpc.call import CallInfo, CallReply, Service
+from penstock.grpc.call import CallInfo, CallReply, Service, plain
 from penstock.grpc.options import GrpcOptions
 from penstock.grpc.service import InferenceService
 from penstock.grpc.talk import talked
@@ -233,6 +235,29 @@ async def test_stream_that_raises_is_internal(server_type: Any, caplog: pytest.L
         assert await call.code() is grpc.StatusCode.INTERNAL
         assert "secret" not in await call.details()
     assert "secret detail" in caplog.text
+
+
+async def test_refused_call_leaves_nothing_to_the_garbage_collector(server_type: Any) -> None:
+    """Its message would stay until that comes by: a burst of refusals could fill the memory."""
+    left: list[weakref.ref[NotFound]] = []
+
+    def noted(error: NotFound) -> NotFound:
+        left.append(weakref.ref(error))
+        return error
+
+    def refuse(_asked: Any, _call: CallInfo) -> Any:
+        raise noted(NotFound("nothing here"))
+
+    gc.disable()
+    try:
+        async with serving(server_type, plain(pb.ServerLiveRequest, refuse)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary("/inference.GRPCInferenceService/Probe")(b"", timeout=20)
+            async with asyncio.timeout(20):
+                while left[0]() is not None:  # noqa: ASYNC110 - there is no event for it
+                    await asyncio.sleep(0.005)
+    finally:
+        gc.enable()
 
 
 async def test_details_of_any_text_arrive(server_type: Any) -> None:

@@ -1,6 +1,7 @@
 """A ticket has exactly one end."""
 
 import itertools
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -112,6 +113,27 @@ def test_ticket_that_never_got_a_lease_or_queue_can_fail_and_be_cancelled() -> N
         end(ticket)
 
         assert ticket.outcome is outcome
+
+
+def test_error_keeps_nothing_that_it_has_come_through(ticket: Ticket) -> None:
+    """The frames that it was raised in hold a message, a batch of tensors, and whoever keeps the error."""
+
+    class Message:
+        pass
+
+    def refused() -> weakref.ref[Message]:
+        message = Message()
+        try:
+            try:
+                int("no number")
+            except ValueError as error:
+                raise InvalidInput("bad") from error
+        except InvalidInput as error:
+            ticket.fail(error)
+        return weakref.ref(message)
+
+    assert refused()() is None
+    assert ticket.error is not None
 
 
 def test_every_error_code_is_booked_somewhere() -> None:
