@@ -38,7 +38,7 @@ def check_stream_answers_every_request() -> None:
         for _ in range(len(requests)):
             result, error = answers.get(timeout=LIMIT_S)
             assert error is None, error
-            assert_right(*requests.pop(result.get_response().id), result)
+            assert_right(*requests.pop(result.get_response().id), result, together=True)
         client.stop_stream()
     assert not requests
 
