@@ -1,8 +1,9 @@
 """Whether anything of a server grows while clients cancel, reset, vanish and come back: `python benchmarks/grpc_soak.py --minutes 30`.
 
 All of it goes over the native transport at once: calls and streams that are answered, that are called off half-way, and connections
-that are cut with everything under way on them. Once a second the server's memory and descriptors are noted; the slope of each is told
-with its 95 % interval, the first quarter left out. At the end, with all clients gone, nothing may be left of them.
+that are cut with everything under way on them. Once a second the server's memory, without the pages of libraries, and its
+descriptors are noted; the slope of each is told with its 95 % interval, the first quarter left out. At the end, with all clients
+gone, nothing may be left of them.
 """
 
 import argparse
@@ -21,10 +22,13 @@ import grpc
 import grpc.aio
 from grpc_call import Client, frame
 from grpc_infer import METHOD, message_of_mlp
-from harness import Server, cores, environment, rss_mib, serving_mlp
+from harness import Server, cores, environment, serving_mlp
+
+from penstock.execution.memory import own_bytes
 
 STREAM: Final = METHOD.replace("ModelInfer", "ModelStreamInfer")
 MINUTES: Final = 1.0
+MIB: Final = 1024**2
 _BLOCKS: Final = 10
 _CLIENTS: Final = 4
 _T_OF_8: Final = 2.306
@@ -130,7 +134,7 @@ async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]
     async def note() -> None:
         while True:
             now = time.monotonic()
-            seen["memory, MiB"].append((now, rss_mib(pid)))
+            seen["memory, MiB"].append((now, own_bytes(pid) / MIB))
             seen["descriptors"].append((now, float(descriptors(pid))))
             await asyncio.sleep(1 if len(seen["descriptors"]) > _BLOCKS else 0.1)
 
