@@ -141,10 +141,7 @@ class _UnaryCall(_Call):
         except Exception:
             _log.exception("a call failed unexpectedly")
             ended = Ended(error=unexpected())
-        if ended.error is not None:
-            await _abort(ended.error.bare(), ended.trailing, context)
-        else:
-            context.set_trailing_metadata(ended.trailing)
+        await _end(ended, context)
         return ended.message
 
 
@@ -168,10 +165,7 @@ class _StreamCall(_Call):
         except Exception:
             _log.exception("a stream failed unexpectedly")
             ended = Ended(error=unexpected())
-        if ended.error is not None:
-            await _abort(ended.error.bare(), ended.trailing, context)
-        else:
-            context.set_trailing_metadata(ended.trailing)
+        await _end(ended, context)
 
     async def _carry(self, requests: AsyncIterator[bytes], context: Any) -> Ended:  # noqa: ANN401 - grpcio has no types
         stream = _Stream(context.write)
@@ -240,6 +234,13 @@ class _Stream:
                 return self.ended
             self._news.clear()
             await self._news.wait()
+
+
+async def _end(ended: Ended, context: Any) -> None:  # noqa: ANN401 - grpcio has no types
+    if ended.error is None:
+        context.set_trailing_metadata(ended.trailing)
+    else:
+        await _abort(ended.error.bare(), ended.trailing, context)
 
 
 async def _abort(error: PenstockError, trailing: Metadata, context: Any) -> None:  # noqa: ANN401 - grpcio has no types
