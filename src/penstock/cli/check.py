@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.options import USAGE, Start, with_start
+from penstock.cli.options import Start, with_start
 from penstock.cli.tables import aligned
 from penstock.config.load import effective
 from penstock.config.origins import written
-from penstock.domain.start import StartError
 
 if TYPE_CHECKING:
     from penstock.lifecycle.check_report import CheckReport
@@ -45,11 +44,7 @@ def _report(start: Start) -> "CheckReport":
     # The server brings ONNX Runtime and gRPC along, which take most of a second to import; --help needs neither.
     from penstock.server import check as check_models  # noqa: PLC0415 - see above
 
-    try:
-        return check_models(start.loaded.settings, start.wanted)
-    except StartError as error:
-        click.echo(str(error), err=True)
-        sys.exit(USAGE)
+    return check_models(start.loaded.settings, start.wanted)
 
 
 def _print_settings(settings: list[tuple[str, object, str]]) -> None:

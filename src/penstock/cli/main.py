@@ -1,6 +1,6 @@
 """The command `penstock`."""
 
-import sys
+from typing import Any
 
 import click
 
@@ -10,6 +10,7 @@ from penstock.cli.check import check
 from penstock.cli.events import events
 from penstock.cli.keys import keys
 from penstock.cli.models import models
+from penstock.cli.models_registry import leave
 from penstock.cli.options import USAGE
 from penstock.cli.payloads import payloads
 from penstock.cli.serve import serve
@@ -18,7 +19,18 @@ from penstock.cli.tune import tune
 from penstock.domain.start import StartError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _Commands(click.Group):
+    """Commands of which each that cannot start says why in a line."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run the one that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except StartError as error:
+            leave(str(error), USAGE)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="penstock")
 def commands() -> None:
     """Serve versioned ONNX models over HTTP and gRPC.
@@ -42,8 +54,4 @@ commands.add_command(events)
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
-    try:
-        commands(prog_name="penstock")
-    except StartError as error:  # of whatever a command has imported
-        click.echo(str(error), err=True)
-        sys.exit(USAGE)
+    commands(prog_name="penstock")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from penstock.cli.options import USAGE, Start, with_start
-from penstock.domain.start import StartError
+from penstock.cli.options import Start, with_start
 
 
 @click.command()
@@ -31,8 +30,4 @@ def serve(start: Start, ready_file: Path | None) -> None:
     # The server brings ONNX Runtime and gRPC along, which take most of a second to import; --help needs neither.
     from penstock.server import serve as serve_models  # noqa: PLC0415 - see above
 
-    try:
-        sys.exit(serve_models(start.loaded.settings, start.wanted, ready_file))
-    except StartError as error:
-        click.echo(str(error), err=True)
-        sys.exit(USAGE)
+    sys.exit(serve_models(start.loaded.settings, start.wanted, ready_file))

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from penstock.cli.models_registry import leave
 from penstock.cli.options import USAGE, Number, wanted_model, with_settings
 from penstock.cli.tables import aligned
 from penstock.config.load import Loaded
@@ -93,17 +94,16 @@ def tune(loaded: Loaded, model: WantedModel, *, seconds: float, shapes: dict[str
     """
     # ONNX Runtime takes most of a second to import; --help does not need it.
     from penstock.domain.errors import PenstockError  # noqa: PLC0415 - see above
-    from penstock.domain.start import StartError  # noqa: PLC0415 - see above
     from penstock.registry.source import RegistryUnreachable  # noqa: PLC0415 - see above
     from penstock.server import tuner  # noqa: PLC0415 - see above
 
     try:
         maker = tuner(loaded.settings)
         result = _measure(maker, maker.find(*model, shapes), seconds, write=write)
-    except (StartError, RegistryUnreachable) as error:
-        _leave(str(error), USAGE)
+    except RegistryUnreachable as error:
+        leave(str(error), USAGE)
     except PenstockError as error:
-        _leave(error.message, 1)
+        leave(error.message, 1)
     click.echo(_json(result) if as_json else "\n".join(_lines(result)))
 
 
@@ -114,7 +114,7 @@ def _measure(tuner: "Tuner", subject: "Subject", seconds: float, *, write: bool)
     cells = _watched(tuner, subject, seconds)
     taken = monotonic() - started
     if not cells:
-        _leave(f"{subject.version} is too slow to be measured in {seconds:g} s; try a larger --seconds", 1)
+        leave(f"{subject.version} is too slow to be measured in {seconds:g} s; try a larger --seconds", 1)
     choice = choice_of(subject, cells)
     return _Result(subject, cells, choice, taken, _keep(tuner, subject, choice) if write else None)
 
@@ -142,12 +142,7 @@ def _keep(tuner: "Tuner", subject: "Subject", choice: "Choice") -> Path:
     try:
         return tuner.keep(subject, choice)
     except OSError as error:
-        _leave(f"the plan cannot be kept: {error.strerror}: {error.filename}; set server.state_dir, or say --dry-run", USAGE)
-
-
-def _leave(reason: str, code: int) -> NoReturn:
-    click.echo(reason, err=True)
-    sys.exit(code)
+        leave(f"the plan cannot be kept: {error.strerror}: {error.filename}; set server.state_dir, or say --dry-run", USAGE)
 
 
 def _lines(result: _Result) -> Iterator[str]:
