@@ -100,9 +100,10 @@ def _openapi(arguments: argparse.Namespace) -> Row:
 
 def _failed(code: int, told: Mapping[str, Any]) -> int:
     """Return 1 for a process that failed, or ended well and tells of no case: something in it has ended it."""
-    if not code and not told.get("cases"):
+    silent = not code and not told.get("cases")
+    if silent:
         print("the process ended and tells of no case", file=sys.stderr)
-    return int(code != 0 or not told.get("cases"))
+    return int(code != 0 or silent)
 
 
 def _output(command: list[str], within_s: float) -> tuple[int, str, str]:
