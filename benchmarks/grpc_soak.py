@@ -1,66 +1,37 @@
 """Whether anything of a server grows while clients cancel, reset, vanish and come back: `python benchmarks/grpc_soak.py --minutes 30`.
 
 All of it goes over the native transport at once: calls and streams that are answered, that are called off half-way, and connections
-that are cut with everything under way on them. Once a second the server's memory, without the pages of libraries, and its
-descriptors are noted; the slope of each is told with its 95 % interval, the first quarter left out. At the end, with all clients
-gone, nothing may be left of them.
+that are cut with everything under way on them. Once a second it is noted what the server holds (`holdings.py`): the slope of each
+figure is told with its 95 % interval, the first quarter left out. Before, for a minute, many more
+clients do the same: a heap keeps the pages that it has had at most, and those few would get there sooner or later by chance. At the end,
+with all clients gone, nothing may be left of them.
 """
 
 import argparse
 import asyncio
 import contextlib
-import math
 import random
-import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import grpc
 import grpc.aio
 from grpc_call import Client, frame
 from grpc_infer import METHOD, message_of_mlp
 from harness import Server, cores, environment, serving_mlp
-
-from penstock.execution.memory import own_bytes
+from holdings import LEAST, descriptors, holdings
+from slope import Slope
 
 STREAM: Final = METHOD.replace("ModelInfer", "ModelStreamInfer")
 MINUTES: Final = 1.0
-MIB: Final = 1024**2
-_BLOCKS: Final = 10
 _CLIENTS: Final = 4
-_T_OF_8: Final = 2.306
-"""Student's t for 95 % and the eight degrees of freedom of ten blocks."""
+_WARM_CLIENTS, _WARM_S = 4 * _CLIENTS, 60.0
+_EARLY_PART: Final = 1 / 4
 _LEAVE_S: Final = 20.0
-
-
-class Slope(NamedTuple):
-    """How a figure goes on, in units per minute, with a 95 % interval."""
-
-    what: str
-    per_minute: float
-    low: float
-    high: float
-    first: float
-    last: float
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.per_minute:+.3f} per minute ({self.low:+.3f} to {self.high:+.3f}); {self.first:.1f} to {self.last:.1f}"
-
-
-def slope_of(what: str, samples: Sequence[tuple[float, float]]) -> Slope:
-    """Return the slope of figures over times in seconds: blocks of neighbours, which hang together, count as one each."""
-    samples = samples[len(samples) // 4 :]
-    size = max(1, len(samples) // _BLOCKS)
-    blocks = [samples[start : start + size] for start in range(0, size * _BLOCKS, size)]
-    times, means = ([statistics.fmean(pair[column] for pair in block) for block in blocks] for column in (0, 1))
-    slope, begin = statistics.linear_regression(times, means)
-    left = sum((mean - begin - slope * at) ** 2 for at, mean in zip(times, means, strict=True))
-    spread = sum((at - statistics.fmean(times)) ** 2 for at in times)
-    error = _T_OF_8 * math.sqrt(left / (_BLOCKS - 2) / spread)
-    return Slope(what, slope * 60, (slope - error) * 60, (slope + error) * 60, means[0], means[-1])
 
 
 async def calls(channel: grpc.aio.Channel, rng: random.Random) -> str:
@@ -128,15 +99,15 @@ async def behave(address: str, ends_s: float, seed: int, done: Counter[str]) -> 
 
 @contextlib.asynccontextmanager
 async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]]:
-    """Note memory and descriptors once a second meanwhile."""
-    seen: dict[str, list[tuple[float, float]]] = {"memory, MiB": [], "descriptors": []}
+    """Note once a second meanwhile what the process holds."""
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in LEAST}
 
     async def note() -> None:
         while True:
-            now = time.monotonic()
-            seen["memory, MiB"].append((now, own_bytes(pid) / MIB))
-            seen["descriptors"].append((now, float(descriptors(pid))))
-            await asyncio.sleep(1 if len(seen["descriptors"]) > _BLOCKS else 0.1)
+            now_s = time.monotonic()
+            for name, figure in holdings(pid).items():
+                seen[name].append((now_s, figure))
+            await asyncio.sleep(1)
 
     noter = asyncio.create_task(note())
     try:
@@ -146,24 +117,41 @@ async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]
         await asyncio.gather(noter, return_exceptions=True)
 
 
-def descriptors(pid: int) -> int:
-    """Return how many files and sockets a process has open."""
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+def serving_soaked() -> contextlib.AbstractContextManager[Server]:
+    """Serve from a process that tells what it has in use."""
+    penstock = (sys.executable, str(Path(__file__).with_name("soak_server.py")))
+    return serving_mlp(cores()[0], "grpc.transport=native", "defaults.slo_ms=60000", penstock=penstock)
 
 
-async def soak(server: Server, seconds: float, warm_up_s: float = 15) -> tuple[list[Slope], Counter[str], int]:
+async def soak(server: Server, seconds: float) -> tuple[dict[str, Slope], Counter[str], int]:
     """Return the slopes, what was done, and how many descriptors are left of it."""
-    done: Counter[str] = Counter()
     before = descriptors(server.pid)
-    await asyncio.gather(*(behave(server.grpc, time.monotonic() + warm_up_s, -seed, done) for seed in range(_CLIENTS)))
-    done.clear()
-    ends_s = time.monotonic() + seconds
+    await crowd(server.grpc, _WARM_CLIENTS, _WARM_S)
     async with noting(server.pid) as seen:
-        await asyncio.gather(*(behave(server.grpc, ends_s, seed, done) for seed in range(_CLIENTS)))
+        done = await crowd(server.grpc, _CLIENTS, seconds)
     gone_s = time.monotonic() + _LEAVE_S
     while descriptors(server.pid) > before and time.monotonic() < gone_s:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.1)
-    return [slope_of(what, samples) for what, samples in seen.items()], done, descriptors(server.pid) - before
+    return {what: slope_of(samples) for what, samples in seen.items()}, done, descriptors(server.pid) - before
+
+
+async def crowd(address: str, clients: int, seconds: float) -> Counter[str]:
+    """Have so many clients behave for so long; returns what they did."""
+    done: Counter[str] = Counter()
+    ends_s = time.monotonic() + seconds
+    await asyncio.gather(*(behave(address, ends_s, seed, done) for seed in range(clients)))
+    return done
+
+
+def slope_of(samples: Sequence[tuple[float, float]]) -> Slope:
+    """Return the slope of figures over times in seconds, but for the early ones."""
+    times, figures = zip(*samples[int(len(samples) * _EARLY_PART) :], strict=True)
+    return Slope.of(times, figures)
+
+
+def in_words(what: str, slope: Slope) -> str:
+    """Return a line for a slope."""
+    return f"{what}: {slope.estimate:+.2f}/h ({slope.low:+.2f} to {slope.high:+.2f}), rise {slope.rise:+.2f}"
 
 
 def main() -> None:
@@ -171,9 +159,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=MINUTES)
     print(environment(), flush=True)
-    with serving_mlp(cores()[0], "grpc.transport=native", "defaults.slo_ms=60000") as server:
+    with serving_soaked() as server:
         slopes, done, left = asyncio.run(soak(server, parser.parse_args().minutes * 60))
-    print(*slopes, dict(sorted(done.items())), f"descriptors left: {left}", sep="\n")
+    print(*map(in_words, slopes, slopes.values()), dict(sorted(done.items())), f"descriptors left: {left}", sep="\n")
 
 
 if __name__ == "__main__":

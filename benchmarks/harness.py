@@ -97,20 +97,20 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving(core: int, write_model: Callable[[Path], Path], *settings: str) -> Iterator[Server]:
+def serving(core: int, write_model: Callable[[Path], Path], *settings: str, **options: Any) -> Iterator[Server]:  # noqa: ANN401 - of `running`
     """Serve a model from a process on one core; settings that are not given as `key=value` have their defaults."""
     processes = load_file("server_process", ROOT / "tests" / "clients" / "server_process.py")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         model = write_model(directory / "models")
         with pinned(core):
-            running = stack.enter_context(processes.running(directory / "models", directory, *settings))
+            running = stack.enter_context(processes.running(directory / "models", directory, *settings, **options))
         yield Server(running.process.pid, running.http, running.grpc, model)
 
 
-def serving_mlp(core: int, *settings: str) -> contextlib.AbstractContextManager[Server]:
+def serving_mlp(core: int, *settings: str, **options: Any) -> contextlib.AbstractContextManager[Server]:  # noqa: ANN401
     """Serve the 64-128-10 perceptron."""
-    return serving(core, _write_mlp, *settings)
+    return serving(core, _write_mlp, *settings, **options)
 
 
 def _write_mlp(registry: Path) -> Path:

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import ROOT, environment, load_file
+from holdings import FILE, LEAST, holdings
 from slope import Slope
 from soak_traffic import Traffic
 
 sys.path.insert(0, str(ROOT / "tests" / "contract"))
 
-LEAST: Final = {"memory": 4.0, "descriptors": 4.0, "threads": 4.0, "tasks": 4.0}
-"""What counts as growth over the time that was looked at: MiB, or things."""
 _MEASURED_S: Final = 5.0
 _LOAD: Final = 0.7
 _WARM_PART: Final = 1 / 3
@@ -63,8 +62,8 @@ async def soak(serving: Any, directory: Path, seconds: float, rate: float) -> tu
     async with Traffic(serving.addresses["http"], serving.addresses["grpc"], rate) as traffic:
         swaps = asyncio.create_task(_swap(serving))
         while (now_s := time.monotonic() - began_s) < seconds and not swaps.done():
-            if (directory / "tasks").exists():
-                readings.append((now_s, *_figures(serving.pid, directory)))
+            if (directory / FILE).exists():
+                readings.append((now_s, *holdings(serving.pid).values()))
             await asyncio.sleep(_READ_S)
         swaps.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -81,14 +80,6 @@ async def _swap(serving: Any) -> None:  # noqa: ANN401
         answer = await asyncio.to_thread(serving.load, "tagged")
         answer.raise_for_status()
         shutil.rmtree(serving.registry / "tagged" / str(number - 1))
-
-
-def _figures(pid: int, directory: Path) -> tuple[float, ...]:
-    process = Path(f"/proc/{pid}")
-    _, resident, shared, *_ = (process / "statm").read_text().split()
-    memory = (int(resident) - int(shared)) * 4096 / 1024**2
-    tasks = (directory / "tasks").read_text() or "0"
-    return memory, len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())), int(tasks)
 
 
 def report(readings: list[tuple[float, ...]]) -> list[str]:
@@ -109,7 +100,7 @@ def main() -> int:
     """Soak and judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--leak", default="", help="what to leak on purpose: memory, descriptors, threads, tasks, or several")
+    parser.add_argument("--leak", default="", help="what to leak on purpose: memory, objects, descriptors, threads, tasks, or several")
     parser.add_argument("--transport", default="grpcio", choices=("grpcio", "native"), help="what carries gRPC")
     arguments = parser.parse_args()
     print(environment())

@@ -1,12 +1,17 @@
-"""`penstock` that writes how many tasks it has to the file `tasks`, and leaks what stands in the file `leak`, once a second.
+"""`penstock` that writes once a second what it has in use, and leaks what stands in the file `leak`.
 
-The file holds words: `memory` (512 KiB), `descriptors`, `threads`, `tasks` (one).
+The file holds words: `memory` (512 KiB), `objects` (a hundred), `descriptors`, `threads`, `tasks` (one).
 """
 
 import asyncio
+import ctypes
+import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any, Final
+
+from holdings import FILE
 
 from penstock.cli.main import main
 from penstock.inference.vitals import Vitals
@@ -14,6 +19,17 @@ from penstock.inference.vitals import Vitals
 _LEAKED: Final[list[Any]] = []
 _start = Vitals.start
 _CHUNK: Final = 512 * 1024
+_OBJECTS: Final = 100
+_BUSY, _MAPPED, _FIELDS = 7, 4, 10
+"""Where `uordblks` and `hblkhd` stand in glibc's `struct mallinfo2`."""
+
+
+class _MallInfo(ctypes.Structure):
+    _fields_ = (("sizes", ctypes.c_size_t * _FIELDS),)
+
+
+_C: Final = ctypes.CDLL(None)
+_C.mallinfo2.restype = _MallInfo
 
 
 def start(self: Vitals) -> None:
@@ -23,18 +39,26 @@ def start(self: Vitals) -> None:
 
 
 async def _tell() -> None:
+    path, new = Path("leak"), Path(f"{FILE}.new")
     while True:
-        await asyncio.sleep(1)
-        path = Path("leak")
         for kind in path.read_text().split() if path.exists() else ():  # noqa: ASYNC240 - a server under test
             _LEAKED.append(await _leaked(kind))
-        Path("tasks").write_text(str(len(asyncio.all_tasks())))  # noqa: ASYNC240
+        new.write_text(json.dumps(_in_use()))  # noqa: ASYNC240
+        new.replace(FILE)  # noqa: ASYNC240
+        await asyncio.sleep(1)
+
+
+def _in_use() -> dict[str, int]:
+    sizes = _C.mallinfo2().sizes
+    return {"tasks": len(asyncio.all_tasks()), "blocks": sys.getallocatedblocks(), "heap": sizes[_BUSY] + sizes[_MAPPED]}
 
 
 async def _leaked(kind: str) -> object:
     match kind:
         case "memory":
             return b"x" * _CHUNK
+        case "objects":
+            return [object() for _ in range(_OBJECTS)]
         case "descriptors":
             return Path("/dev/null").open("rb")  # noqa: ASYNC230 - it is never closed
         case "threads":

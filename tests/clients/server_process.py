@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 START_S = 60
 STOP_S = 60
 LAST_WORDS = 4_000
+PENSTOCK = (sys.executable, "-m", "penstock")
 
 _SAMPLE = re.compile(r"^(?P<name>\w+?)(?:_total)?\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -70,10 +71,10 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def running(registry: Path, directory: Path, *settings: str) -> Iterator[ServerProcess]:
+def running(registry: Path, directory: Path, *settings: str, penstock: Sequence[str] = PENSTOCK) -> Iterator[ServerProcess]:
     """Serve `registry` on free ports, with files of the server's own in `directory`; `settings` are `key=value`."""
     ready, log = directory / "ready.json", directory / "server.log"
-    command = [sys.executable, "-m", "penstock", "serve", "--registry", str(registry), "--ready-file", str(ready)]
+    command = [*penstock, "serve", "--registry", str(registry), "--ready-file", str(ready)]
     command += ["--http-port", "0", "--grpc-port", "0", "--admin-port", "0"]
     for setting in (f"server.state_dir={directory / 'state'}", *settings):
         command += ["--set", setting]
