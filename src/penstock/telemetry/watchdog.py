@@ -1,6 +1,7 @@
 """Notices when the event loop stands still, and says where: a thread that asks it for a sign of life."""
 
 import asyncio
+import linecache
 import logging
 import sys
 import threading
@@ -54,6 +55,7 @@ class Watchdog:
         self.stalls += 1
         frame = sys._current_frames().get(owner)  # noqa: SLF001 - the documented way to see another thread's stack
         where = "".join(traceback.format_stack(frame)) if frame is not None else "unknown"
+        linecache.clearcache()  # the sources of a whole stack are half a megabyte, which nobody reads again
         _log.error("the event loop has stood still for %.1f s, at:\n%s", monotonic() - since_s, where)
         self._sign.wait()
         lasted_s = monotonic() - since_s
