@@ -1,6 +1,6 @@
 """`penstock` that writes once a second what it has in use, and leaks what stands in the file `leak`.
 
-The file holds words: `memory` (512 KiB), `objects` (a hundred), `descriptors`, `threads`, `tasks` (one).
+The file holds words: `memory` (512 KiB), `objects` (two thousand), `descriptors`, `threads`, `tasks` (one).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from penstock.inference.vitals import Vitals
 _LEAKED: Final[list[Any]] = []
 _start = Vitals.start
 _CHUNK: Final = 512 * 1024
-_OBJECTS: Final = 100
+_OBJECTS: Final = 2_000
 _BUSY, _MAPPED, _FIELDS = 7, 4, 10
 """Where `uordblks` and `hblkhd` stand in glibc's `struct mallinfo2`."""
 
