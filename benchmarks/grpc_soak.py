@@ -149,11 +149,6 @@ def slope_of(samples: Sequence[tuple[float, float]]) -> Slope:
     return Slope.of(times, figures)
 
 
-def in_words(what: str, slope: Slope) -> str:
-    """Return a line for a slope."""
-    return f"{what}: {slope.estimate:+.2f}/h ({slope.low:+.2f} to {slope.high:+.2f}), rise {slope.rise:+.2f}"
-
-
 def main() -> None:
     """Soak and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -161,7 +156,7 @@ def main() -> None:
     print(environment(), flush=True)
     with serving_soaked() as server:
         slopes, done, left = asyncio.run(soak(server, parser.parse_args().minutes * 60))
-    print(*map(in_words, slopes, slopes.values()), dict(sorted(done.items())), f"descriptors left: {left}", sep="\n")
+    print(*(f"{what:12} {slope}" for what, slope in slopes.items()), dict(sorted(done.items())), f"descriptors left: {left}", sep="\n")
 
 
 if __name__ == "__main__":

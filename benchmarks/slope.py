@@ -33,6 +33,10 @@ class Slope(NamedTuple):
         rise = estimate * (times_s[-1] - times_s[0]) / 3600
         return cls(estimate, estimate - _T * error, estimate + _T * error, rise)
 
+    def __str__(self) -> str:
+        covers = "covers 0" if self.low <= 0 <= self.high else "does not cover 0"
+        return f"slope {self.estimate:+10.2f}/h [{self.low:+.2f}, {self.high:+.2f}] {covers}, rise {self.rise:+.2f}"
+
     def is_leak(self, least_rise: float) -> bool:
         """Tell whether the figure rises for certain, and by enough to matter over the time that was looked at."""
         return self.low > 0 and self.rise >= least_rise

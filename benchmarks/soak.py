@@ -2,8 +2,8 @@
 
 At 70 % of what the server answers to the same callers without a pause, everything at once: shapes that never repeat, one question in
 ten is bad, one caller in twenty leaves (three in ten over gRPC), and a model gets a new version every few seconds. After a third of
-the time, which is the warm-up, the slopes of memory, descriptors, threads and tasks are taken, each with its 95 % interval. Exit code 0:
-nothing rises for certain by what matters. `--leak` has the server leak on purpose, which has to end with 1.
+the time, which is the warm-up, the slope of each figure of `holdings.py` is taken, with its 95 % interval. Exit code 0: nothing rises
+for certain by what matters. `--leak` has the server leak on purpose, which has to end with 1.
 """
 
 import argparse
@@ -90,9 +90,7 @@ def report(readings: list[tuple[float, ...]]) -> list[str]:
     for (name, least), values in zip(LEAST.items(), figures, strict=True):
         slope = Slope.of(times, values)
         leaks += [name] if slope.is_leak(least) else []
-        bounds = f"[{slope.low:+.2f}, {slope.high:+.2f}] {'covers 0' if slope.low <= 0 <= slope.high else 'does not cover 0'}"
-        change = f"{name:12} {values[0]:8.1f} -> {values[-1]:8.1f}  slope {slope.estimate:+10.2f}/h {bounds}, rise {slope.rise:+.2f}"
-        print(f"{change}{'  LEAK' if name in leaks else ''}")
+        print(f"{name:12} {values[0]:8.1f} -> {values[-1]:8.1f}  {slope}{'  LEAK' if name in leaks else ''}")
     return leaks
 
 
