@@ -161,11 +161,11 @@ class RemoteSink:
         if self._block is None or not gone:
             return
         self._left = staying
-        self.backlog.refused[DELETED] += gone
         try:
             keep(self._block.path, staying)
         except OSError as error:
             _log.warning("rows that were deleted are still in %s, until the others are sent: %s", self._block.path, error.strerror)
+        self.backlog.refused[DELETED] += gone  # after they are off the disk: whoever reads the count looks there
         if not staying:
             self._finish_block()
 
