@@ -54,7 +54,7 @@ def execute(session: Session, batch: Batch) -> Run:
         run.outputs = batch.split(outputs)
         run.input_ns, run.infer_ns, run.output_ns = stacked - started, ran - stacked, monotonic_ns() - ran
     except PenstockError as error:
-        run.error = error
+        run.error = error.bare()  # its frames know the run: a cycle would keep the batch until the garbage collector comes by
     except Exception:  # a lane outlives whatever happens in it
         _log.exception("a batch failed unexpectedly")
         run.error = Internal("the server failed while running the model; its log tells more")

@@ -1,7 +1,9 @@
 """Lanes and the threads below them."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -107,6 +109,24 @@ def test_failure_is_part_of_the_result(fake_session: Callable[..., object], rais
     assert isinstance(run.error, kind)
     assert words in str(run.error)
     assert "secret" not in str(run.error)
+
+
+def test_failed_run_does_not_keep_its_batch(fake_session: Callable[..., object]) -> None:
+    """What a failed run has held goes with it, not when the garbage collector comes by: tensors, callers, connections."""
+
+    def fail(_: Mapping[str, Array]) -> list[Array]:
+        raise ModelFailed("the run was ended") from RuntimeError("the engine's words")
+
+    rows = batch(1)
+    row = weakref.ref(rows.parts[0].inputs["X"])
+    gc.disable()
+    try:
+        run = execute(fake_session(SCHEMA, fail), rows)  # type: ignore[arg-type]
+        assert run.error is not None
+        del run, rows
+        assert row() is None
+    finally:
+        gc.enable()
 
 
 def test_wrong_number_of_rows_fails_the_batch(fake_session: Callable[..., object]) -> None:
