@@ -88,12 +88,14 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
             requests_of(_held(root, stone), stone, requests)  # rows that came before the deletion stood there
         # What was said goes first: its predictions are how a second run finds it.
         words, words_waiting = delete_words(root, requests, stone.until, dry_run=dry_run)
-        done, waiting = [*words, *_taken_out(root, stone, dry_run=dry_run)], [*words_waiting, *_being_written(root, stone)]
+        # Open files are counted first: one that is finished between the two loses its rows by that, and would be in neither count.
+        waiting = [*words_waiting, *_being_written(root, stone)]
+        done = [*words, *_taken_out(root, stone, dry_run=dry_run)]
         for folder in sorted(root.glob("buffer/*/*/")):
+            waiting.extend(_being_written(folder, stone))
             with borrowed(folder) as is_free:
                 found = _taken_out(folder, stone, dry_run=dry_run or not is_free)
                 (done if is_free else waiting).extend(found)
-            waiting.extend(_being_written(folder, stone))
     foreign = _foreign(root, stone) + [*done, *waiting].count(None)
     deleted = Deleted(sum(filter(None, done)), len(list(filter(None, done))), sum(filter(None, waiting)), foreign)
     if not dry_run:

@@ -46,8 +46,9 @@ def delete_words(root: Path, requests: Mapping[str, set[str]], until: str, *, dr
         for stone in stones:
             write_down(folder, stone, FOLDERS)
     tombstones = Tombstones(stones)
+    waiting = [_taken_out(path, tombstones, dry_run=True) for path in _files(folder, f".*{JSON_LINES}{OPEN}")]  # first, see `delete`
     finished = [_taken_out(path, tombstones, dry_run=dry_run) for path in _files(folder, f"*{JSON_LINES}", f".*{JSON_LINES}{BAD}")]
-    return finished, [_taken_out(path, tombstones, dry_run=True) for path in _files(folder, f".*{JSON_LINES}{OPEN}")]
+    return finished, waiting
 
 
 def _files(folder: Path, *patterns: str) -> list[Path]:

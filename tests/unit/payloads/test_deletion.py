@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from predictions import record
 
+from penstock.payloads import deletion
 from penstock.payloads.deletion import Deletions, NoKey
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.key import FILE, key_of, keys_of
@@ -63,6 +64,24 @@ def test_rows_of_a_subject_are_gone_and_the_others_are_as_they_were(state):
     assert path.read_bytes().splitlines() == [lines[1], lines[3]]
     assert (path.stat().st_mode & 0o777, path.stat().st_mtime_ns) == (0o600, age)
     assert delete(state) == (0, 0, 0, 0)
+
+
+def test_rows_of_a_file_that_is_finished_during_the_deletion_are_counted(state, monkeypatch):
+    """Once: the sink takes them out itself, after the deletion has looked at the files of the one kind and before those of the other."""
+    sink = written(state, ("a", "ann"), ("b", "bob"))
+
+    def then_finish(look):
+        def looked(*args, **options):
+            found = list(look(*args, **options))
+            sink.close()
+            return found
+
+        return looked
+
+    for look in ("_taken_out", "_being_written"):
+        monkeypatch.setattr(deletion, look, then_finish(getattr(deletion, look)))
+    assert delete(state) == (0, 0, 1, 0)
+    assert left(state) == ["b"]
 
 
 def test_a_file_without_any_other_row_is_gone(state):
