@@ -102,6 +102,8 @@ class Batcher:
         if work.rows > self._max_rows:
             long = LongWork(work, scheduler.limits.max_rows, self._withdraw)
             refusal, ticket.queue = scheduler.arrive(long.jobs, now_ns), long
+            if refusal is not None:
+                long.let_go()
         else:
             refusal, ticket.queue = scheduler.arrive((work,), now_ns), work
         if refusal is not None:

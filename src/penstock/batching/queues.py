@@ -63,7 +63,9 @@ class Queues:
             job.line.rows -= job.rows
             job.line = None
         self._gone += 1
-        if self._gone > 2 * self.backlog.jobs + _SLACK:
+        if not self.backlog.jobs:
+            self.rest()
+        elif self._gone > 2 * self.backlog.jobs + _SLACK:
             self._sweep()
 
     def start(self, jobs: Sequence[Job]) -> int:
@@ -134,7 +136,8 @@ class Queues:
     def rest(self) -> None:
         """Keep no job: none waits."""
         self._deadlines.clear()
-        if self._turns.had_any:  # which the lines remember too
+        if self._gone or self._turns.had_any:  # the lines hold the jobs that have left, and remember whose turn it is
+            self._gone = 0
             self._lines.clear()
             self._turns.rest()
 

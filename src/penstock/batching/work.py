@@ -104,16 +104,22 @@ class LongWork:
 
     def withdraw(self, ticket: Ticket) -> None:  # noqa: ARG002
         """Leave the queue, with all pieces that have not started."""
-        for job in self.jobs:
+        for job in self.let_go():
             self._cancel(job)
+
+    def let_go(self) -> list[Piece]:
+        """Return the pieces and forget them: they know the whole, and a cycle would keep their tensors until the collector comes by."""
+        jobs, self.jobs = self.jobs, []
+        return jobs
 
     def finished(self, batch_rows: int, now_ns: int) -> Ticket | None:
         """Count one piece; with the last, settle the answer and return the ticket."""
         self._unfinished -= 1
         if self._unfinished or self._ticket.outcome is not None:
             return None
+        jobs = self.let_go()
         try:
-            tensors = _tensors(self.jobs[0].key.outputs, self._joined(), self._schema)
+            tensors = _tensors(jobs[0].key.outputs, _joined(jobs), self._schema)
         except PenstockError as error:
             self._ticket.fail(error)
             return None
@@ -135,20 +141,22 @@ class LongWork:
         piece.whole, piece.ticket = self, work.ticket
         return piece
 
-    def _joined(self) -> list[Array]:
-        each = zip(self.jobs[0].key.outputs, zip(*(job.outputs for job in self.jobs), strict=True), strict=True)
-        return [self._concatenated(name, pieces) for name, pieces in each]
 
-    def _concatenated(self, name: str, pieces: Sequence[Array]) -> Array:
-        """Return the rows of all pieces, or raise `ModelFailed` if an output is not one row for each row that went in."""
-        fits = all(piece.shape[:1] == (job.rows,) for job, piece in zip(self.jobs, pieces, strict=True))
-        if not fits or len({piece.shape[1:] for piece in pieces}) > 1:
-            shapes = ", ".join(str(list(piece.shape)) for piece in pieces)
-            raise ModelFailed(
-                f"the request was run in {len(pieces)} parts, and their shapes {shapes} of output {name!r} cannot be joined; "
-                "send fewer rows at once"
-            )
-        return np.concatenate(pieces)
+def _joined(jobs: Sequence[Piece]) -> list[Array]:
+    each = zip(jobs[0].key.outputs, zip(*(job.outputs for job in jobs), strict=True), strict=True)
+    return [_concatenated(name, pieces, jobs) for name, pieces in each]
+
+
+def _concatenated(name: str, pieces: Sequence[Array], jobs: Sequence[Piece]) -> Array:
+    """Return the rows of all pieces, or raise `ModelFailed` if an output is not one row for each row that went in."""
+    fits = all(piece.shape[:1] == (job.rows,) for job, piece in zip(jobs, pieces, strict=True))
+    if not fits or len({piece.shape[1:] for piece in pieces}) > 1:
+        shapes = ", ".join(str(list(piece.shape)) for piece in pieces)
+        raise ModelFailed(
+            f"the request was run in {len(pieces)} parts, and their shapes {shapes} of output {name!r} cannot be joined; "
+            "send fewer rows at once"
+        )
+    return np.concatenate(pieces)
 
 
 TicketJob = Work | Piece

@@ -87,7 +87,7 @@ class ShadowRuns:
         self._schema.check(pair.request)
         work = Work(Ticket(pair.request, _NOBODY, _ignored, monotonic), self._schema, slo_ns=0, cancel=_ignored)
         long = self._schema.batched and work.rows > self._sizes.rows
-        return list(LongWork(work, self._sizes.rows, _ignored).jobs) if long else [work]
+        return [*LongWork(work, self._sizes.rows, _ignored).let_go()] if long else [work]
 
     def _ends(self, jobs: Sequence[Job]) -> "dict[Job, _End]":
         ends: dict[Job, _End] = {}

@@ -1,6 +1,8 @@
 """The batcher: tickets in, runs out, ends back to their tickets; lanes are finished by hand and time stands still."""
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +13,7 @@ from penstock.batching.lane_kind import LaneKind
 from penstock.batching.latency import LatencyModel
 from penstock.batching.limits import BatchLimits
 from penstock.batching.place import RunPlace
+from penstock.batching.work import Piece, Work
 from penstock.domain.batch import Batch, Run
 from penstock.domain.clock import NS_PER_MS, NS_PER_S
 from penstock.domain.errors import DeadlineExceeded, ModelFailed, Overloaded, PenstockError, TooLarge, Unavailable
@@ -482,6 +485,43 @@ async def test_long_request_cancelled_midway_drops_what_waits(make_desk: MakeDes
     assert desk.lanes.sizes == [2]
     assert heard(ticket).heard == []
     assert desk.idle
+
+
+@pytest.mark.asyncio
+async def test_request_that_has_left_is_not_kept(make_desk: MakeDesk) -> None:
+    """With nobody behind it, nothing would come by its place in the line before the next request does."""
+    desk = make_desk(max_rows=1)
+    desk.hand_in(rows(1))
+    await turn()
+    left = [desk.hand_in(rows(2)), desk.hand_in(rows(3))]
+
+    for ticket in left:
+        ticket.cancel()
+
+    assert [job for job in gc.get_objects() if isinstance(job, Work) and job.ticket in left] == []
+    await desk.lanes.finish_all()
+    assert desk.lanes.sizes == [1]
+    assert desk.idle
+
+
+@pytest.mark.parametrize("end", ["answered", "failed", "cancelled", "refused"])
+@pytest.mark.asyncio
+async def test_long_request_goes_with_its_end(make_desk: MakeDesk, end: str) -> None:
+    """Its parts know the whole, which knew them: a cycle that kept the tensors until the garbage collector came by."""
+    desk = make_desk(max_rows=2, queue_rows=4 if end == "refused" else 16)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(Overloaded):
+            ticket = desk.hand_in(rows(1, 2, POISON if end == "failed" else 3, 4, 5, 6))
+            await turn()
+            if end == "cancelled":
+                ticket.cancel()
+            await desk.lanes.finish_all()
+        desk.lanes.started.clear()
+        assert [left for left in gc.get_objects() if isinstance(left, Piece)] == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
