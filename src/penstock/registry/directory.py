@@ -155,7 +155,8 @@ class _Folder:
 
 
 def _stamps(files: Sequence[FoundFile]) -> Fingerprint:
-    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in files)
+    # From a list: each tuple that is cut to its size stays in the interpreter's own, up to 2,000 of them, and looks are taken for ever.
+    return tuple([(name, status.st_size, status.st_mtime_ns) for name, status in files])
 
 
 def _check_plain(files: Sequence[FoundFile]) -> None:

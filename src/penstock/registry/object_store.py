@@ -90,7 +90,7 @@ class _ObjectFolder:
         """Return the stamps of one file, or of all files below a folder of the model."""
         if name in self._objects:
             return (_stamp(name, self._objects[name]),)
-        return tuple(_stamp(below, found) for below, found in self._below.get(name, ()))
+        return tuple([_stamp(below, found) for below, found in self._below.get(name, ())])
 
 
 def _stamp(name: str, found: StoredObject) -> tuple[str, int, int]:
