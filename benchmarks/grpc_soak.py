@@ -1,21 +1,18 @@
 """Whether anything of a server grows while clients cancel, reset, vanish and come back: `python benchmarks/grpc_soak.py --minutes 30`.
 
 All of it goes over the native transport at once: calls and streams that are answered, that are called off half-way, and connections
-that are cut with everything under way on them. Once a second it is noted what the server holds (`holdings.py`): the slope of each
-figure is told with its 95 % interval, the first quarter left out. Before, for a minute, many more
-clients do the same: a heap keeps the pages that it has had at most, and those few would get there sooner or later by chance. At the end,
-with all clients gone, nothing may be left of them.
+that are cut with everything under way on them. About once a second it is noted what the server holds (`holdings.py`): the slope of each
+figure is told with its 95 % interval, the first quarter left out. Before, for a minute, many more clients do the same, so that nothing
+is there for the first time later. At the end, with all clients gone, nothing may be left of them.
 """
 
 import argparse
 import asyncio
 import contextlib
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import grpc
@@ -23,7 +20,7 @@ import grpc.aio
 from grpc_call import Client, frame
 from grpc_infer import METHOD, message_of_mlp
 from harness import Server, cores, environment, serving_mlp
-from holdings import LEAST, descriptors, holdings
+from holdings import BETWEEN_S, LEAST, SOAKED, descriptors, holdings
 from slope import Slope
 
 STREAM: Final = METHOD.replace("ModelInfer", "ModelStreamInfer")
@@ -99,7 +96,7 @@ async def behave(address: str, ends_s: float, seed: int, done: Counter[str]) -> 
 
 @contextlib.asynccontextmanager
 async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]]:
-    """Note once a second meanwhile what the process holds."""
+    """Note about once a second meanwhile what the process holds."""
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in LEAST}
 
     async def note() -> None:
@@ -107,7 +104,7 @@ async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]
             now_s = time.monotonic()
             for name, figure in holdings(pid).items():
                 seen[name].append((now_s, figure))
-            await asyncio.sleep(1)
+            await asyncio.sleep(random.uniform(*BETWEEN_S))
 
     noter = asyncio.create_task(note())
     try:
@@ -119,8 +116,7 @@ async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]
 
 def serving_soaked() -> contextlib.AbstractContextManager[Server]:
     """Serve from a process that tells what it has in use."""
-    penstock = (sys.executable, str(Path(__file__).with_name("soak_server.py")))
-    return serving_mlp(cores()[0], "grpc.transport=native", "defaults.slo_ms=60000", penstock=penstock)
+    return serving_mlp(cores()[0], "grpc.transport=native", "defaults.slo_ms=60000", penstock=SOAKED)
 
 
 async def soak(server: Server, seconds: float) -> tuple[dict[str, Slope], Counter[str], int]:

@@ -1,6 +1,7 @@
 """What the process of a server holds, read from outside; a server of `soak_server.py` tells what it has in use, too."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -8,12 +9,26 @@ from penstock.execution.memory import own_bytes
 
 MIB: Final = 1024**2
 FILE: Final = "in_use.json"
-"""In the directory of a `soak_server.py`: tasks, the blocks of Python's objects, and the bytes of malloc."""
-LEAST: Final = {"memory": 4.0, "heap": 4.0, "blocks": 50_000.0, "descriptors": 4.0, "threads": 4.0, "tasks": 4.0}
+"""In the directory of a `soak_server.py`: its tasks, and the bytes of malloc."""
+SOAKED: Final = (
+    "env",
+    "PYTHONMALLOC=malloc",
+    "GLIBC_TUNABLES=glibc.malloc.tcache_count=0",
+    sys.executable,
+    str(Path(__file__).with_name("soak_server.py")),
+)
+"""The command `penstock` of a server that tells what it has in use.
+
+Python's objects come from malloc as everything else, and malloc's threads keep nothing for themselves: the pools of the one and the caches
+of the other count as in use, and they fill up for longer than a soak lasts.
+"""
+BETWEEN_S: Final = (0.5, 1.5)
+"""Seconds between two readings, by chance: what a server does once a second would be read in the same place each time, which wanders."""
+LEAST: Final = {"memory": 4.0, "heap": 4.0, "descriptors": 4.0, "threads": 4.0, "tasks": 4.0}
 """What counts as growth over the time that was looked at: MiB, or things.
 
-`memory` are the pages that are the process's own, libraries left out. A heap keeps the pages that it has ever needed, so they never become
-fewer, and each one more is a slope above zero; `heap` and `blocks` are what is in use of them, which comes and goes.
+`memory` are the pages that are the process's own, libraries left out, after malloc has given back those that it holds in vain: what has
+been needed at most can only rise. `heap` are the bytes in use of them.
 """
 
 
@@ -30,7 +45,6 @@ def holdings(pid: int) -> dict[str, float]:
     return {
         "memory": own_bytes(pid) / MIB,
         "heap": in_use["heap"] / MIB,
-        "blocks": in_use["blocks"],
         "descriptors": descriptors(pid),
         "threads": threads,
         "tasks": in_use["tasks"],

@@ -9,6 +9,7 @@ for certain by what matters. `--leak` has the server leak on purpose, which has 
 import argparse
 import asyncio
 import contextlib
+import random
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import ROOT, environment, load_file
-from holdings import FILE, LEAST, holdings
+from holdings import BETWEEN_S, FILE, LEAST, SOAKED, holdings
 from slope import Slope
 from soak_traffic import Traffic
 
@@ -28,7 +29,6 @@ _MEASURED_S: Final = 5.0
 _LOAD: Final = 0.7
 _WARM_PART: Final = 1 / 3
 _SWAP_S: Final = 5.0
-_READ_S: Final = 0.5
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def serve(directory: Path, leak: str, transport: str) -> Iterator[Any]:
     models.write_configured_model(registry, "id_fp32", models.identity("id_fp32", "float", "batch,n"), 8)
     models.write_tagged(registry, 1)
     serving = Serving(registry, directory)
-    serving.command = [sys.executable, Path(__file__).with_name("soak_server.py")]
+    serving.command = [*SOAKED]
     kept = ("defaults.payloads.sample=0.1", "payloads.rotate_s=5", "models.tagged.keep_warm_s=0")
     with serving.during(f'grpc.transport="{transport}"', 'models.tagged.monitoring.drift="live"', *kept):
         (directory / "leak").write_text(leak)
@@ -64,7 +64,7 @@ async def soak(serving: Any, directory: Path, seconds: float, rate: float) -> tu
         while (now_s := time.monotonic() - began_s) < seconds and not swaps.done():
             if (directory / FILE).exists():
                 readings.append((now_s, *holdings(serving.pid).values()))
-            await asyncio.sleep(_READ_S)
+            await asyncio.sleep(random.uniform(*BETWEEN_S))
         swaps.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await swaps  # raises why versions could not be swapped
@@ -98,7 +98,7 @@ def main() -> int:
     """Soak and judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--leak", default="", help="what to leak on purpose: memory, objects, descriptors, threads, tasks, or several")
+    parser.add_argument("--leak", default="", help="what to leak on purpose: memory, descriptors, threads, tasks, or several")
     parser.add_argument("--transport", default="grpcio", choices=("grpcio", "native"), help="what carries gRPC")
     arguments = parser.parse_args()
     print(environment())

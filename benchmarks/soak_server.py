@@ -1,17 +1,17 @@
-"""`penstock` that writes once a second what it has in use, and leaks what stands in the file `leak`.
+"""`penstock` that writes about once a second what it has in use, and leaks what stands in the file `leak`.
 
-The file holds words: `memory` (512 KiB), `objects` (two thousand), `descriptors`, `threads`, `tasks` (one).
+The file holds words: `memory` (512 KiB), `descriptors`, `threads`, `tasks` (one).
 """
 
 import asyncio
 import ctypes
 import json
-import sys
+import random
 import threading
 from pathlib import Path
 from typing import Any, Final
 
-from holdings import FILE
+from holdings import BETWEEN_S, FILE
 
 from penstock.cli.main import main
 from penstock.inference.vitals import Vitals
@@ -19,7 +19,6 @@ from penstock.inference.vitals import Vitals
 _LEAKED: Final[list[Any]] = []
 _start = Vitals.start
 _CHUNK: Final = 512 * 1024
-_OBJECTS: Final = 2_000
 _BUSY, _MAPPED, _FIELDS = 7, 4, 10
 """Where `uordblks` and `hblkhd` stand in glibc's `struct mallinfo2`."""
 
@@ -45,20 +44,20 @@ async def _tell() -> None:
             _LEAKED.append(await _leaked(kind))
         new.write_text(json.dumps(_in_use()))  # noqa: ASYNC240
         new.replace(FILE)  # noqa: ASYNC240
-        await asyncio.sleep(1)
+        await asyncio.sleep(random.uniform(*BETWEEN_S))
 
 
 def _in_use() -> dict[str, int]:
+    """Return what is in use, once the pages that malloc holds in vain are given back: what it has needed at most can only rise."""
+    _C.malloc_trim(0)
     sizes = _C.mallinfo2().sizes
-    return {"tasks": len(asyncio.all_tasks()), "blocks": sys.getallocatedblocks(), "heap": sizes[_BUSY] + sizes[_MAPPED]}
+    return {"tasks": len(asyncio.all_tasks()), "heap": sizes[_BUSY] + sizes[_MAPPED]}
 
 
 async def _leaked(kind: str) -> object:
     match kind:
         case "memory":
             return b"x" * _CHUNK
-        case "objects":
-            return [object() for _ in range(_OBJECTS)]
         case "descriptors":
             return Path("/dev/null").open("rb")  # noqa: ASYNC230 - it is never closed
         case "threads":

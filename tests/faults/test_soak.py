@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-KINDS = ("memory", "objects", "descriptors", "threads", "tasks")
+KINDS = ("memory", "descriptors", "threads", "tasks")
 
 sys.path.insert(0, str(BENCHMARKS))
 
