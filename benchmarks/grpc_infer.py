@@ -1,4 +1,4 @@
-"""What a raw prediction over gRPC costs the server, beside a bare grpc.aio echo of the same sizes and metadata.
+"""What a raw prediction over gRPC costs the server, over either transport, beside a bare grpc.aio echo of the same sizes and metadata.
 
 Each call on its own, and as messages of streams that stay open.
 """
@@ -18,7 +18,7 @@ import grpc.aio
 import numpy as np
 from bare_run import BareRun
 from grpc_echo import METHOD, STREAM_METHOD
-from harness import CONNECTIONS, ROUNDS, Cost, Load, Row, Server, cores, cost, example_row, median, pinned
+from harness import CONNECTIONS, ROUNDS, Cost, Load, Row, Server, cores, cost, example_row, median, pinned, serving_mlp
 
 from penstock.wire import inference as pb
 
@@ -63,11 +63,11 @@ async def stream(channel: grpc.aio.Channel, message: bytes, until: float, *, ans
 
 
 def measure(server: Server, bare: BareRun) -> list[Row]:
-    """Take turns between the server and the echo."""
+    """Take turns between the server, one with grpcio, and the echo."""
     message = message_of_mlp()
     answer = answer_of(server.grpc, message)
-    with echo(answer) as (echo_pid, echo_address):
-        targets = {"ours": (server.pid, server.grpc), "echo": (echo_pid, echo_address)}
+    with serving_mlp(cores()[0], "grpc.transport=grpcio") as grpcio, echo(answer) as (echo_pid, echo_address):
+        targets = {"": (server.pid, server.grpc), " over grpcio": (grpcio.pid, grpcio.grpc), "echo": (echo_pid, echo_address)}
         streaming = partial(stream, answer_bytes=len(answer.in_stream))
         calls, messages = (_costs(targets, message, client) for client in (unary, streaming))
     return _rows("gRPC raw", "request", calls, bare) + _rows("gRPC stream", "message", messages, bare)
@@ -84,12 +84,12 @@ def _costs(targets: dict[str, tuple[int, str]], message: bytes, client: Client) 
 
 
 def _rows(what: str, unit: str, costs: dict[str, Cost], bare: BareRun) -> list[Row]:
-    ours, echo = costs["ours"], costs["echo"]
-    return [
-        Row(f"{what}, CPU per {unit}", ours.cpu_us, "us", beside=f"{ours.cpu_us / bare.cpu_us:.1f}x bare run; {ours}"),
-        Row(f"bare grpc.aio echo, CPU per {unit}", echo.cpu_us, "us", beside=str(echo)),
-        Row(f"{what} / bare echo, CPU", ours.cpu_us / echo.cpu_us, "x", BUDGET),
-    ]
+    echo = costs.pop("echo")
+    rows = [Row(f"bare grpc.aio echo, CPU per {unit}", echo.cpu_us, "us", beside=str(echo))]
+    for over, ours in costs.items():
+        rows.append(Row(f"{what}{over}, CPU per {unit}", ours.cpu_us, "us", beside=f"{ours.cpu_us / bare.cpu_us:.1f}x bare run; {ours}"))
+        rows.append(Row(f"{what}{over} / bare echo, CPU", ours.cpu_us / echo.cpu_us, "x", BUDGET))
+    return rows
 
 
 def ask(address: str, message: bytes, seconds: float, client: Client = unary) -> Load:

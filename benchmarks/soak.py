@@ -99,7 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--leak", default="", help="what to leak on purpose: memory, descriptors, threads, tasks, or several")
-    parser.add_argument("--transport", default="grpcio", choices=("grpcio", "native"), help="what carries gRPC")
+    parser.add_argument("--transport", default="native", choices=("native", "grpcio"), help="what carries gRPC")
     arguments = parser.parse_args()
     print(environment())
     with tempfile.TemporaryDirectory(prefix="penstock-soak-") as name, serve(Path(name), arguments.leak, arguments.transport) as serving:

@@ -93,9 +93,9 @@ and from how long runs take, for a model whose device fails from when it is trie
 
 ## Errors of the transport
 
-A request that cannot be read as HTTP is told with the same body, and a [status of its own](protocol.md#errors). Over gRPC some mistakes
-never reach Penstock: grpcio answers UNIMPLEMENTED for an unknown method or compression, RESOURCE_EXHAUSTED for a message above
-`grpc.max_message_bytes`, and INTERNAL for data that do not inflate.
+A request that cannot be read as HTTP is told with the same body, and a [status of its own](protocol.md#errors). Over gRPC an unknown
+method or compression is UNIMPLEMENTED, a message above `grpc.max_message_bytes` RESOURCE_EXHAUSTED, and data that do not inflate are
+INVALID_ARGUMENT. With `grpc.transport = "grpcio"` such mistakes never reach Penstock, and data that do not inflate are INTERNAL.
 """
 
 _METRICS_HEAD: Final = """

@@ -17,7 +17,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 PYTHON: Final = ROOT / ".venv-clients" / "bin" / "python"
-NATIVE: Final = 'grpc.transport="native"'
+GRPCIO: Final = 'grpc.transport="grpcio"'
 UNWARMED: Final = 'models.slow.warmup="off"'
 """Some seconds less at each start."""
 PERF: Final = ROOT / ".venv-clients" / "perf"
@@ -40,8 +40,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is not None:
         runs = [(script, variant, check) for script, variant in marker.args for check in checks_of(script)]
         ids = [f"{variant or script}-{check.removeprefix('check_')}" for script, variant, check in runs]
-        # The native transport is not the default: its own tests run always, clients where there is time.
-        seldom = [variant.endswith("@native") for _, variant, _ in runs]
+        # grpcio is not the default: tests of its listener run always, clients where there is time.
+        seldom = [variant.endswith("@grpcio") for _, variant, _ in runs]
         cases = [pytest.param(*run, marks=pytest.mark.slow if slow else ()) for run, slow in zip(runs, seldom, strict=True)]
         metafunc.parametrize(("script", "variant", "check"), cases, ids=ids)
 
@@ -62,21 +62,21 @@ def examples(server_process: ModuleType) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def native_examples(server_process: ModuleType) -> Iterator[Any]:
-    """Return the same with the native transport of gRPC."""
+def grpcio_examples(server_process: ModuleType) -> Iterator[Any]:
+    """Return the same with grpcio as the transport of gRPC."""
     with (
         server_process.own_directory() as directory,
-        server_process.running(ROOT / "examples" / "registry", directory, NATIVE) as server,
+        server_process.running(ROOT / "examples" / "registry", directory, GRPCIO) as server,
     ):
         yield server
 
 
 @pytest.fixture(scope="session")
-def native_conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return a server of the conformance cases' models with the native transport of gRPC."""
-    registry = tmp_path_factory.mktemp("native_conformance")
+def grpcio_conformance(server_process: ModuleType, models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a server of the conformance cases' models with grpcio as the transport of gRPC."""
+    registry = tmp_path_factory.mktemp("grpcio_conformance")
     models.build_registry(registry)
-    with server_process.own_directory() as directory, server_process.running(registry, directory, NATIVE, UNWARMED) as server:
+    with server_process.own_directory() as directory, server_process.running(registry, directory, GRPCIO, UNWARMED) as server:
         yield server
 
 
@@ -101,7 +101,7 @@ def python() -> Path:
 def verdicts(python: Path, request: pytest.FixtureRequest) -> Callable[[str, str], Verdicts]:
     """Return a function that runs a script, once for each variant, and tells how its checks went.
 
-    A variant that ends in `@native` asks the servers of that transport.
+    A variant that ends in `@grpcio` asks the servers of that transport.
     """
     done: dict[tuple[str, str], Verdicts] = {}
 

@@ -1,14 +1,16 @@
 """One server for the suite and each route, the real command, and a ledger that must balance after every module.
 
 The suite runs twice over HTTP: over the fast path, and over the plain ASGI route; a module that says `ROUTES = ("fast",)` does
-not. What is asked over gRPC runs twice too: over grpcio, which serves beside the fast path, and over the native transport.
+not. What is asked over gRPC runs twice too: over the native transport, which serves beside the fast path, and over grpcio.
 """
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 import pytest
 
@@ -19,18 +21,20 @@ from serving import Serve, Serving
 from transports import GrpcTransport, HttpTransport, Transport
 
 ROUTES = ("fast", "plain")
+_OVER_GRPC: Final = re.compile(r"-grpc(?!io\])")
+"""A case of gRPC, rather than one of another kind whose server has grpcio."""
 
 
 @pytest.hookimpl(trylast=True)  # after the marks, so that an id begins with its case
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Ask every test over each of its routes; over the native transport, which is not the default, only where there is time."""
-    native = pytest.param("native", marks=pytest.mark.slow)
-    metafunc.parametrize("server", (*getattr(metafunc.module, "ROUTES", ROUTES), native), indirect=True)
+    """Ask every test over each of its routes; over grpcio, which is not the default, only where there is time."""
+    grpcio = pytest.param("grpcio", marks=pytest.mark.slow)
+    metafunc.parametrize("server", (*getattr(metafunc.module, "ROUTES", ROUTES), grpcio), indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what would ask the same again: over gRPC beside the plain route, and over HTTP beside the native transport."""
-    items[:] = [item for item in items if not item.name.endswith("-plain]" if "-grpc" in item.name else ("-native]", "[native]"))]
+    """Leave out what would ask the same again: over gRPC beside the plain route, and over HTTP beside grpcio."""
+    items[:] = [item for item in items if not item.name.endswith("-plain]" if _OVER_GRPC.search(item.name) else ("-grpcio]", "[grpcio]"))]
 
 
 @pytest.fixture(scope="session")

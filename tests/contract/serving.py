@@ -25,11 +25,11 @@ STOPS_WITHIN_S: Final = 40
 COMMANDS: Final[dict[str, list[str | Path]]] = {
     "fast": [Path(sys.executable).with_name("penstock")],
     "plain": [sys.executable, Path(__file__).with_name("plain_server.py")],
-    "native": [Path(sys.executable).with_name("penstock")],
+    "grpcio": [Path(sys.executable).with_name("penstock")],
 }
 """The two routes of a prediction over HTTP: the fast path, which is the product, and the application as plain ASGI; and the product
-with the native transport of gRPC."""
-SETTINGS: Final = {"native": ('grpc.transport="native"',)}
+with grpcio as the transport of gRPC."""
+SETTINGS: Final = {"grpcio": ('grpc.transport="grpcio"',)}
 """What a route is chosen by."""
 OUTCOMES: Final = {"answered", "client_error", "shed", "expired", "cancelled", "failed"}
 GOOD: Final = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}]}

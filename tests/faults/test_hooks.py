@@ -32,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ailing")
 
 
-@pytest.fixture(scope="module", params=["grpcio", pytest.param("native", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["native", pytest.param("grpcio", marks=pytest.mark.slow)])
 def ailing(request: pytest.FixtureRequest, registry: Path, home: Path) -> Iterator[Serving]:
     """A server with faults at a test's word."""
     serving = Serving(registry, home)

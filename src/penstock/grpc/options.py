@@ -8,8 +8,8 @@ import msgspec
 class GrpcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The section `[grpc]`."""
 
-    transport: Literal["grpcio", "native"] = "grpcio"
-    """What carries the calls: grpcio's own server, or our HTTP/2, at a fraction of the CPU time of a call."""
+    transport: Literal["native", "grpcio"] = "native"
+    """What carries the calls: our HTTP/2, or grpcio's own server, at many times the CPU time of a call."""
 
     max_message_bytes: int = 64 * 1024 * 1024
     """The largest message that is received."""

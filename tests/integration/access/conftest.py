@@ -41,7 +41,7 @@ def keyed(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Keyed:
     return running
 
 
-@pytest.fixture(scope="module", params=["fast", pytest.param("plain", marks=pytest.mark.slow), "native"])
+@pytest.fixture(scope="module", params=["fast", pytest.param("plain", marks=pytest.mark.slow), "grpcio"])
 def server(request: pytest.FixtureRequest, keyed: Keyed) -> Iterator[Serving]:
     """The server of a module, over each route of HTTP and each transport of gRPC."""
     with keyed(route=request.param) as serving:

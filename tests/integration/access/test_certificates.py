@@ -70,7 +70,7 @@ class SecureServing(Serving):
         return self.clients.enter_context(grpc.secure_channel(f"localhost:{port}", credentials, options))
 
 
-TRANSPORTS: Final = ("grpcio", pytest.param("native", marks=pytest.mark.slow))
+TRANSPORTS: Final = ("native", pytest.param("grpcio", marks=pytest.mark.slow))
 
 
 def begun(registry: Path, home: Path, transport: str, *settings: str) -> SecureServing:

@@ -22,7 +22,7 @@ STRANGER: Final = "psk_of_a_stranger_that_must_not_be_told_anywhere"
 Turned = tuple[str, str, str, str]
 
 
-@pytest.fixture(scope="module", params=["fast", pytest.param("plain", marks=pytest.mark.slow), "native"])
+@pytest.fixture(scope="module", params=["fast", pytest.param("plain", marks=pytest.mark.slow), "grpcio"])
 def told(request: pytest.FixtureRequest, keyed: Keyed) -> Iterator[Serving]:
     """A server that logs and records all."""
     settings = ("telemetry.access_log=all", "telemetry.log_format=json", "defaults.payloads.sample=1.0", "payloads.flush_s=0.05")
