@@ -2,7 +2,7 @@
 
 Each of them has asked for one prediction, over the native transport of gRPC or over HTTP, and then keeps silent. The figure is
 how much the server's resident memory grows; what the kernel holds for the sockets is not in it. Opening them again, after all
-have left, tells whether what they took is given back to later ones.
+have left, tells whether what they took is given back to later ones. All 10,000 need 40,160 descriptors, of which gRPC takes a quarter.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from harness import Row, Server, cores, environment, pinned, rss_mib, serving_ml
 from hpack import Encoder
 from http_infer import json_question
 from run import table
+
+from penstock.execution.descriptors import Part, most_connections
 
 BUDGET_MIB: Final = 200.0 * 1e6 / (1 << 20)
 """200 MB, for 10,000 of them."""
@@ -112,7 +114,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(parser.parse_args().count, hard // 2 - 2 * _AT_ONCE)
+    count = min(parser.parse_args().count, most_connections(hard, Part.GRPC) - 2 * _AT_ONCE)
     print(f"{environment()}; {hard:,} descriptors for a process", flush=True)
     print(f"\n{table(measure(count))}")
 
