@@ -20,7 +20,7 @@ import grpc.aio
 from grpc_call import Client, frame
 from grpc_infer import METHOD, message_of_mlp
 from harness import Server, cores, environment, serving_mlp
-from holdings import BETWEEN_S, LEAST, SOAKED, descriptors, holdings
+from holdings import LEAST, SOAKED, descriptors, holdings, pause
 from slope import Slope
 
 STREAM: Final = METHOD.replace("ModelInfer", "ModelStreamInfer")
@@ -104,7 +104,7 @@ async def noting(pid: int) -> AsyncIterator[dict[str, list[tuple[float, float]]]
             now_s = time.monotonic()
             for name, figure in holdings(pid).items():
                 seen[name].append((now_s, figure))
-            await asyncio.sleep(random.uniform(*BETWEEN_S))
+            await pause()
 
     noter = asyncio.create_task(note())
     try:

@@ -1,6 +1,8 @@
 """What the process of a server holds, read from outside; a server of `soak_server.py` tells what it has in use, too."""
 
+import asyncio
 import json
+import random
 import sys
 from pathlib import Path
 from typing import Final
@@ -22,14 +24,18 @@ SOAKED: Final = (
 Python's objects come from malloc as everything else, and malloc's threads keep nothing for themselves: the pools of the one and the caches
 of the other count as in use, and they fill up for longer than a soak lasts.
 """
-BETWEEN_S: Final = (0.5, 1.5)
-"""Seconds between two readings, by chance: what a server does once a second would be read in the same place each time, which wanders."""
+_BETWEEN_S: Final = (0.5, 1.5)
 LEAST: Final = {"memory": 4.0, "heap": 4.0, "descriptors": 4.0, "threads": 4.0, "tasks": 4.0}
 """What counts as growth over the time that was looked at: MiB, or things.
 
 `memory` are the pages that are the process's own, libraries left out, after malloc has given back those that it holds in vain: what has
 been needed at most can only rise. `heap` are the bytes in use of them.
 """
+
+
+async def pause() -> None:
+    """Wait between two readings, for a time by chance: what a server does once a second would be read in the same place each time."""
+    await asyncio.sleep(random.uniform(*_BETWEEN_S))
 
 
 def descriptors(pid: int) -> int:

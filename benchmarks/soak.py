@@ -9,7 +9,6 @@ for certain by what matters. `--leak` has the server leak on purpose, which has 
 import argparse
 import asyncio
 import contextlib
-import random
 import shutil
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import ROOT, environment, load_file
-from holdings import BETWEEN_S, FILE, LEAST, SOAKED, holdings
+from holdings import FILE, LEAST, SOAKED, holdings, pause
 from slope import Slope
 from soak_traffic import Traffic
 
@@ -64,7 +63,7 @@ async def soak(serving: Any, directory: Path, seconds: float, rate: float) -> tu
         while (now_s := time.monotonic() - began_s) < seconds and not swaps.done():
             if (directory / FILE).exists():
                 readings.append((now_s, *holdings(serving.pid).values()))
-            await asyncio.sleep(random.uniform(*BETWEEN_S))
+            await pause()
         swaps.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await swaps  # raises why versions could not be swapped

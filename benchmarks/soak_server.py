@@ -6,12 +6,11 @@ The file holds words: `memory` (512 KiB), `descriptors`, `threads`, `tasks` (one
 import asyncio
 import ctypes
 import json
-import random
 import threading
 from pathlib import Path
 from typing import Any, Final
 
-from holdings import BETWEEN_S, FILE
+from holdings import FILE, pause
 
 from penstock.cli.main import main
 from penstock.inference.vitals import Vitals
@@ -44,7 +43,7 @@ async def _tell() -> None:
             _LEAKED.append(await _leaked(kind))
         new.write_text(json.dumps(_in_use()))  # noqa: ASYNC240
         new.replace(FILE)  # noqa: ASYNC240
-        await asyncio.sleep(random.uniform(*BETWEEN_S))
+        await pause()
 
 
 def _in_use() -> dict[str, int]:
