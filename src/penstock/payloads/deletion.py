@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from penstock.payloads.claim import borrowed
+from penstock.payloads.deletion_count import Deleted, DeletionCount
 from penstock.payloads.feedback_deletion import delete_words, requests_of
 from penstock.payloads.key import FILE, keys_of
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
@@ -30,20 +31,6 @@ _FOLDERS: Final = "model={model}/version={version}/date=*/hour=*"
 
 class NoKey(Exception):
     """Nothing can be found, for the key of the hashes is not there; the message says where it should be."""
-
-
-class Deleted(NamedTuple):
-    """What a deletion has done."""
-
-    rows: int
-    """Those of feedback on the predictions too."""
-    files: int
-    """Those that had such rows."""
-    waiting: int
-    """Rows in files that are being written, or that a killed writer has left: they go when the file is finished. And rows that a living
-    process holds for a sink elsewhere: it takes them out within `payloads.flush_s`."""
-    foreign: int
-    """Files that are damaged, or of another form, which were not looked into."""
 
 
 class Deletions:
@@ -81,23 +68,22 @@ def delete(root: Path, stone: Tombstone, *, dry_run: bool = False) -> Deleted:
     it was or without the rows; a second run does the rest. With `dry_run` rows are only counted. Blocks; raises `OSError`.
     """
     make_private(root)
+    count = DeletionCount()
     with _alone(root):
         requests = requests_of(_held(root, stone), stone)
+        _count_open(root, stone, count)  # a file that is finished from now on may lose its rows by that, before anybody looks again
         if not dry_run:
             write_down(root, stone)
             requests_of(_held(root, stone), stone, requests)  # rows that came before the deletion stood there
+            _count_open(root, stone, count)
         # What was said goes first: its predictions are how a second run finds it.
-        words, words_waiting = delete_words(root, requests, stone.until, dry_run=dry_run)
-        # Open files are counted first: one that is finished between the two loses its rows by that, and would be in neither count.
-        waiting = [*words_waiting, *_being_written(root, stone)]
-        done = [*words, *_taken_out(root, stone, dry_run=dry_run)]
+        delete_words(root, requests, stone.until, count, dry_run=dry_run)
+        _take_out(root, stone, count.take, count, dry_run=dry_run)
         for folder in sorted(root.glob("buffer/*/*/")):
-            waiting.extend(_being_written(folder, stone))
+            _count_open(folder, stone, count)
             with borrowed(folder) as is_free:
-                found = _taken_out(folder, stone, dry_run=dry_run or not is_free)
-                (done if is_free else waiting).extend(found)
-    foreign = _foreign(root, stone) + [*done, *waiting].count(None)
-    deleted = Deleted(sum(filter(None, done)), len(list(filter(None, done))), sum(filter(None, waiting)), foreign)
+                _take_out(folder, stone, count.take if is_free else count.wait, count, dry_run=dry_run or not is_free)
+    deleted = count.told(_foreign(root, stone))
     if not dry_run:
         _log.info("%d recorded rows of a subject are deleted, %d go when their files are finished", deleted.rows, deleted.waiting)
     return deleted
@@ -110,19 +96,19 @@ def _held(root: Path, stone: Tombstone) -> Iterator[Path]:
         yield from _finished(folder, stone)
 
 
-def _taken_out(root: Path, stone: Tombstone, *, dry_run: bool) -> Iterator[int | None]:
-    """Yield how many rows of each finished file go, None for one that cannot be read."""
+def _take_out(root: Path, stone: Tombstone, note: Callable[[Path, int], None], count: DeletionCount, *, dry_run: bool) -> None:
+    """Take the rows out of each finished file, and note how many."""
     tombstones = Tombstones([stone])
     for path in _finished(root, stone):
         with contextlib.suppress(FileNotFoundError):  # it has become too old meanwhile, or was sent
             try:
                 gone = take_out(path, tombstones, dry_run=dry_run)
             except UnreadableRow:
-                yield None
+                count.pass_over(path)
                 continue
             if gone and not dry_run:
                 sync_directory(path.parent)
-            yield gone
+            note(path, gone)
 
 
 def _finished(root: Path, stone: Tombstone) -> Iterator[Path]:
@@ -132,15 +118,15 @@ def _finished(root: Path, stone: Tombstone) -> Iterator[Path]:
     yield from root.glob(f"*{JSON_LINES}")  # what waits as rows
 
 
-def _being_written(root: Path, stone: Tombstone) -> Iterator[int | None]:
-    """Yield how many rows of each file go that is being written, None for one that cannot be read."""
+def _count_open(root: Path, stone: Tombstone, count: DeletionCount) -> None:
+    """Note how many rows of each file go that is being written."""
     for path in open_files(root, stone.model, stone.version):
         if path.name.removesuffix(OPEN).endswith(readable()):
             with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
                 try:
-                    yield sum(map(stone.takes, rows_of(path)))
+                    count.wait(path, sum(map(stone.takes, rows_of(path))))
                 except UnreadableRow:
-                    yield None
+                    count.pass_over(path)
 
 
 def _foreign(root: Path, stone: Tombstone) -> int:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from penstock.payloads.deletion_count import DeletionCount
 from penstock.payloads.feedback_record import FOLDER, FOLDERS
 from penstock.payloads.layout import BAD, JSON_LINES, OPEN
 from penstock.payloads.open_file import make_private, sync_directory
@@ -29,26 +30,34 @@ def requests_of(paths: Iterator[Path], stone: Tombstone, known: Requests | None 
     return found
 
 
-def delete_words(root: Path, requests: Mapping[str, set[str]], until: str, *, dry_run: bool) -> tuple[list[int], list[int]]:
-    """Delete what was said of predictions; returns how many rows of each finished file go, and of each that is being written.
+def delete_words(root: Path, requests: Mapping[str, set[str]], until: str, count: DeletionCount, *, dry_run: bool) -> None:
+    """Delete what was said of predictions, and note how many rows of each file go.
 
-    These go when their files are finished, and so does what is said of the predictions later, which is why the time does not count; until
-    then the deletion lasts. Raises `OSError`.
+    Those in a file that is being written go when it is finished, and so does what is said of the predictions later, which is why the time
+    does not count; until then the deletion lasts. Raises `OSError`.
     """
     folder = root / FOLDER
     stones = [
         Tombstone(subjects=frozenset(), requests=frozenset(ids), before=ALWAYS, model=model, until=until) for model, ids in requests.items()
     ]
     if not stones or not folder.is_dir():
-        return [], []
+        return
+    tombstones = Tombstones(stones)
+    _count_open(folder, tombstones, count)  # before and after it is written down, see `delete`
     if not dry_run:
         make_private(folder)
         for stone in stones:
             write_down(folder, stone, FOLDERS)
-    tombstones = Tombstones(stones)
-    waiting = [_taken_out(path, tombstones, dry_run=True) for path in _files(folder, f".*{JSON_LINES}{OPEN}")]  # first, see `delete`
-    finished = [_taken_out(path, tombstones, dry_run=dry_run) for path in _files(folder, f"*{JSON_LINES}", f".*{JSON_LINES}{BAD}")]
-    return finished, waiting
+        _count_open(folder, tombstones, count)
+    for path in _files(folder, f"*{JSON_LINES}", f".*{JSON_LINES}{BAD}"):
+        count.take(path, _taken_out(path, tombstones, dry_run=dry_run))
+
+
+def _count_open(folder: Path, tombstones: Tombstones, count: DeletionCount) -> None:
+    """Note how many rows of each file go that is being written."""
+    for path in _files(folder, f".*{JSON_LINES}{OPEN}"):
+        with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
+            count.wait(path, take_out(path, tombstones, dry_run=True))
 
 
 def _files(folder: Path, *patterns: str) -> list[Path]:
@@ -58,7 +67,7 @@ def _files(folder: Path, *patterns: str) -> list[Path]:
 def _taken_out(path: Path, tombstones: Tombstones, *, dry_run: bool) -> int:
     try:
         gone = take_out(path, tombstones, dry_run=dry_run)
-    except FileNotFoundError:  # it has become too old, or was finished meanwhile
+    except FileNotFoundError:  # it has become too old
         return 0
     if gone and not dry_run:
         sync_directory(path.parent)

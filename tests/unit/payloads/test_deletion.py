@@ -66,22 +66,31 @@ def test_rows_of_a_subject_are_gone_and_the_others_are_as_they_were(state):
     assert delete(state) == (0, 0, 0, 0)
 
 
-def test_rows_of_a_file_that_is_finished_during_the_deletion_are_counted(state, monkeypatch):
-    """Once: the sink takes them out itself, after the deletion has looked at the files of the one kind and before those of the other."""
+@pytest.mark.parametrize(
+    ("moment", "counted"),
+    [("requests_of", (1, 1, 0, 0)), ("_count_open", (1, 1, 0, 0)), ("write_down", (0, 0, 1, 0)), ("delete_words", (0, 0, 1, 0))],
+)
+def test_rows_of_a_file_that_is_finished_during_the_deletion_are_counted(state, monkeypatch, moment, counted):
+    """Once, whenever that is: by the deletion where the sink did not know of it, else by the sink."""
     sink = written(state, ("a", "ann"), ("b", "bob"))
+    act = getattr(deletion, moment)
 
-    def then_finish(look):
-        def looked(*args, **options):
-            found = list(look(*args, **options))
-            sink.close()
-            return found
+    def then_finish(*args, **options):
+        done = act(*args, **options)
+        sink.close()
+        return done
 
-        return looked
-
-    for look in ("_taken_out", "_being_written"):
-        monkeypatch.setattr(deletion, look, then_finish(getattr(deletion, look)))
-    assert delete(state) == (0, 0, 1, 0)
+    monkeypatch.setattr(deletion, moment, then_finish)
+    assert delete(state) == counted
     assert left(state) == ["b"]
+
+
+def test_rows_of_a_file_that_is_finished_during_a_dry_run_are_counted_once(state, monkeypatch):
+    """Not as rows that wait, too."""
+    sink = written(state, ("a", "ann"), ("b", "bob"))
+    monkeypatch.setattr(deletion, "delete_words", lambda *_, **__: sink.close())
+    assert delete(state, dry_run=True) == (1, 1, 0, 0)
+    assert left(state) == ["a", "b"]
 
 
 def test_a_file_without_any_other_row_is_gone(state):
@@ -207,13 +216,14 @@ def test_a_text_that_looks_like_a_subject_deletes_nothing(state):
 
 
 def test_files_that_are_finished_meanwhile_lose_their_rows_all_the_same(state):
-    """Whichever comes first, the deletion or the end of the file: no row escapes between the two."""
+    """Whichever comes first, the deletion or the end of the file: no row escapes between the two, and each is counted."""
     for turn in range(30):
-        sink = written(state, (f"a{turn}", "ann"), (f"b{turn}", "bob"))
+        sink = written(state, (f"a{turn}", f"ann{turn}"), (f"b{turn}", "bob"))
         closing = threading.Thread(target=sink.close)
         closing.start()
-        delete(state)
+        deleted = delete(state, f"ann{turn}")
         closing.join()
+        assert deleted.rows + deleted.waiting == 1
         assert left(state) == [f"b{number}" for number in range(turn + 1)]
 
 

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from backlogs import until
 from predictions import record, tensor
 
+from penstock.payloads import feedback_deletion
 from penstock.payloads.deletion import Deletions
 from penstock.payloads.feedback_log import FeedbackLog
 from penstock.payloads.feedback_record import FeedbackRecord
@@ -70,14 +72,23 @@ def test_feedback_on_the_predictions_of_a_subject_goes_and_no_other(tmp_path, pr
     predicted.close()
 
 
-def test_feedback_that_is_being_written_or_comes_later_never_gets_a_name(tmp_path, predicted):
-    """Its files lose it when they are finished."""
+@pytest.mark.parametrize("moment", ["_count_open", "write_down", "_files"])
+def test_feedback_that_is_being_written_is_counted_and_never_gets_a_name(tmp_path, predicted, monkeypatch, moment):
+    """Once, whenever its file is finished; what comes later goes too."""
     predicted.close()
     log = say(tmp_path, ("a", "m"), ("b", "m"), close=False)
-    log._writer.stop()
-    log._writer._thread.join(30)
-    assert left(tmp_path) == [("a", "m"), ("b", "m")]
-    assert delete(tmp_path).rows == 2
+    until(lambda: log.written == 2)
+    act = getattr(feedback_deletion, moment)
+
+    def then_finish(*args):
+        done = act(*args)
+        log.close()
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feedback_deletion, moment, then_finish)
+        deleted = delete(tmp_path)
+    assert deleted.rows + deleted.waiting == 2
     say(tmp_path, ("a", "m"), ("c", "m"))
     assert left(tmp_path) == [("b", "m"), ("c", "m")]
 
