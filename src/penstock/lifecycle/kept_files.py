@@ -9,6 +9,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 _MOST_BYTES: Final = 256 * 1024
+_LOOK_EVERY: Final = 32
+"""Writes: to look which files are too many takes longer the more there are."""
 _T = TypeVar("_T")
 
 
@@ -16,11 +18,12 @@ class KeptFiles(Generic[_T]):
     """JSON files of one kind in one directory. Blocks; several processes may share it, the last writer wins."""
 
     def __init__(self, directory: Path, kind: type[_T], most: int, most_bytes: int = _MOST_BYTES) -> None:
-        """`most` files are kept, the oldest go first; a file beyond `most_bytes` is not read."""
+        """`most` files are kept, and a few more for a while; the oldest go first. A file beyond `most_bytes` is not read."""
         self.directory: Final = directory
         self._most_bytes = most_bytes
         self._kind = kind
         self._most = most
+        self._writes = 0
 
     def read(self, name: str) -> _T | None:
         """Return what a file holds, or None if it is not there.
@@ -58,7 +61,9 @@ class KeptFiles(Generic[_T]):
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
-        self._forget_oldest()
+        if self._writes % _LOOK_EVERY == 0:
+            self._forget_oldest()
+        self._writes += 1
 
     def remove(self, name: str) -> None:
         """Remove a file that may be there."""

@@ -18,6 +18,8 @@ from penstock.registry.options import GIB
 _LOCK: Final = "lock"
 _VERSIONS: Final = "versions"
 _DRAFTS: Final = "drafts"
+_UNSEEN_PARTS: Final = 64
+"""What came since the copies were last looked through may be such a part of the limit: to look takes longer the more there are."""
 
 
 class HeldCopy:
@@ -37,7 +39,7 @@ class HeldCopy:
             os.utime(self._lock)
             self._unlock()
             with contextlib.suppress(OSError):  # what is too much now goes with a later one
-                self._cache.trim()
+                self._cache.settle()
 
 
 class Cache:
@@ -53,6 +55,7 @@ class Cache:
         self._directory = directory
         self._limit_bytes = limit_bytes
         self._sizes: dict[str, int] = {}
+        self._unseen_bytes = limit_bytes
         self.index: Final = CacheIndex(directory)
         self._make_ready()
         directory.chmod(0o700)
@@ -69,7 +72,8 @@ class Cache:
         except BaseException:
             draft.discard()
             raise
-        self.trim()
+        self._unseen_bytes += self._size(copy.directory.parent)
+        self.settle()
         return copy
 
     def hold(self, digest: str) -> HeldCopy | None:
@@ -93,14 +97,22 @@ class Cache:
         """Tell whether there is a copy of that digest, its bytes unread."""
         return bool(digest) and (self._versions / digest / CONTENT).is_file()
 
+    def settle(self) -> None:
+        """Remove what is too much, if there may be anything."""
+        if self._unseen_bytes * _UNSEEN_PARTS >= self._limit_bytes:
+            self.trim()
+
     def trim(self, limit_bytes: int | None = None) -> bool:
         """Remove copies that nobody uses, least recently used first, down to the limit; tells whether any was removed."""
         with self._alone():
             sizes = {path: self._size(path) for path in self._versions.iterdir()}
             excess = sum(sizes.values()) - (self._limit_bytes if limit_bytes is None else limit_bytes)
-            gone = list(self._surplus(sizes, excess)) if excess > 0 else []
-        for directory in gone:
-            shutil.rmtree(directory, ignore_errors=True)
+            gone = dict(self._surplus(sizes, excess)) if excess > 0 else {}
+            self._sizes = {path.name: size for path, size in sizes.items() if path not in gone}
+            is_enough = sum(self._sizes.values()) <= self._limit_bytes
+            self._unseen_bytes = 0 if is_enough else self._limit_bytes  # what is in use may be given back at any time
+        for moved in gone.values():
+            shutil.rmtree(moved, ignore_errors=True)
         if gone:
             self.index.prune(self.has)
         return bool(gone)
@@ -124,12 +136,12 @@ class Cache:
                     break
         return HeldCopy(self, target, content, draft.lock)
 
-    def _surplus(self, sizes: Mapping[Path, int], excess: int) -> Iterator[Path]:
-        """Take away the names of the copies that have to go; yields what is to be removed."""
+    def _surplus(self, sizes: Mapping[Path, int], excess: int) -> Iterator[tuple[Path, Path]]:
+        """Take away the names of the copies that have to go; yields each with what is to be removed."""
         for directory in sorted(sizes, key=_last_used):
             if excess > 0 and (moved := self._unused(directory)):
                 excess -= sizes[directory]
-                yield moved
+                yield directory, moved
 
     @property
     def _versions(self) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.lifecycle import latency_store
+from penstock.lifecycle import kept_files, latency_store
 from penstock.lifecycle.conditions import Conditions
 from penstock.lifecycle.latency_store import LatencyStore, MeasuredTable
 
@@ -190,6 +190,7 @@ def test_readers_beside_a_writer_always_find_a_whole_table(tmp_path: Path, under
 def test_oldest_files_go_first(tmp_path: Path, under: Under, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drafts of crashed writers count too."""
     monkeypatch.setattr(latency_store, "_MOST_FILES", 3)
+    monkeypatch.setattr(kept_files, "_LOOK_EVERY", 1)
     (tmp_path / "latency").mkdir()
     (tmp_path / "latency" / ".draft").write_text("half")
     os.utime(tmp_path / "latency" / ".draft", (1, 1))

@@ -183,6 +183,25 @@ def test_bound_removes_what_is_unused_and_nothing_else(tmp_path: Path) -> None:
     assert left(tmp_path) == 0
 
 
+def test_copies_are_looked_through_when_enough_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each, which takes longer the more there are; what was too much and in use is looked for until it is gone."""
+    looks = []
+    trim = Cache.trim
+    monkeypatch.setattr(Cache, "trim", lambda cache: looks.append(cache) or trim(cache))
+    cache = Cache(tmp_path, limit_bytes=40_000)
+    for number in range(20):
+        make(cache, b"%03d" % number).close()
+    few = len(looks)
+    copies = [make(cache, b"%d" % number * 15_000) for number in range(3)]
+    for copy in copies:
+        copy.close()
+
+    assert few < 10
+    assert sum(path.stat().st_size for path in (tmp_path / "versions").rglob("*") if path.is_file()) <= 40_000
+    assert cache.has(copies[-1].content.digest)
+    assert len(cache._sizes) == len(list((tmp_path / "versions").iterdir()))
+
+
 def test_forgotten_copy_is_held_by_nobody(tmp_path: Path) -> None:
     """A load that was abandoned must not pin its copy."""
     cache = Cache(tmp_path)
