@@ -145,7 +145,7 @@ def _front(model: str, version: str, output: str, datatype: str, shape: tuple[in
     return b'%b%b,"data":' % (_opening(model, version), _output_head(output, datatype, shape))
 
 
-@lru_cache(1024)
+@lru_cache(100)  # versions come and go
 def _opening(model: str, version: str) -> bytes:
     """Return an answer's JSON up to its outputs: what all answers of a version begin with."""
     return orjson.dumps({"model_name": model, "model_version": version})[:-1] + b',"outputs":['

@@ -161,7 +161,7 @@ class Refused:
         """Do nothing: nobody works on it."""
 
 
-@lru_cache(1024)
+@lru_cache(100)  # versions come and go
 def _answer_head(version: str, arm: str, json_bytes: int | None, coding: str, keep_alive: bool) -> bytes:
     """Return the lines that answers of one kind have in common."""
     headers = {"content-type": JSON if json_bytes is None else OCTETS, MODEL_VERSION: version, ARM: arm}

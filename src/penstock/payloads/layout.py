@@ -47,7 +47,7 @@ class Partition(NamedTuple):
         return root / f"model={self.model}" / f"version={self.version}" / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
 
 
-@lru_cache(1024)
+@lru_cache(100)  # versions and hours come and go
 def _partition(model: str, version: str, hour: int) -> Partition:
     return Partition(model, version or NO_VERSION, hour)
 

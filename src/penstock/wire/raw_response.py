@@ -75,7 +75,7 @@ def _size(datatype: str, shape: tuple[int, ...]) -> int:
     return element_count(shape) * DATATYPES[datatype].itemsize
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(100)  # versions come and go
 def _of_version(model: str, version: str) -> bytes:
     return pb.ModelInferResponse(model_name=model, model_version=version).SerializeToString()
 
