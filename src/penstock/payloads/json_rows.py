@@ -90,7 +90,7 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@lru_cache(200)  # versions come and go
+@lru_cache(100)  # versions come and go
 def _common(model: str, version: str, digest: str, alias: str, route: str, protocol: str, status: str, code: int) -> str:  # noqa: PLR0917
     fields = {
         "model": model,

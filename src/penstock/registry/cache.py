@@ -54,7 +54,6 @@ class Cache:
         """Make the directory ready, and remove what crashed processes left; raises OSError if it cannot be used."""
         self._directory = directory
         self._limit_bytes = limit_bytes
-        self._sizes: dict[str, int] = {}
         self._unseen_bytes = limit_bytes
         self.index: Final = CacheIndex(directory)
         self._make_ready()
@@ -72,7 +71,7 @@ class Cache:
         except BaseException:
             draft.discard()
             raise
-        self._unseen_bytes += self._size(copy.directory.parent)
+        self._unseen_bytes += _size(copy.directory.parent)
         self.settle()
         return copy
 
@@ -105,11 +104,10 @@ class Cache:
     def trim(self, limit_bytes: int | None = None) -> bool:
         """Remove copies that nobody uses, least recently used first, down to the limit; tells whether any was removed."""
         with self._alone():
-            sizes = {path: self._size(path) for path in self._versions.iterdir()}
+            sizes = {path: _size(path) for path in self._versions.iterdir()}
             excess = sum(sizes.values()) - (self._limit_bytes if limit_bytes is None else limit_bytes)
             gone = dict(self._surplus(sizes, excess)) if excess > 0 else {}
-            self._sizes = {path.name: size for path, size in sizes.items() if path not in gone}
-            is_enough = sum(self._sizes.values()) <= self._limit_bytes
+            is_enough = sum(sizes[path] for path in sizes.keys() - gone.keys()) <= self._limit_bytes
             self._unseen_bytes = 0 if is_enough else self._limit_bytes  # what is in use may be given back at any time
         for moved in gone.values():
             shutil.rmtree(moved, ignore_errors=True)
@@ -146,12 +144,6 @@ class Cache:
     @property
     def _versions(self) -> Path:
         return self._directory / _VERSIONS
-
-    def _size(self, directory: Path) -> int:
-        """Return the bytes of a copy, which never change."""
-        if directory.name not in self._sizes:
-            self._sizes[directory.name] = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-        return self._sizes[directory.name]
 
     def _unused(self, directory: Path) -> Path | None:
         """Take away the name of a copy that nobody uses; returns what is to be removed."""
@@ -200,6 +192,11 @@ class Cache:
             yield
         finally:
             os.close(descriptor)
+
+
+def _size(directory: Path) -> int:
+    """Return the bytes of a copy."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _last_used(directory: Path) -> int:
