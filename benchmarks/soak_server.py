@@ -40,10 +40,10 @@ def start(self: Vitals) -> None:
 
 
 def _widen() -> None:
-    """Give the interpreter's table of texts the size that it comes to have.
+    """Give the interpreter's table of texts room for longer than a soak lasts.
 
     Every part of every path comes into it, those that have gone leave their places behind, and when it is full, after some twenty
-    minutes, it doubles: by a MiB, once.
+    minutes, it is made anew and doubles: by a MiB, once.
     """
     names = [sys.intern(f"soaked-{number}") for number in range(_NAMES)]
     del names
