@@ -29,8 +29,9 @@ class DeletionCount:
         self._damaged: set[Path] = set()
 
     def wait(self, path: Path, rows: int) -> None:
-        """Note how many rows go of a file that somebody else writes or holds."""
-        self._waiting[sealed_path(path)] = rows
+        """Note how many rows go of a file that somebody else writes or holds, unless they have gone already."""
+        if rows:
+            self._waiting[sealed_path(path)] = rows
 
     def take(self, path: Path, rows: int) -> None:
         """Note how many rows were taken out of a finished file; its writer has not done so then."""

@@ -2,12 +2,14 @@
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from predictions import record
 
 from penstock.payloads import deletion
 from penstock.payloads.deletion import Deletions, NoKey
+from penstock.payloads.deletion_count import DeletionCount
 from penstock.payloads.jsonl_sink import JsonLinesSink
 from penstock.payloads.key import FILE, key_of, keys_of
 from penstock.payloads.leftovers import repair
@@ -91,6 +93,14 @@ def test_rows_of_a_file_that_is_finished_during_a_dry_run_are_counted_once(state
     monkeypatch.setattr(deletion, "delete_words", lambda *_, **__: sink.close())
     assert delete(state, dry_run=True) == (1, 1, 0, 0)
     assert left(state) == ["a", "b"]
+
+
+def test_rows_that_wait_are_counted_although_their_holder_was_faster():
+    """It took them out between two looks at its file, the second of which finds it under its name."""
+    count = DeletionCount()
+    count.wait(Path(".a.jsonl.inprogress"), 1)
+    count.wait(Path("a.jsonl"), 0)
+    assert count.told(0) == (0, 0, 1, 0)
 
 
 def test_a_file_without_any_other_row_is_gone(state):
