@@ -55,6 +55,7 @@ class Cache:
         self._directory = directory
         self._limit_bytes = limit_bytes
         self._unseen_bytes = limit_bytes
+        """What came since the last look; as much as the limit before the first, and while more than that is in use."""
         self.index: Final = CacheIndex(directory)
         self._make_ready()
         directory.chmod(0o700)
@@ -71,7 +72,7 @@ class Cache:
         except BaseException:
             draft.discard()
             raise
-        self._unseen_bytes += _size(copy.directory.parent)
+        self._unseen_bytes += copy.content.size_bytes
         self.settle()
         return copy
 
